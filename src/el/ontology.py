@@ -1,0 +1,404 @@
+"""An ontology: concepts with names, in columns, on disk as two parquet tables and a manifest.
+
+All of MeSH has 354 thousand concepts and 784 thousand names. Columns keep that small in memory and
+quick to open; `Concept` objects are made when somebody asks for them. `write_ontology` goes from a
+stream of concepts to a folder and holds only a few thousand concepts at a time.
+"""
+
+import functools
+import hashlib
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from el.errors import ElError, InputError, MismatchError
+from el.files import atomic_folder, read_json, write_json
+
+FORMAT = "el-ontology-1"
+
+Relation = Literal["preferred", "narrower", "broader", "related"]
+Kind = Literal["chemical", "disease", "other"]
+Record = Literal["descriptor", "supplementary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One name of a concept.
+
+    Attributes:
+        text: the name as the ontology spells it.
+        relation: how the MeSH concept that carries the name relates to the record's preferred
+            concept; names of the preferred concept are "preferred".
+        lexical_tag: MeSH's tag of the term (NON, ABB, ACR, EPO, LAB, NAM, TRD ...); "" if unknown.
+    """
+
+    text: str
+    relation: Relation = "preferred"
+    lexical_tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One concept (a MeSH descriptor or supplementary record).
+
+    Attributes:
+        id: the concept's id, such as "D000082".
+        names: all its names; the first is the preferred name.
+        kind: chemical, disease or other.
+        record: descriptor or supplementary record.
+        definition: the scope note of the preferred concept; "" if there is none.
+        tree_numbers: positions in MeSH's trees; supplementary records have none.
+        mapped_to: ids of the headings that a supplementary record maps to.
+        record_class: MeSH's SCRClass or DescriptorClass; "" if unknown.
+    """
+
+    id: str
+    names: tuple[Name, ...]
+    kind: Kind
+    record: Record = "descriptor"
+    definition: str = ""
+    tree_numbers: tuple[str, ...] = ()
+    mapped_to: tuple[str, ...] = ()
+    record_class: str = ""
+
+    @property
+    def preferred_name(self) -> str:
+        return self.names[0].text
+
+
+@dataclass(eq=False)
+class Ontology:
+    """Concepts in order, and their names in concept order, as columns.
+
+    Attributes:
+        concepts: one row a concept: id, kind, record, definition, tree_numbers, mapped_to,
+            record_class, name_count.
+        names: one row a name, grouped by concept in the order of `concepts`, preferred name first:
+            text, relation, lexical_tag.
+        info: what the ontology was made from (source, year, checksums), for its manifest.
+        fingerprint: 64 hexadecimal digits over ids and name texts in order. Ontologies with the same
+            fingerprint have the same concept rows and name rows.
+    """
+
+    concepts: pa.Table
+    names: pa.Table
+    info: dict[str, Any]
+    fingerprint: str
+
+    @classmethod
+    def from_concepts(cls, concepts: Iterable[Concept], info: dict[str, Any] | None = None) -> "Ontology":
+        """Builds an ontology in memory from concepts, which may come from a stream.
+
+        Raises:
+            ElError: two concepts share an id, or a concept has no name.
+        """
+        fingerprint = _Fingerprint()
+        chunks = [_Chunk(_CONCEPT_SCHEMA.empty_table(), _NAME_SCHEMA.empty_table())]
+        for chunk in _chunks_of(concepts):
+            fingerprint.update(chunk)
+            chunks.append(chunk)
+        return cls(
+            pa.concat_tables([chunk.concepts for chunk in chunks]),
+            pa.concat_tables([chunk.names for chunk in chunks]),
+            info or {},
+            fingerprint.hexdigest(),
+        )
+
+    def __len__(self) -> int:
+        """The number of concepts, C."""
+        return int(self.concepts.num_rows)
+
+    def __contains__(self, concept_id: object) -> bool:
+        return concept_id in self.row_of
+
+    def __getitem__(self, concept_id: str) -> Concept:
+        """Returns the concept with this id. Raises KeyError if there is none."""
+        return self.concept(self.row_of[concept_id])
+
+    def __iter__(self) -> Iterator[Concept]:
+        for chunk in self._chunks():
+            yield from chunk.to_concepts()
+
+    def concept(self, row: int) -> Concept:
+        """Returns the concept in row `row`, from 0. Raises IndexError if there is no such row."""
+        if not 0 <= row < len(self):
+            raise IndexError(f"concept row {row} of {len(self)}")
+        return next(self._slice(row, row + 1).to_concepts())
+
+    @functools.cached_property
+    def first_name(self) -> npt.NDArray[np.int64]:
+        """(C + 1,) int64; the names of concept row i are name rows first_name[i]:first_name[i + 1]."""
+        counts = self.concepts["name_count"].to_numpy()
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @functools.cached_property
+    def ids(self) -> list[str]:
+        """The concepts' ids, in row order."""
+        return _strings(self.concepts["id"])
+
+    @functools.cached_property
+    def kinds(self) -> list[Kind]:
+        """The concepts' kinds, in row order."""
+        # Interned, so that 354 thousand entries share three strings.
+        return cast(list[Kind], [sys.intern(kind) for kind in self.concepts["kind"].to_pylist()])
+
+    @functools.cached_property
+    def row_of(self) -> dict[str, int]:
+        """Concept id -> row."""
+        return {concept_id: row for row, concept_id in enumerate(self.ids)}
+
+    @functools.cached_property
+    def name_texts(self) -> list[str]:
+        """All names' texts, in name-row order."""
+        return _strings(self.names["text"])
+
+    @functools.cached_property
+    def concept_of_name(self) -> npt.NDArray[np.int64]:
+        """(N,) int64: the concept row of each name row."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.first_name))
+
+    def preferred_name(self, concept_id: str) -> str:
+        """Returns the preferred name of a concept. Raises KeyError if there is no such concept."""
+        return self.name_texts[self.name_rows(concept_id)[0]]
+
+    def name_rows(self, concept_id: str) -> range:
+        """Returns the name rows of a concept. Raises KeyError if there is no such concept."""
+        row = self.row_of[concept_id]
+        return range(int(self.first_name[row]), int(self.first_name[row + 1]))
+
+    def rows_of_names(self, concept_ids: Collection[str]) -> npt.NDArray[np.int64]:
+        """Returns the name rows of the concepts that are in the ontology, (n,) int64, ascending."""
+        rows = [row for concept_id in concept_ids if concept_id in self for row in self.name_rows(concept_id)]
+        return np.array(sorted(rows), dtype=np.int64)
+
+    def save(self, folder: Path) -> None:
+        """Writes the ontology as a folder: concepts.parquet, names.parquet, manifest.json."""
+        _write(self._chunks(), folder, self.info)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Ontology":
+        """Opens an ontology folder.
+
+        Raises:
+            InputError: something in the folder is missing or broken.
+            MismatchError: the folder was written in another format.
+        """
+        manifest = read_json(folder / "manifest.json")
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        if found != FORMAT:
+            raise MismatchError(
+                f"{folder}: format {found!r}, this version reads {FORMAT!r}. "
+                "Make the ontology again with this version."
+            )
+        ontology = cls(
+            _read_table(folder / "concepts.parquet", _CONCEPT_SCHEMA),
+            _read_table(folder / "names.parquet", _NAME_SCHEMA),
+            manifest.get("info", {}),
+            manifest.get("fingerprint", ""),
+        )
+        promised = (manifest.get("concepts"), manifest.get("names"), manifest.get("names"))
+        if promised != (len(ontology), ontology.names.num_rows, ontology.first_name[-1]):
+            raise InputError(folder, "", "its tables and its manifest do not fit together", _MAKE_AGAIN)
+        return ontology
+
+    def _slice(self, start: int, stop: int) -> "_Chunk":
+        first, last = int(self.first_name[start]), int(self.first_name[stop])
+        return _Chunk(self.concepts.slice(start, stop - start), self.names.slice(first, last - first))
+
+    def _chunks(self) -> Iterator["_Chunk"]:
+        for start in range(0, len(self), _CHUNK_CONCEPTS):
+            yield self._slice(start, min(start + _CHUNK_CONCEPTS, len(self)))
+
+
+def write_ontology(concepts: Iterable[Concept], folder: Path, info: dict[str, Any]) -> dict[str, Any]:
+    """Writes a stream of concepts as an ontology folder, a few thousand concepts in memory at a time.
+
+    Args:
+        concepts: the concepts; the order becomes the row order.
+        folder: where to write; replaced as a whole when everything is written, or left as it was.
+        info: what the ontology is made from (source, year, checksums), for the manifest.
+
+    Returns:
+        The manifest: format, concepts, names, counts (by kind, record, relation), fingerprint, info.
+
+    Raises:
+        ElError: two concepts share an id, or a concept has no name.
+    """
+    return _write(_chunks_of(concepts), folder, info)
+
+
+def kind_of_tree_numbers(tree_numbers: Sequence[str]) -> Kind:
+    """Chemical for MeSH tree D, disease for trees C and F03 (mental disorders), otherwise other."""
+    if any(number.startswith("D") for number in tree_numbers):
+        return "chemical"
+    if any(number.startswith(("C", "F03")) for number in tree_numbers):
+        return "disease"
+    return "other"
+
+
+def kind_of_supplementary(record_class: str, heading_kinds: Sequence[Kind]) -> Kind:
+    """The kind of a supplementary record, which has no tree numbers of its own.
+
+    The class decides where it is known: 1 (substance) and 2 (protocol, a combination of drugs) are
+    chemicals, 3 (rare disease) is a disease, 4 to 6 (organism, population group, anatomy) are other.
+
+    Without a class the headings decide that the record maps to. One disease heading makes a disease:
+    NLM maps a disease to the diseases it belongs to *and* to the anatomy or the substance concerned
+    (an enzyme deficiency to its enzyme), while it maps a substance to substances, sometimes with the
+    organism that it comes from, but hardly ever to a disease. So in a mixture disease beats chemical,
+    whatever their numbers, and chemical beats other.
+
+    Args:
+        record_class: SCRClass, "1" to "6"; "" or anything else if unknown.
+        heading_kinds: kinds of the headings that the record maps to; those not known left out.
+    """
+    by_class: dict[str, Kind] = {
+        "1": "chemical",
+        "2": "chemical",
+        "3": "disease",
+        "4": "other",
+        "5": "other",
+        "6": "other",
+    }
+    if record_class in by_class:
+        return by_class[record_class]
+    if "disease" in heading_kinds:
+        return "disease"
+    return "chemical" if "chemical" in heading_kinds else "other"
+
+
+_MAKE_AGAIN = "Make the ontology again"
+# Small enough to stay at a few MB in memory, large enough for parquet row groups that read fast.
+_CHUNK_CONCEPTS = 8192
+
+_CONCEPT_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("kind", pa.string()),
+        ("record", pa.string()),
+        ("definition", pa.string()),
+        ("tree_numbers", pa.list_(pa.string())),
+        ("mapped_to", pa.list_(pa.string())),
+        ("record_class", pa.string()),
+        ("name_count", pa.int32()),
+    ]
+)
+_NAME_SCHEMA = pa.schema([("text", pa.string()), ("relation", pa.string()), ("lexical_tag", pa.string())])
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Some concepts and all their names, as tables."""
+
+    concepts: pa.Table
+    names: pa.Table
+
+    @classmethod
+    def from_concepts(cls, concepts: list[Concept]) -> "_Chunk":
+        columns = {
+            column: [getattr(concept, column) for concept in concepts]
+            for column in _CONCEPT_SCHEMA.names
+            if column != "name_count"
+        }
+        columns["name_count"] = [len(concept.names) for concept in concepts]
+        names = [name for concept in concepts for name in concept.names]
+        name_columns = {column: [getattr(name, column) for name in names] for column in _NAME_SCHEMA.names}
+        return cls(
+            pa.table(columns, schema=_CONCEPT_SCHEMA),
+            pa.table(name_columns, schema=_NAME_SCHEMA),
+        )
+
+    def to_concepts(self) -> Iterator[Concept]:
+        names = (Name(**values) for values in self.names.to_pylist())
+        for values in self.concepts.to_pylist():
+            own_names = tuple(itertools.islice(names, values.pop("name_count")))
+            for column in ("tree_numbers", "mapped_to"):
+                values[column] = tuple(values[column])
+            yield Concept(names=own_names, **values)
+
+
+class _Fingerprint:
+    """SHA-256 over ids, numbers of names and name texts; the same however the rows are chunked."""
+
+    def __init__(self) -> None:
+        self._concepts = hashlib.sha256()
+        self._names = hashlib.sha256()
+
+    def update(self, chunk: _Chunk) -> None:
+        counts = chunk.concepts["name_count"].to_pylist()
+        for concept_id, count in zip(_strings(chunk.concepts["id"]), counts, strict=True):
+            self._concepts.update(f"{concept_id}\t{count}\0".encode())
+        for text in _strings(chunk.names["text"]):
+            self._names.update(f"{text}\0".encode())
+
+    def hexdigest(self) -> str:
+        return hashlib.sha256(self._concepts.digest() + self._names.digest()).hexdigest()
+
+
+def _chunks_of(concepts: Iterable[Concept]) -> Iterator[_Chunk]:
+    seen: set[str] = set()
+    stream = iter(concepts)
+    while chunk := list(itertools.islice(stream, _CHUNK_CONCEPTS)):
+        for concept in chunk:
+            if concept.id in seen:
+                raise ElError(f"Concept {concept.id} occurs twice. Remove one of the two records.")
+            if not concept.names:
+                raise ElError(f"Concept {concept.id} has no name. Give it one or remove it.")
+            seen.add(concept.id)
+        yield _Chunk.from_concepts(chunk)
+
+
+def _write(chunks: Iterable[_Chunk], folder: Path, info: dict[str, Any]) -> dict[str, Any]:
+    fingerprint = _Fingerprint()
+    counts: dict[str, Counter[str]] = {"kind": Counter(), "record": Counter(), "relation": Counter()}
+    with atomic_folder(folder) as temporary:
+        with (
+            pq.ParquetWriter(temporary / "concepts.parquet", _CONCEPT_SCHEMA) as concepts,
+            pq.ParquetWriter(temporary / "names.parquet", _NAME_SCHEMA) as names,
+        ):
+            for chunk in chunks:
+                concepts.write_table(chunk.concepts)
+                names.write_table(chunk.names)
+                fingerprint.update(chunk)
+                counts["kind"].update(_value_counts(chunk.concepts["kind"]))
+                counts["record"].update(_value_counts(chunk.concepts["record"]))
+                counts["relation"].update(_value_counts(chunk.names["relation"]))
+        manifest = {
+            "format": FORMAT,
+            "concepts": counts["record"].total(),
+            "names": counts["relation"].total(),
+            "counts": {column: dict(counter) for column, counter in counts.items()},
+            "fingerprint": fingerprint.hexdigest(),
+            "info": info,
+        }
+        write_json(temporary / "manifest.json", manifest)
+    return manifest
+
+
+def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(path, "", f"missing or broken ({error})", _MAKE_AGAIN) from error
+    if not table.schema.equals(schema):
+        raise InputError(path, "", "other columns than an ontology has", _MAKE_AGAIN)
+    return table
+
+
+def _strings(column: pa.ChunkedArray) -> list[str]:
+    return list(column.to_pylist())
+
+
+def _value_counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {row["values"]: row["counts"] for row in pc.value_counts(column).to_pylist()}
