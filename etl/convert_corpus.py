@@ -1,0 +1,220 @@
+"""Stage: from the raw corpus to one JSON-lines file for each split, with every change counted."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from el.cli import load_params, run_stage
+from el.corpus.bioc_xml import read_bioc
+from el.corpus.fields import format_ids
+from el.corpus.pubtator import read_pubtator
+from el.corpus.store import write_documents
+from el.corpus.types import Document, Mention
+from el.corpus.views import mentions_full, mentions_restricted, restricted_triples
+from el.errors import InputError
+from el.files import atomic_folder, write_json
+from el.ontology import Ontology
+from etl.retired import load_retired_ids
+
+SPLITS = ("train", "dev", "test")
+
+
+def convert_corpus(raw: Path, ontology: Ontology, retired: Mapping[str, str], out: Path) -> dict[str, Any]:
+    """Converts the three splits of a corpus.
+
+    Gold ids that the ontology does not have are replaced where `retired` knows their current id. Gold ids
+    that are still not in the ontology stay: a system cannot find them, and that counts against it.
+    No document and no mention is left out.
+
+    Args:
+        raw: a folder with {train,dev,test}.BioC.xml or .PubTator.txt. Where a split has both, BioC is
+            converted and PubTator is checked against it.
+        ontology: what the gold ids should name.
+        retired: retired id -> current id.
+        out: the folder to write, replaced as a whole: {train,dev,test}.jsonl and report.json.
+
+    Returns:
+        The report, also written as report.json: for each split, the counts of `_count` and what was
+        changed or differs; and the documents that stand in several splits.
+
+    Raises:
+        InputError: a split is missing, empty or broken, or holds a document twice.
+    """
+    report: dict[str, Any] = {}
+    splits: dict[str, list[Document]] = {}
+    for split in SPLITS:
+        splits[split], report[split] = _convert_split(raw, split, ontology, retired)
+    places = Counter(document.id for documents in splits.values() for document in documents)
+    report["documents_in_several_splits"] = sorted(name for name, count in places.items() if count > 1)
+    with atomic_folder(out) as folder:
+        for split, documents in splits.items():
+            write_documents(folder / f"{split}.jsonl", documents)
+        write_json(folder / "report.json", report)
+    return report
+
+
+def _convert_split(
+    raw: Path, split: str, ontology: Ontology, retired: Mapping[str, str]
+) -> tuple[list[Document], dict[str, Any]]:
+    bioc, pubtator = raw / f"{split}.BioC.xml", raw / f"{split}.PubTator.txt"
+    moved: list[str] = []
+    if bioc.is_file():
+        source, documents = bioc, list(read_bioc(bioc, moved))
+    elif pubtator.is_file():
+        source, documents = pubtator, list(read_pubtator(pubtator))
+    else:
+        problem = f"neither {bioc.name} nor {pubtator.name} is there"
+        raise InputError(raw, "", problem, "Run the fetch stage")
+    _check_documents(source, documents)
+    has_both = bioc.is_file() and pubtator.is_file()
+    differences = _differences(documents, list(read_pubtator(pubtator))) if has_both else None
+    # `restricted` speaks of the ids that the corpus itself uses.
+    restricted = _count_restricted(documents)
+    replaced: Counter[str] = Counter()
+    documents = [_with_current_ids(document, ontology, retired, replaced) for document in documents]
+    return documents, {
+        "source": source.name,
+        **_count(documents, ontology),
+        "restricted": restricted,
+        "retired_ids_replaced": {f"{old} -> {retired[old]}": count for old, count in replaced.items()},
+        "locations_moved": moved,
+        "pubtator_differences": differences,
+    }
+
+
+def _check_documents(source: Path, documents: list[Document]) -> None:
+    if not documents:
+        raise InputError(source, "", "holds no documents", "A corpus needs documents in train, dev and test")
+    counts = Counter(document.id for document in documents)
+    for document_id, count in counts.items():
+        if count > 1:
+            problem = f"occurs {count} times"
+            raise InputError(source, f"document {document_id}", problem, "Give each document its own id")
+
+
+def _with_current_ids(
+    document: Document, ontology: Ontology, retired: Mapping[str, str], replaced: Counter[str]
+) -> Document:
+    """Replaces retired ids, counting them in `replaced`. An id that the ontology has is not retired in it."""
+
+    def current(concept_id: str) -> str:
+        if concept_id in ontology or concept_id not in retired:
+            return concept_id
+        replaced[concept_id] += 1
+        return retired[concept_id]
+
+    mentions = tuple(
+        replace(mention, concept_ids=tuple(current(concept_id) for concept_id in mention.concept_ids))
+        for mention in document.mentions
+    )
+    return replace(document, mentions=mentions)
+
+
+def _count(documents: list[Document], ontology: Ontology) -> dict[str, Any]:
+    """What a split holds.
+
+    `annotations` counts composites and their parts; all other counts but `parts` and those that name
+    parts are of the mentions of `mentions_full`, where a composite counts once. A mention has several
+    ids also where the concept of one of a composite's parts is missing.
+    """
+    everything = [mention for document in documents for mention in document.mentions]
+    full = [mention for document in documents for mention in mentions_full(document)]
+    composites = [mention for mention in full if mention.role == "composite"]
+    ids = Counter(concept_id for mention in full for concept_id in mention.concept_ids)
+    missing = {concept_id: count for concept_id, count in ids.items() if concept_id not in ontology}
+    return {
+        "documents": len(documents),
+        "annotations": len(everything),
+        "mentions": len(full),
+        "mentions_by_type": dict(Counter(mention.type for mention in full)),
+        "nil": sum(not mention.concept_ids for mention in full),
+        "nil_with_parts": sum(
+            not mention.concept_ids for mention in everything if mention.role != "composite"
+        ),
+        "several_ids": sum(mention.role == "composite" or len(mention.concept_ids) > 1 for mention in full),
+        "composites": len(composites),
+        "composites_without_part_texts": sum(not mention.part_texts for mention in composites),
+        "parts": sum(mention.role == "part" for mention in everything),
+        "discontinuous": sum(mention.is_discontinuous for mention in everything),
+        "id_twice_in_mention": sum(
+            len(set(mention.concept_ids)) < len(mention.concept_ids) for mention in full
+        ),
+        "annotated_twice": sum(_annotated_twice(document) for document in documents),
+        "distinct_ids": len(ids),
+        "ids_not_in_ontology": missing,
+        "mentions_with_no_id_in_ontology": sum(
+            bool(mention.concept_ids) and all(concept_id in missing for concept_id in mention.concept_ids)
+            for mention in full
+        ),
+        "relations": sum(len(document.relations) for document in documents),
+    }
+
+
+def _annotated_twice(document: Document) -> int:
+    keys = {(mention.spans, mention.type, mention.concept_ids) for mention in document.mentions}
+    return len(document.mentions) - len(keys)
+
+
+def _count_restricted(documents: list[Document]) -> dict[str, int]:
+    mentions = [mention for document in documents for mention in mentions_restricted(document)]
+    return {
+        "mentions": len(mentions),
+        "triples": len(restricted_triples(documents)),
+        "distinct_ids": len({mention.concept_ids[0] for mention in mentions}),
+    }
+
+
+def _differences(documents: list[Document], others: list[Document]) -> list[str]:
+    """What a split's two formats say differently: texts, mentions (parts left out) and relations.
+
+    Each difference is named by document and place, without any text of the corpus.
+    """
+    by_id = {document.id: document for document in documents}
+    others_by_id = {document.id: document for document in others}
+    found = [f"document {name}: only in BioC" for name in by_id if name not in others_by_id]
+    found += [f"document {name}: only in PubTator" for name in others_by_id if name not in by_id]
+    for name in by_id:
+        if name in others_by_id:
+            found += [f"document {name}, {line}" for line in _compare(by_id[name], others_by_id[name])]
+    return found
+
+
+def _compare(document: Document, other: Document) -> list[str]:
+    found = [] if document.text == other.text else ["text: differs"]
+    ours, theirs = _comparable(mentions_full(document)), _comparable(other.mentions)
+    found += [f"{_describe(key)}: only in BioC" for key in sorted((ours - theirs).elements())]
+    found += [f"{_describe(key)}: only in PubTator" for key in sorted((theirs - ours).elements())]
+    if Counter(document.relations) != Counter(other.relations):
+        found.append("relations: differ")
+    return found
+
+
+MentionKey = tuple[int, int, str, tuple[str, ...], tuple[str, ...]]
+
+
+def _comparable(mentions: Iterable[Mention]) -> Counter[MentionKey]:
+    """What both formats say about mentions. Their texts follow from the documents' texts, except that
+    PubTator gives a discontinuous mention from its start to its stop.
+    """
+    return Counter(
+        (mention.start, mention.stop, mention.type, mention.concept_ids, mention.part_texts)
+        for mention in mentions
+    )
+
+
+def _describe(key: MentionKey) -> str:
+    start, stop, mention_type, concept_ids, part_texts = key
+    return f"{start}:{stop} {mention_type} {format_ids(concept_ids)} with {len(part_texts)} part texts"
+
+
+def main() -> None:
+    """Runs the stage with the folder `data.folder` of params.yaml."""
+    folder = Path(load_params()["data"]["folder"])
+    ontology = Ontology.load(folder / "ontology")
+    convert_corpus(folder / "raw" / "corpus", ontology, load_retired_ids(), folder / "corpus")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,63 @@
+"""The checks that a document must pass, whatever format it comes from."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from el.corpus.types import Document, Mention, Passage
+from el.errors import InputError
+
+
+def make_document(
+    path: Path,
+    document_id: str,
+    passages: Iterable[Passage],
+    mentions: Iterable[Mention],
+    relations: Iterable[tuple[str, str, str]] = (),
+) -> Document:
+    """Puts the mentions in order and checks that everything stands where it says.
+
+    Raises:
+        InputError: passages overlap, two mentions share an id, or a mention's text is not the text at
+            its offsets.
+    """
+    in_order = sorted(mentions, key=lambda mention: (mention.start, mention.stop))
+    document = Document(document_id, tuple(passages), tuple(in_order), tuple(relations))
+    _check_passages(path, document)
+    _check_mentions(path, document)
+    return document
+
+
+def _check_passages(path: Path, document: Document) -> None:
+    end = 0
+    for passage in document.passages:
+        if passage.offset < end:
+            raise InputError(
+                path,
+                f"document {document.id}, passage at {passage.offset}",
+                f"starts before {end}, where the passage before it ends",
+                "Give the passages increasing offsets, in Unicode code points",
+            )
+        end = passage.offset + len(passage.text)
+
+
+def _check_mentions(path: Path, document: Document) -> None:
+    text = document.text
+    seen: set[str] = set()
+    for mention in document.mentions:
+        place = f"document {document.id}, annotation {mention.id}"
+        if mention.id in seen:
+            raise InputError(
+                path, place, "another annotation has this id", "Make the ids unique in the document"
+            )
+        seen.add(mention.id)
+        if any(not 0 <= span.start < span.stop for span in mention.spans):
+            raise InputError(path, place, "a location is empty or negative", "Correct its offsets")
+        found = " ".join(text[span.start : span.stop] for span in mention.spans)
+        if found != mention.text:
+            where = ", ".join(f"{span.start}:{span.stop}" for span in mention.spans)
+            raise InputError(
+                path,
+                place,
+                f"expected {mention.text!r} at {where}, found {found!r}",
+                "Count offsets in Unicode code points from the start of the document, or correct the text",
+            )

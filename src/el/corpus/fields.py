@@ -1,0 +1,51 @@
+"""Fields that the formats share: concept ids, scores and candidates."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from el.corpus.types import Link
+
+NIL = "-1"
+
+_SEPARATORS = re.compile(r"[|;,+]")
+_NIL_IDS = {"", "-", NIL}
+_MESH_PREFIX = "MESH:"
+
+
+def split_ids(text: str) -> list[str]:
+    """Splits ids at `|`, `;`, `,` and `+`; an entry is "" where the corpus says that there is no concept.
+
+    `MESH:` before an id is dropped, other prefixes (`OMIM:`) belong to the id and stay.
+    """
+    ids = [_without_mesh_prefix(piece.strip()) for piece in _SEPARATORS.split(text)]
+    return ["" if concept_id in _NIL_IDS else concept_id for concept_id in ids]
+
+
+def parse_ids(text: str) -> tuple[str, ...]:
+    """Returns the concept ids in `text`, in order; none for NIL (`-1`, `-` or nothing)."""
+    return tuple(concept_id for concept_id in split_ids(text) if concept_id)
+
+
+def format_ids(ids: Iterable[str]) -> str:
+    """Joins ids with `|`; `-1` if there are none."""
+    return "|".join(ids) or NIL
+
+
+def format_scores(scores: Iterable[float | None]) -> str:
+    """Joins scores with `|`, to four decimals; nothing stands for None."""
+    return "|".join("" if score is None else f"{score:.4f}" for score in scores)
+
+
+def candidate_rows(links: Iterable[Link]) -> list[dict[str, Any]]:
+    """Candidates as JSON values, keys id, name, score, matched_name."""
+    return [
+        {"id": link.concept_id, "name": link.name, "score": link.score, "matched_name": link.matched_name}
+        for link in links
+    ]
+
+
+def _without_mesh_prefix(concept_id: str) -> str:
+    if concept_id.upper().startswith(_MESH_PREFIX):
+        return concept_id[len(_MESH_PREFIX) :]
+    return concept_id

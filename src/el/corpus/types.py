@@ -1,0 +1,146 @@
+"""Documents, mentions and their links as plain values.
+
+Offsets are Unicode code points, half-open, into `Document.text`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["single", "composite", "part"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """The characters start:stop of a document's text."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A piece of text that names one or more concepts.
+
+    Attributes:
+        id: unique in its document.
+        spans: where it stands, in order; several for a discontinuous mention.
+        text: its surface form. For a discontinuous mention, the pieces as the corpus joins them.
+        type: "chemical", "disease", or what the corpus says, in lower case.
+        concept_ids: the gold ids; empty for NIL and for mentions still to be linked. Several ids
+            belong to a composite ("renal and hepatic failure"), each naming one of its parts (a part
+            without a concept has no id here), or to one expression that means several concepts.
+        part_texts: for a composite, the texts of its parts, in the order of `concept_ids`; empty
+            where the corpus does not give them.
+        role: "part" for a part that the corpus annotates beside its composite, such as "renal
+            failure"; "composite" for the composite itself; otherwise "single".
+    """
+
+    id: str
+    spans: tuple[Span, ...]
+    text: str
+    type: str
+    concept_ids: tuple[str, ...] = ()
+    part_texts: tuple[str, ...] = ()
+    role: Role = "single"
+
+    @property
+    def start(self) -> int:
+        return self.spans[0].start
+
+    @property
+    def stop(self) -> int:
+        return self.spans[-1].stop
+
+    @property
+    def is_discontinuous(self) -> bool:
+        return len(self.spans) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of a document: its kind ("title", "abstract"), its offset and its text."""
+
+    kind: str
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document: passages at increasing offsets, and mentions in order of their start.
+
+    Attributes:
+        id: unique in its corpus.
+        passages: at increasing offsets, not overlapping.
+        mentions: ordered by start, then stop.
+        relations: what the corpus says beside the mentions, as (kind, first id, second id).
+    """
+
+    id: str
+    passages: tuple[Passage, ...]
+    mentions: tuple[Mention, ...] = ()
+    relations: tuple[tuple[str, str, str], ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        """The passages at their offsets; gaps between them are filled with spaces."""
+        pieces: list[str] = []
+        length = 0
+        for passage in self.passages:
+            pieces.append(" " * (passage.offset - length))
+            pieces.append(passage.text)
+            length = passage.offset + len(passage.text)
+        return "".join(pieces)
+
+    def text_of(self, spans: tuple[Span, ...]) -> str:
+        """The characters of `spans`, pieces joined by one space."""
+        text = self.text
+        return " ".join(text[span.start : span.stop] for span in spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One candidate concept of a mention.
+
+    Attributes:
+        concept_id: the candidate's id.
+        name: the concept's preferred name.
+        score: higher is better; comparable within one mention only.
+        matched_name: the name of the concept that came nearest to the mention.
+    """
+
+    concept_id: str
+    name: str
+    score: float
+    matched_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedMention:
+    """A mention and its candidates.
+
+    Attributes:
+        mention: the mention.
+        links: its candidates, best first.
+        predicted: the ids it is linked to; empty for NIL, several for a composite.
+        decided_by: the stage that decided; "" if unknown.
+    """
+
+    mention: Mention
+    links: tuple[Link, ...]
+    predicted: tuple[str, ...]
+    decided_by: str = ""
+
+    @property
+    def scores(self) -> tuple[float | None, ...]:
+        """The score of each id in `predicted`, in order; None for an id that is not in `links`."""
+        scores = {link.concept_id: link.score for link in self.links}
+        return tuple(scores.get(concept_id) for concept_id in self.predicted)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedDocument:
+    """A document and those of its mentions that were linked, ordered by start, then stop."""
+
+    document: Document
+    mentions: tuple[LinkedMention, ...]

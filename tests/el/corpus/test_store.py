@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from el.corpus.store import read_documents, write_documents
+from el.corpus.types import Document, Mention, Passage, Span
+from el.errors import InputError
+from tests.el.corpus.strategies import documents, few
+
+
+@few
+@given(some=st.lists(documents(), max_size=3))
+def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, some: list[Document]) -> None:
+    path = tmp_path_factory.getbasetemp() / "store.jsonl"
+    assert write_documents(path, some) == len(some)
+    assert list(read_documents(path)) == some
+
+
+def test_composites_and_relations_are_kept(tmp_path: Path) -> None:
+    mention = Mention("x", (Span(0, 7),), "a and b", "disease", ("D1", "D2"), ("a", "b"), "composite")
+    document = Document("1", (Passage("title", 0, "a and b"),), (mention,), (("CID", "D3", "D1"),))
+    write_documents(tmp_path / "store.jsonl", [document])
+    assert list(read_documents(tmp_path / "store.jsonl")) == [document]
+
+
+GOOD = {
+    "id": "1",
+    "passages": [{"kind": "title", "offset": 0, "text": "An ache"}],
+    "mentions": [
+        {
+            "id": "0",
+            "spans": [[3, 7]],
+            "text": "ache",
+            "type": "disease",
+            "concept_ids": [],
+            "part_texts": [],
+            "role": "single",
+        }
+    ],
+    "relations": [],
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"passages": [{"kind": "title", "offset": 0}]},
+        {"passages": [{"kind": "title", "offset": 0, "text": "An ache", "more": 1}]},
+        {"mentions": [{**GOOD["mentions"][0], "spans": []}]},  # type: ignore[dict-item]
+        {"mentions": [{**GOOD["mentions"][0], "spans": [[3]]}]},  # type: ignore[dict-item]
+        {"relations": [["CID", "D1"]]},
+        {"mentions": None},
+    ],
+)
+def test_rows_that_are_no_documents_are_refused_by_line(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "store.jsonl"
+    path.write_text(f"{json.dumps(GOOD)}\n{json.dumps({**GOOD, **change})}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="line 2: not a document"):
+        list(read_documents(path))
+
+
+def test_a_text_that_moved_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.jsonl"
+    path.write_text(json.dumps(GOOD).replace("An ache", "The ache") + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="document 1, annotation 0: expected 'ache'"):
+        list(read_documents(path))

@@ -1,0 +1,233 @@
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from el.corpus.bioc_xml import read_bioc
+from el.corpus.store import read_documents
+from el.corpus.views import mentions_full, restricted_triples
+from el.errors import InputError
+from el.ontology import Concept, Name, Ontology
+from etl.convert_corpus import SPLITS, convert_corpus
+from etl.retired import load_retired_ids
+
+ONTOLOGY = Ontology.from_concepts(
+    [Concept(name, (Name(f"name of {name}"),), "disease") for name in ("D000001", "D000002", "C000009")]
+)
+RETIRED = {"C000001": "D000001", "C000009": "D000002"}
+
+BIOC = """<?xml version='1.0' encoding='UTF-8'?><!DOCTYPE collection SYSTEM 'BioC.dtd'>
+<collection><source/><date/><key/><document><id>7</id>
+<passage><infon key="type">title</infon><offset>0</offset><text>Renal and hepatic failure</text>
+<annotation id="0"><infon key="type">Disease</infon><infon key="CompositeRole">CompositeMention</infon>
+<infon key="MESH">C000001|D000002</infon><location offset="0" length="25"/>
+<text>Renal and hepatic failure</text></annotation>
+<annotation id="1"><infon key="type">Disease</infon><infon key="CompositeRole">IndividualMention</infon>
+<infon key="MESH">C000001</infon><location offset="0" length="5"/><location offset="17" length="7"/>
+<text>Renal failure</text></annotation>
+<annotation id="2"><infon key="type">Disease</infon><infon key="CompositeRole">IndividualMention</infon>
+<infon key="MESH">D000002</infon><location offset="10" length="15"/><text>hepatic failure</text></annotation>
+</passage><passage><infon key="type">abstract</infon><offset>26</offset><text>Ache, pain, grief.</text>
+<annotation id="3"><infon key="type">Disease</infon><infon key="MESH">-1</infon>
+<location offset="26" length="4"/><text>Ache</text></annotation>
+<annotation id="4"><infon key="type">Mood</infon><infon key="MESH">D999999</infon>
+<location offset="32" length="4"/><text>pain</text></annotation>
+<annotation id="5"><infon key="type">Disease</infon><infon key="MESH">C000009</infon>
+<location offset="38" length="5"/><text>grief</text></annotation>
+</passage></document></collection>
+"""
+PUBTATOR = """7|t|Renal and hepatic failure
+7|a|Ache, pain, grief.
+7\t0\t25\tRenal and hepatic failure\tDisease\tC000001|D000002\tRenal failure|hepatic failure
+7\t26\t30\tAche\tDisease\t-1
+7\t32\t36\tpain\tMood\tD999999
+7\t38\t43\tgrief\tDisease\tC000009
+
+"""
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for split in SPLITS:
+        (folder / f"{split}.BioC.xml").write_text(BIOC.replace(">7<", f">{split}<"), encoding="utf-8")
+        pubtator = "".join(line.replace("7", split, 1) if line.startswith("7") else line for line in _lines())
+        (folder / f"{split}.PubTator.txt").write_text(pubtator, encoding="utf-8")
+    return folder
+
+
+def _lines() -> list[str]:
+    return PUBTATOR.splitlines(keepends=True)
+
+
+def convert(raw: Path) -> dict[str, Any]:
+    return convert_corpus(raw, ONTOLOGY, RETIRED, raw.parent / "corpus")
+
+
+def test_every_mention_is_kept_and_counted(raw: Path) -> None:
+    report = convert(raw)
+    assert report["dev"] == {
+        "source": "dev.BioC.xml",
+        "documents": 1,
+        "annotations": 6,
+        "mentions": 4,
+        "mentions_by_type": {"disease": 3, "mood": 1},
+        "nil": 1,
+        "nil_with_parts": 1,
+        "several_ids": 1,
+        "composites": 1,
+        "composites_without_part_texts": 0,
+        "parts": 2,
+        "discontinuous": 1,
+        "id_twice_in_mention": 0,
+        "annotated_twice": 0,
+        "distinct_ids": 4,
+        "ids_not_in_ontology": {"D999999": 1},
+        "mentions_with_no_id_in_ontology": 1,
+        "relations": 0,
+        "restricted": {"mentions": 3, "triples": 3, "distinct_ids": 3},
+        "retired_ids_replaced": {"C000001 -> D000001": 2},
+        "locations_moved": ["document dev, annotation 1: moved from 0:5, 17:24 to 0:5, 18:25"],
+        "pubtator_differences": [],
+    }
+    assert report["documents_in_several_splits"] == []
+    assert json.loads((raw.parent / "corpus" / "report.json").read_text(encoding="utf-8")) == report
+    (document,) = read_documents(raw.parent / "corpus" / "dev.jsonl")
+    ids = [mention.concept_ids for mention in document.mentions]
+    # C000009 is listed as retired, but this ontology still has it; D999999 is nowhere and stays.
+    assert ids == [("D000001", "D000002"), ("D000001",), ("D000002",), (), ("D999999",), ("C000009",)]
+
+
+def test_pubtator_alone_is_enough(raw: Path) -> None:
+    (raw / "dev.BioC.xml").unlink()
+    report = convert(raw)
+    assert report["dev"]["source"] == "dev.PubTator.txt"
+    assert (report["dev"]["mentions"], report["dev"]["parts"]) == (4, 0)
+    assert report["dev"]["pubtator_differences"] is None
+
+
+def test_differences_between_the_formats_are_listed(raw: Path) -> None:
+    path = raw / "dev.PubTator.txt"
+    text = path.read_text(encoding="utf-8").replace("Mood\tD999999", "Mood\tD000001")
+    text = text.replace("grief.", "grief!").replace("\n\n", "\ndev\tCID\tD000001\tD000002\n\n")
+    path.write_text(text + "8|t|More\n8|a|More\n", encoding="utf-8")
+    assert convert(raw)["dev"]["pubtator_differences"] == [
+        "document 8: only in PubTator",
+        "document dev, text: differs",
+        "document dev, 32:36 mood D999999 with 0 part texts: only in BioC",
+        "document dev, 32:36 mood D000001 with 0 part texts: only in PubTator",
+        "document dev, relations: differ",
+    ]
+
+
+def test_a_discontinuous_mention_is_no_difference_to_pubtator(raw: Path) -> None:
+    (raw / "dev.BioC.xml").write_text(
+        BIOC.replace(">7<", ">dev<").replace(
+            'offset="32" length="4"/><text>pain</text>',
+            'offset="32" length="1"/><location offset="34" length="2"/><text>p in</text>',
+        ),
+        encoding="utf-8",
+    )
+    report = convert(raw)["dev"]
+    assert (report["discontinuous"], report["pubtator_differences"]) == (2, [])
+
+
+def test_a_document_in_two_splits_is_reported(raw: Path) -> None:
+    for split in ("dev", "test"):
+        (raw / f"{split}.PubTator.txt").unlink()
+        (raw / f"{split}.BioC.xml").write_text(BIOC, encoding="utf-8")
+    assert convert(raw)["documents_in_several_splits"] == ["7"]
+
+
+def test_repetitions_are_counted(raw: Path) -> None:
+    path = raw / "dev.PubTator.txt"
+    (raw / "dev.BioC.xml").unlink()
+    repeated = "dev\t32\t36\tpain\tMood\tD999999\n"
+    twice = "dev\t38\t43\tgrief\tMood\tC000001|D000001\n"
+    text = path.read_text(encoding="utf-8").replace(repeated, 2 * repeated + twice)
+    path.write_text(text, encoding="utf-8")
+    report = convert(raw)["dev"]
+    assert report["annotated_twice"] == 1
+    assert report["id_twice_in_mention"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("<collection><source/><date/><key/></collection>", "holds no documents"),
+        (BIOC.replace("</collection>", BIOC[BIOC.index("<document>") :]), "document 7: occurs 2 times"),
+    ],
+)
+def test_splits_that_cannot_be_used_are_refused(raw: Path, content: str, problem: str) -> None:
+    (raw / "test.BioC.xml").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=problem):
+        convert(raw)
+    assert not (raw.parent / "corpus").exists()
+
+
+def test_a_missing_split_is_refused(raw: Path) -> None:
+    (raw / "test.BioC.xml").unlink()
+    (raw / "test.PubTator.txt").unlink()
+    with pytest.raises(InputError, match=r"neither test\.BioC\.xml nor test\.PubTator\.txt is there"):
+        convert(raw)
+
+
+BC5CDR_COUNTS = {
+    "documents": (500, 500, 500),
+    "annotations": (9570, 9773, 9928),
+    "mentions": (9385, 9591, 9809),
+    "nil": (76, 59, 91),
+    "nil_with_parts": (76, 60, 91),
+    "several_ids": (98, 100, 75),
+    "composites": (89, 89, 57),
+    "parts": (185, 182, 119),
+    "discontinuous": (73, 43, 37),
+    "relations": (1038, 1012, 1066),
+    "annotated_twice": (0, 0, 0),
+}
+BC5CDR_TYPES = ((5203, 4182), (5347, 4244), (5385, 4424))
+
+
+@pytest.mark.real
+def test_bc5cdr_comes_out_as_the_protocol_counts_it(tmp_path: Path) -> None:
+    archive = Path(os.environ.get("EL_MIRROR", "")) / "CDR_Data.zip"
+    if "EL_MIRROR" not in os.environ or not archive.is_file():
+        pytest.skip("EL_MIRROR names no folder with CDR_Data.zip")
+    names = {"Training": "train", "Development": "dev", "Test": "test"}
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    with zipfile.ZipFile(archive) as members:
+        for theirs, split in names.items():
+            for suffix in ("BioC.xml", "PubTator.txt"):
+                member = f"CDR_Data/CDR.Corpus.v010516/CDR_{theirs}Set.{suffix}"
+                (raw / f"{split}.{suffix}").write_bytes(members.read(member))
+
+    report = convert_corpus(raw, ONTOLOGY, load_retired_ids(), tmp_path / "corpus")
+
+    for key, counts in BC5CDR_COUNTS.items():
+        assert tuple(report[split][key] for split in SPLITS) == counts, key
+    for split, (chemicals, diseases) in zip(SPLITS, BC5CDR_TYPES, strict=True):
+        assert report[split]["mentions_by_type"] == {"chemical": chemicals, "disease": diseases}
+    assert report["test"]["restricted"] == {"mentions": 9725, "triples": 5516, "distinct_ids": 1312}
+    assert [len(report[split]["locations_moved"]) for split in SPLITS] == [3, 1, 0]
+    # In two composites of the test split the parts' ids are not those of the composite.
+    assert [len(report[split]["pubtator_differences"]) for split in SPLITS] == [0, 0, 4]
+    assert report["documents_in_several_splits"] == []
+
+    original = [
+        mention for document in read_bioc(raw / "test.BioC.xml") for mention in mentions_full(document)
+    ]
+    ids = {concept_id for mention in original for concept_id in mention.concept_ids}
+    ids_alone = {mention.concept_ids for mention in original if len(mention.concept_ids) == 1}
+    assert (len(ids), len(ids_alone)) == (1315, 1303)
+
+    test = list(read_documents(tmp_path / "corpus" / "test.jsonl"))
+    triples = restricted_triples(test)
+    assert len(triples) == 5516
+    # Two pairs of the 1,312 ids are one concept in the current MeSH.
+    assert len({mention.concept_ids[0] for _, _, mention in triples}) == 1310
+    assert report["test"]["distinct_ids"] == 1313
