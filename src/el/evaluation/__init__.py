@@ -1,0 +1,1 @@
+"""What is scored, how, and what came out."""

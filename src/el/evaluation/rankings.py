@@ -1,0 +1,201 @@
+"""Rankings of concepts, the contract of everything that ranks, and predictions on disk."""
+
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from el.errors import InputError
+from el.evaluation.queries import Query
+from el.files import atomic_file
+
+# What a file of predictions keeps of each ranking.
+STORED_IDS = 100
+STORED_SCORES = 10
+SCORE_DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Concepts of one query, best first; equal scores in the order of their ids, each id once.
+
+    Attributes:
+        concept_ids: the concepts' ids; may be empty.
+        scores: one each, higher is better; comparable within one ranking only.
+    """
+
+    concept_ids: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+class Ranker(Protocol):
+    """Whatever ranks concepts for queries."""
+
+    def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
+        """Returns one ranking a query, of at most `k` concepts, without looking at `query.gold`."""
+        ...
+
+
+def rank_concepts(
+    name_rows: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+    concept_of_name: npt.NDArray[np.int64],
+    ids: Sequence[str],
+    k: int,
+) -> list[Ranking]:
+    """Turns scored names into ranked concepts; a concept scores as its best name does.
+
+    Args:
+        name_rows: (B, K) int64, name rows in any order; negative where a search found fewer than K.
+        scores: (B, K) float32, higher is better.
+        concept_of_name: (N,) int64, the concept row of each name row.
+        ids: the C concepts' ids.
+        k: the most concepts to return a query.
+
+    Returns:
+        B rankings, equal scores in the order of the ids.
+    """
+    return [
+        _rank_row(concept_of_name[rows[rows >= 0]], row_scores[rows >= 0], ids, k)
+        for rows, row_scores in zip(name_rows, scores, strict=True)
+    ]
+
+
+def _rank_row(
+    concepts: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], ids: Sequence[str], k: int
+) -> Ranking:
+    unique, position = np.unique(concepts, return_inverse=True)
+    best = np.full(len(unique), -np.inf, dtype=scores.dtype)
+    np.maximum.at(best, position, scores)
+    return rank_scores(unique, best, ids, k)
+
+
+def rank_scores(
+    concept_rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], ids: Sequence[str], k: int
+) -> Ranking:
+    """Ranks (n,) int64 distinct concept rows by their (n,) float32 scores and keeps the first `k`."""
+    if len(concept_rows) > k:
+        # All that tie with the k-th stay until the ids have decided.
+        kept = scores >= np.partition(scores, -k)[-k]
+        concept_rows, scores = concept_rows[kept], scores[kept]
+    return make_ranking(
+        {ids[row]: score for row, score in zip(concept_rows.tolist(), scores.tolist(), strict=True)}, k
+    )
+
+
+def make_ranking(scores: dict[str, float], k: int) -> Ranking:
+    """Ranks concept ids by score, equal scores in the order of the ids, and keeps the first `k`."""
+    ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:k]
+    return Ranking(tuple(concept_id for concept_id, _ in ranked), tuple(score for _, score in ranked))
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one system answered to one query, without any text of the corpus.
+
+    Attributes:
+        query_id: the query's id.
+        document_id: its document's id.
+        gold: its gold ids.
+        rows: the rows of the result table that count it.
+        ranked: concept ids, best first.
+        scores: the scores of the first of them; may be shorter than `ranked`.
+    """
+
+    query_id: str
+    document_id: str
+    gold: tuple[str, ...]
+    rows: tuple[str, ...]
+    ranked: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+def make_predictions(
+    queries: Sequence[Query], rankings: Sequence[Ranking], rows: Sequence[tuple[str, ...]]
+) -> list[Prediction]:
+    """Joins queries, their rankings and the rows that count them (`el.evaluation.rows.rows_of`).
+
+    Keeps what a file keeps: 100 ids, the scores of the first 10, rounded to 4 decimals. So metrics
+    of predictions are the same before writing and after reading.
+
+    Raises:
+        ValueError: the three differ in length.
+    """
+    return [
+        Prediction(
+            query_id=query.id,
+            document_id=query.document_id,
+            gold=query.gold,
+            rows=query_rows,
+            ranked=ranking.concept_ids[:STORED_IDS],
+            scores=tuple(round(score, SCORE_DECIMALS) for score in ranking.scores[:STORED_SCORES]),
+        )
+        for query, ranking, query_rows in zip(queries, rankings, rows, strict=True)
+    ]
+
+
+def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
+    """Writes one JSON object a line, atomically; compressed if the path ends in ".gz".
+
+    The same predictions give the same bytes, compressed or not.
+    """
+    lines = (json.dumps(_row(prediction)) + "\n" for prediction in predictions)
+    data = "".join(lines).encode()
+    with atomic_file(path) as temporary:
+        # Without a time stamp, or else no two files were equal.
+        temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """Reads what `write_predictions` wrote.
+
+    Raises:
+        InputError: the file is missing or broken, or a line is not a prediction.
+    """
+    predictions = []
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            predictions.append(_parse(json.loads(line)))
+        except (KeyError, TypeError, ValueError) as error:
+            problem = f"not a prediction ({type(error).__name__}: {error})"
+            raise InputError(path, f"line {number}", problem, "Make the file again") from error
+    return predictions
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "query": prediction.query_id,
+        "document": prediction.document_id,
+        "gold": prediction.gold,
+        "rows": prediction.rows,
+        "ranked": prediction.ranked,
+        "scores": prediction.scores,
+    }
+
+
+def _parse(row: dict[str, Any]) -> Prediction:
+    return Prediction(
+        query_id=row["query"],
+        document_id=row["document"],
+        gold=tuple(row["gold"]),
+        rows=tuple(row["rows"]),
+        ranked=tuple(row["ranked"]),
+        scores=tuple(row["scores"]),
+    )
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    except FileNotFoundError as error:
+        raise InputError(path, "", "no such file", "Run the stage that makes it") from error
+    except (EOFError, OSError, UnicodeDecodeError) as error:
+        raise InputError(path, "", f"broken ({error})", "Make the file again") from error
+    return iter(io.StringIO(text))

@@ -1,0 +1,142 @@
+"""The comparison as a table for people and as small files for plots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
+from el.evaluation.protocol import Protocol
+from el.evaluation.rankings import Prediction
+
+# Columns of the table: heading, row and metric of the flat figures.
+_COLUMNS = (
+    ("chemical", "chemical", "accuracy@1"),
+    ("disease", "disease", "accuracy@1"),
+    ("unseen form", "unseen_form", "accuracy@1"),
+    ("unseen id", "unseen_id", "accuracy@1"),
+    ("abbreviation", "abbreviation", "accuracy@1"),
+    ("unique", "unique", "accuracy@1"),
+    ("@5", "all", "accuracy@5"),
+    ("@10", "all", "accuracy@10"),
+    ("@100", "all", "accuracy@100"),
+    ("MRR", "all", "mrr"),
+)
+_NO_VALUE = "–"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems on the same mentions.
+
+    Attributes:
+        system: the first.
+        baseline: the second.
+        row: the row of the table that was compared.
+        difference: of accuracy@1, with its interval and p.
+    """
+
+    system: str
+    baseline: str
+    row: str
+    difference: PairedDifference
+
+
+def result_table(
+    figures: Mapping[str, float],
+    protocol: Protocol,
+    systems: Sequence[str],
+    latency: Mapping[str, float],
+) -> str:
+    """Returns a Markdown table: a line a system, accuracies and, where timed, milliseconds a mention.
+
+    Args:
+        figures: flat, keys `<protocol>/<system>/<row>/<metric>`.
+        protocol: whose figures.
+        systems: in the order of the lines.
+        latency: flat, keys `<system>/total_p50_ms` and `<system>/total_p50_ratio`.
+    """
+    headings = ["system", "accuracy@1 (95 %)", *(heading for heading, _, _ in _COLUMNS), "ms", "ratio"]
+    lines = [_line(headings), _line(["---"] + ["---:"] * (len(headings) - 1))]
+    for system in systems:
+        prefix = f"{protocol.name}/{system}"
+        lines.append(
+            _line(
+                [
+                    system,
+                    _with_interval(figures, f"{prefix}/all/accuracy@1"),
+                    *(_share(figures, f"{prefix}/{row}/{metric}") for _, row, metric in _COLUMNS),
+                    _number(latency, f"{system}/total_p50_ms", "{:.1f}"),
+                    _number(latency, f"{system}/total_p50_ratio", "{:.2f}"),
+                ]
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def compare_systems(
+    predictions: Mapping[str, Sequence[Prediction]],
+    baseline: str,
+    protocol: Protocol,
+    rows: Sequence[str],
+) -> list[Comparison]:
+    """Compares every system with the baseline by a paired bootstrap over documents.
+
+    Args:
+        predictions: of each system, for the same queries in the same order.
+        baseline: the system to compare with.
+        protocol: gives the resampling.
+        rows: the rows of the table to compare; empty ones are left out.
+    """
+    comparisons = []
+    for system, ours in predictions.items():
+        for row in rows:
+            pairs = [(a, b) for a, b in zip(ours, predictions[baseline], strict=True) if row in a.rows]
+            if system == baseline or not pairs:
+                continue
+            a, b = ([pair[side] for pair in pairs] for side in (0, 1))
+            difference = paired_bootstrap(
+                hits(gold_ranks(a, protocol.retrieved), 1),
+                hits(gold_ranks(b, protocol.retrieved), 1),
+                [prediction.document_id for prediction in a],
+                protocol.bootstrap_samples,
+                protocol.bootstrap_seed,
+            )
+            comparisons.append(Comparison(system, baseline, row, difference))
+    return comparisons
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> str:
+    """Returns a Markdown table of differences in accuracy@1."""
+    lines = [_line(["system", "against", "row", "difference", "95 %", "p"]), _line(["---"] * 3 + ["---:"] * 3)]
+    for comparison in comparisons:
+        d = comparison.difference
+        interval = f"{d.lo:+.3f} to {d.hi:+.3f}"
+        lines.append(
+            _line(
+                [
+                    comparison.system,
+                    comparison.baseline,
+                    comparison.row,
+                    f"{d.difference:+.3f}",
+                    interval,
+                    f"{d.p:.3f}",
+                ]
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _share(figures: Mapping[str, float], key: str) -> str:
+    return _number(figures, key, "{:.3f}").replace("0.", ".", 1)
+
+
+def _with_interval(figures: Mapping[str, float], key: str) -> str:
+    ends = "–".join(_share(figures, f"{key}_{end}") for end in ("lo", "hi"))
+    return f"{_share(figures, key)} ({ends})"
+
+
+def _number(figures: Mapping[str, float], key: str, layout: str) -> str:
+    return layout.format(figures[key]) if key in figures else _NO_VALUE

@@ -1,0 +1,57 @@
+"""Rows of a result table: which queries each counts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from el.corpus.types import Document
+from el.evaluation.queries import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the training documents (train and dev) show of forms and ids.
+
+    Attributes:
+        forms: case-folded surface forms of their linked mentions, parts of composites included.
+        ids: the ids that they link to.
+    """
+
+    forms: frozenset[str]
+    ids: frozenset[str]
+
+    @classmethod
+    def of_documents(cls, documents: Iterable[Document]) -> "Seen":
+        """Collects the forms and ids of all mentions that have a gold id."""
+        mentions = [mention for document in documents for mention in document.mentions if mention.concept_ids]
+        return cls(
+            frozenset(mention.text.casefold() for mention in mentions),
+            frozenset(concept_id for mention in mentions for concept_id in mention.concept_ids),
+        )
+
+
+def rows_of(queries: Sequence[Query], seen: Seen) -> list[tuple[str, ...]]:
+    """The rows of `el.evaluation.protocol.ROWS` that count each query, in the queries' order.
+
+    all: every query.
+    chemical, disease: by the mention's type.
+    unseen_form: no linked mention of `seen` has this surface form, upper and lower case alike.
+    unseen_id: no gold id of the query occurs in `seen`.
+    abbreviation: the document defines the surface form as an abbreviation.
+    unique: the first query of its (surface form, upper and lower case alike; type; set of gold ids).
+    """
+    uniques: set[tuple[str, str, frozenset[str]]] = set()
+    rows = []
+    for query in queries:
+        key = (query.text.casefold(), query.type, frozenset(query.gold))
+        holds = {
+            "all": True,
+            "chemical": query.type == "chemical",
+            "disease": query.type == "disease",
+            "unseen_form": query.text.casefold() not in seen.forms,
+            "unseen_id": seen.ids.isdisjoint(query.gold),
+            "abbreviation": query.expanded != query.text,
+            "unique": key not in uniques,
+        }
+        uniques.add(key)
+        rows.append(tuple(row for row, member in holds.items() if member))
+    return rows

@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import pytest
+
+from el.corpus.types import Document, Mention, Passage, Role, Span
+from el.evaluation.protocol import load_protocol
+from el.evaluation.queries import (
+    Query,
+    full_queries,
+    protocol_candidates,
+    protocol_queries,
+    restricted_queries,
+)
+from el.evaluation.rows import Seen, rows_of
+
+CONFIGS = Path(__file__).parents[3] / "configs" / "protocol"
+TITLE = "Acute kidney injury (AKI) after cisplatin."
+ABSTRACT = "AKI and renal or hepatic failure. AKI."
+
+
+def mention(
+    key: str, text: str, start: int, ids: str, kind: str = "disease", role: Role = "single"
+) -> Mention:
+    span = Span(start, start + len(text))
+    return Mention(key, (span,), text, kind, tuple(ids.split()), role=role)
+
+
+@pytest.fixture
+def document() -> Document:
+    text = f"{TITLE} {ABSTRACT}"
+    abstract = len(TITLE) + 1
+    renal = Span(text.index("renal"), text.index("renal") + 5)
+    failure = Span(text.index("failure"), text.index("failure") + 7)
+    return Document(
+        "77",
+        (Passage("title", 0, TITLE), Passage("abstract", abstract, ABSTRACT)),
+        (
+            mention("0", "Acute kidney injury", 0, "D1"),
+            mention("1", "AKI", text.index("AKI"), "D1"),
+            mention("2", "cisplatin", text.index("cisplatin"), "D2", "chemical"),
+            mention("3", "AKI", abstract, "D1"),
+            mention("4", "renal or hepatic failure", renal.start, "D3 D4", role="composite"),
+            Mention("5", (renal, failure), "renal failure", "disease", ("D3",), role="part"),
+            mention("6", "hepatic failure", text.index("hepatic"), "D4", role="part"),
+            mention("7", "AKI", text.rindex("AKI"), "D1"),
+            mention("8", "failure", failure.start, ""),
+        ),
+    )
+
+
+def test_full_takes_composites_as_wholes_and_leaves_nil_out(document: Document) -> None:
+    queries = full_queries([document])
+    assert [query.id for query in queries] == ["77/0", "77/1", "77/2", "77/3", "77/4", "77/7"]
+    assert queries[4].gold == ("D3", "D4")
+    assert (queries[2].document_id, queries[2].text, queries[2].type) == ("77", "cisplatin", "chemical")
+
+
+def test_restricted_takes_each_mention_of_a_passage_once(document: Document) -> None:
+    queries = restricted_queries([document])
+    assert [query.id for query in queries] == ["77/0", "77/1", "77/2", "77/3", "77/6"]
+    assert all(len(query.gold) == 1 for query in queries)
+
+
+def test_abbreviations_of_the_document_are_expanded(document: Document) -> None:
+    expanded = {query.text: query.expanded for query in full_queries([document])}
+    assert expanded["AKI"] == "Acute kidney injury"
+    assert expanded["cisplatin"] == "cisplatin"
+
+
+def test_context_is_that_of_the_mentions_own_place(document: Document) -> None:
+    first, second = (query for query in full_queries([document], 12) if query.id in ("77/3", "77/7"))
+    assert (first.left, first.right) == ("cisplatin. ", " and renal")
+    assert (second.left, second.right) == ("failure. ", ".")
+    assert {query.left + query.right for query in full_queries([document])} == {""}
+
+
+def test_protocols_choose_mentions_and_candidates(document: Document) -> None:
+    full, restricted = (load_protocol(CONFIGS / f"{name}.yaml") for name in ("full", "restricted"))
+    assert protocol_queries(full, [document]) == full_queries([document])
+    queries = protocol_queries(restricted, [document], 12)
+    assert queries == restricted_queries([document], 12)
+    assert protocol_candidates(full, queries) is None
+    assert protocol_candidates(restricted, queries) == {"D1", "D2", "D4"}
+
+
+def test_rows(document: Document) -> None:
+    training = Document(
+        "1",
+        (Passage("title", 0, "CISPLATIN renal failure AKI"),),
+        (
+            mention("0", "CISPLATIN", 0, "D9", "chemical"),
+            mention("1", "renal failure", 10, "D3"),
+            mention("2", "AKI", 24, ""),
+        ),
+    )
+    rows = dict(
+        zip(
+            (query.id for query in full_queries([document])),
+            rows_of(full_queries([document]), Seen.of_documents([training])),
+            strict=True,
+        )
+    )
+    assert rows == {
+        "77/0": ("all", "disease", "unseen_form", "unseen_id", "unique"),
+        "77/1": ("all", "disease", "unseen_form", "unseen_id", "abbreviation", "unique"),
+        "77/2": ("all", "chemical", "unseen_id", "unique"),
+        "77/3": ("all", "disease", "unseen_form", "unseen_id", "abbreviation"),
+        "77/4": ("all", "disease", "unseen_form", "unique"),
+        "77/7": ("all", "disease", "unseen_form", "unseen_id", "abbreviation"),
+    }
+
+
+def test_unique_tells_types_and_ids_apart_but_neither_case_nor_the_order_of_ids() -> None:
+    queries = [
+        Query("1/0", "1", "lead", "chemical", ("D1", "D2"), "lead"),
+        Query("1/1", "1", "Lead", "chemical", ("D2", "D1"), "Lead"),
+        Query("1/2", "1", "lead", "disease", ("D1", "D2"), "lead"),
+        Query("2/0", "2", "lead", "chemical", ("D1",), "lead"),
+    ]
+    rows = rows_of(queries, Seen(frozenset(), frozenset()))
+    assert ["unique" in query_rows for query_rows in rows] == [True, False, True, True]

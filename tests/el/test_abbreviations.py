@@ -1,0 +1,119 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from el.abbreviations import expand, find_abbreviations
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("We saw acute kidney injury (AKI) twice.", {"AKI": "acute kidney injury"}),
+        ("We saw AKI (acute kidney injury) twice.", {"AKI": "acute kidney injury"}),
+        ("given methotrexate [MTX] orally", {"MTX": "methotrexate"}),
+        ("given MTX (methotrexate) orally", {"MTX": "methotrexate"}),
+        ("5-hydroxytryptamine (5-HT) release", {"5-HT": "5-hydroxytryptamine"}),
+        (
+            "Nonsteroidal anti-inflammatory drugs (NSAIDs) are used",
+            {"NSAIDs": "Nonsteroidal anti-inflammatory drugs"},
+        ),
+        ("a selective serotonin agonist (SSAs)", {"SSAs": "selective serotonin agonist"}),
+        ("acute kidney injury (AKI; n = 30)", {"AKI": "acute kidney injury"}),
+        ("acute kidney injury (n = 30; AKI)", {"AKI": "acute kidney injury"}),
+        ("acute kidney injury (AKI, stage 3)", {"AKI": "acute kidney injury"}),
+        ("acute kidney injury (AKI [stage 3])", {"AKI": "acute kidney injury"}),
+        ("a complication (acute kidney injury [AKI]) followed", {"AKI": "acute kidney injury"}),
+        ("AKI (acute kidney injury; stage 3)", {"AKI": "acute kidney injury"}),
+        ('acute kidney injury ("AKI")', {"AKI": "acute kidney injury"}),
+        (
+            "poly(ADP-ribose) polymerase (PARP)",
+            {"PARP": "poly(ADP-ribose) polymerase"},
+        ),
+        (
+            "PARP (poly(ADP-ribose) polymerase)",
+            {"PARP": "poly(ADP-ribose) polymerase"},
+        ),
+        (
+            "acute kidney injury (AKI) and heart failure (HF)",
+            {"AKI": "acute kidney injury", "HF": "heart failure"},
+        ),
+    ],
+)
+def test_definitions_are_found(text: str, found: dict[str, str]) -> None:
+    assert find_abbreviations(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no brackets here",
+        "acute kidney injury (AKI",
+        "acute kidney injury AKI)",
+        "acute kidney injury [AKI)",
+        "(AKI)",
+        "",
+        "the drug was stopped (see below)",
+        "inferior results in all groups (i.e. pain)",
+        "patients (P) of both sexes",
+        "renal failure (XYZ)",
+        "the first letter begins no word: maki (AKI)",
+        "Acute. Kidney Injury (AKI)",
+        "all of the kings came with their many sons and then it ended (AKI)",
+        "type AKI injury (AKI)",
+        "[Ca]o (Ca)",
+        "adp-ribose) polymerase (ARP)",
+        "acute kidney injury (seen [x; AKI])",
+    ],
+)
+def test_nothing_is_found_where_nothing_is_defined(text: str) -> None:
+    assert find_abbreviations(text) == {}
+
+
+def test_the_first_definition_wins() -> None:
+    text = "Acute lung injury (ALI) is not acute liver insult (ALI)."
+    assert find_abbreviations(text) == {"ALI": "Acute lung injury"}
+
+
+def test_a_bracket_within_another_does_not_look_outside() -> None:
+    assert find_abbreviations("acute kidney (seen in injury [AKI])") == {}
+
+
+def test_expand() -> None:
+    abbreviations = {"AKI": "acute kidney injury", "NSAIDs": "nonsteroidal anti-inflammatory drugs"}
+    assert expand("AKI", abbreviations) == "acute kidney injury"
+    assert expand("AKIs", abbreviations) == "acute kidney injury"
+    assert expand("NSAID", abbreviations) == "nonsteroidal anti-inflammatory drugs"
+    assert expand("aki", abbreviations) == "aki"
+    assert expand("renal failure", abbreviations) == "renal failure"
+
+
+_PIECES = st.sampled_from(["AKI", "acute", "kidney", "injury", *"()[];.-sİα"])
+
+
+@given(st.one_of(st.text(), st.lists(_PIECES, max_size=20).map(" ".join), st.lists(_PIECES).map("".join)))
+def test_what_is_found_stands_in_the_text_and_fits(text: str) -> None:
+    for short, long_form in find_abbreviations(text).items():
+        assert short in text
+        assert long_form in text
+        assert 2 <= len(short) <= 10
+        assert len(short) < len(long_form)
+        assert long_form == long_form.strip()
+        # One letter of the long form for each of the short form; a plural s may have none.
+        letters = [character.lower() for character in short if character.isalnum()]
+        assert _is_subsequence(letters, long_form) or _is_subsequence(letters[:-1], long_form)
+
+
+@given(
+    st.lists(st.text(alphabet="abcdefgh", min_size=1, max_size=8), min_size=2, max_size=6),
+    st.sampled_from(["{long} ({short})", "in {long} [{short}].", "{long} ({short}; n = 3)"]),
+)
+def test_initials_in_brackets_are_found(ends: list[str], template: str) -> None:
+    # Each initial occurs once, so that only the whole is a long form.
+    long_form = " ".join(initial + end for initial, end in zip("pqrtuv", ends, strict=False))
+    short = "pqrtuv"[: len(ends)].upper()
+    assert find_abbreviations(template.format(long=long_form, short=short)) == {short: long_form}
+
+
+def _is_subsequence(letters: list[str], text: str) -> bool:
+    remaining = iter(character.lower() for character in text)
+    return all(letter in remaining for letter in letters)
