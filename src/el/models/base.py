@@ -1,0 +1,116 @@
+"""What training, search and evaluation need of a model; both kinds provide it."""
+
+import abc
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+from el.models.tower import Tower, fingerprint
+
+
+class Queries(Protocol):
+    """A batch of B encoded queries. How it scores passages is all that tells the models apart."""
+
+    def __call__(self, passages: Tensor) -> Tensor:
+        """Scores (M, D) shared or (B, M, D) own passages: (B, M)."""
+
+    def __len__(self) -> int: ...
+
+
+class RetrievalModel(nn.Module, abc.ABC):
+    """A query tower, a passage tower (the same one, where shared) and a way to score.
+
+    Args:
+        query_tower: encodes queries.
+        passage_tower: encodes passages; None where the query tower does both.
+        tokenizer: for the helpers that take text; may be missing on checkpoints without one.
+    """
+
+    kind: str
+
+    def __init__(
+        self, query_tower: Tower, passage_tower: Tower | None, tokenizer: PreTrainedTokenizerBase | None
+    ) -> None:
+        super().__init__()
+        self.query_tower = query_tower
+        self.own_passage_tower = passage_tower
+        self.tokenizer = tokenizer
+
+    @property
+    def passage_tower(self) -> Tower:
+        return self.own_passage_tower or self.query_tower
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def fingerprint(self) -> str:
+        """A checksum of all weights."""
+        return fingerprint(self.state_dict())
+
+    def freeze_passage_tower(self) -> None:
+        """Keeps the passage tower, which must not be shared, from training."""
+        if self.own_passage_tower is None:
+            raise ValueError("a shared tower cannot be frozen on one side")
+        self.own_passage_tower.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "RetrievalModel":
+        """Switches dropout on or off; never on in a frozen passage tower."""
+        super().train(mode)
+        if self.own_passage_tower is not None and not any(
+            p.requires_grad for p in self.own_passage_tower.parameters()
+        ):
+            self.own_passage_tower.eval()
+        return self
+
+    @abc.abstractmethod
+    def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> Queries:
+        """Encodes (B, S) int64 token ids and mask as B queries."""
+
+    @abc.abstractmethod
+    def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Queries, Tensor]:
+        """Returns the queries and (B, D) float32 vectors that retrieve their first candidates."""
+
+    @abc.abstractmethod
+    def save_pretrained(self, folder: Path) -> None:
+        """Writes the model, to be read again by `load_model`, atomically."""
+
+    def encode_passages(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Returns (M, D) float32 passage vectors for (M, S) int64 token ids and mask."""
+        vectors: Tensor = self.passage_tower(input_ids, attention_mask)
+        return vectors
+
+    def tokenize(self, texts: Sequence[str]) -> BatchEncoding:
+        """Returns padded input_ids and attention_mask, (B, S) int64, on the model's device.
+
+        Raises:
+            ValueError: the checkpoint came without a tokenizer.
+        """
+        if self.tokenizer is None:
+            raise ValueError("this model has no tokenizer: set model.tokenizer to the one of its backbone")
+        encoding: BatchEncoding = self.tokenizer(
+            list(texts), padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False
+        )
+        return encoding.to(self.device)
+
+
+def inference_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Autocast to bf16 where the machine multiplies it in hardware; otherwise no change."""
+    if not supports_bf16(device):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def supports_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bf16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        # torch has no public query for these yet.
+        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return False

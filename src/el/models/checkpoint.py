@@ -1,0 +1,158 @@
+"""Reading and writing checkpoint files: tensors by name, without running anything that they hold."""
+
+import copy
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import BertConfig, PreTrainedConfig
+
+from el.errors import ElError, InputError
+from el.models.tower import backbone_config
+
+BACKBONE_FOLDER = "backbone"
+# What the four released Hypencoders were built on; their config.json gives only this name.
+_KNOWN_BACKBONES = {name: BertConfig() for name in ("bert-base-uncased", "google-bert/bert-base-uncased")}
+_PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors", "pytorch_model.bin"]
+
+
+def resolve_checkpoint(location: str | Path) -> Path:
+    """Returns a local folder; a name that is none is fetched from the hub, or found in its cache.
+
+    Raises:
+        ElError: it is no folder, and the hub cannot be reached or does not have it.
+    """
+    if Path(location).is_dir():
+        return Path(location)
+    try:
+        return Path(snapshot_download(str(location), allow_patterns=_PATTERNS))
+    except (
+        HFValidationError,
+        RepositoryNotFoundError,
+        LocalEntryNotFoundError,
+        HfHubHTTPError,
+        OSError,
+    ) as error:
+        raise ElError(
+            f"checkpoint {location}: no such folder, and the model hub does not give it "
+            f"({type(error).__name__}). Fetch it where the hub can be reached and give its folder"
+        ) from error
+
+
+def find_backbone_config(folder: Path, name: str) -> PreTrainedConfig:
+    """Finds the configuration of a checkpoint's backbone, nearest first.
+
+    In the checkpoint (as we save it); `name` as a folder relative to the current one or beside the
+    checkpoint; the backbone of the released checkpoints; `name` on the hub or in its cache.
+
+    Raises:
+        ElError: none of them has it, or the nearest is no configuration of a backbone.
+    """
+    own = folder / BACKBONE_FOLDER
+    for place in (own, *((Path(name), folder.parent / name) if name else ())):
+        file = place / "config.json"
+        if file.is_file() and place.resolve() != folder.resolve():
+            try:
+                return backbone_config(place)
+            except (OSError, ValueError) as error:
+                problem = f"not the configuration of a backbone ({error})"
+                raise InputError(file, "", problem, "Fetch it again") from error
+    if name in _KNOWN_BACKBONES:
+        return copy.deepcopy(_KNOWN_BACKBONES[name])
+    try:
+        if not name:
+            raise ValueError("model_name_or_path is missing")
+        return backbone_config(name)
+    except (OSError, ValueError) as error:
+        raise ElError(
+            f"checkpoint {folder}: the configuration of its backbone {name!r} is neither in {own} nor in a "
+            f"folder {name} nor on the hub. Put the backbone's config.json into {own}"
+        ) from error
+
+
+def load_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
+    """Reads a checkpoint's tensors, memory-mapped. Returns the file and the tensors by name.
+
+    Raises:
+        InputError: there is no file, it is broken, or it is a pickle that holds more than tensors.
+    """
+    path = folder / "model.safetensors"
+    if path.is_file():
+        try:
+            return path, load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise InputError(
+                path, "", f"truncated or broken ({error})", "Fetch the checkpoint again"
+            ) from error
+    path = folder / "pytorch_model.bin"
+    if not path.is_file():
+        raise InputError(
+            folder, "", "holds neither model.safetensors nor pytorch_model.bin", "Fetch it again"
+        )
+    refusal = "refused: a pickle that holds more than tensors, or a broken one"
+    try:
+        # The layout of torch before 1.6 is no zip archive, and cannot be mapped.
+        mapped = zipfile.is_zipfile(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        raise InputError(path, "", refusal, "Convert it to safetensors") from error
+    # What a broken pickle raises depends on where it breaks.
+    except (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise InputError(path, "", f"truncated or broken ({error})", "Fetch the checkpoint again") from error
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise InputError(path, "", "holds something else than tensors by name", "Convert it to safetensors")
+    return path, tensors
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes tensors as safetensors; those that share memory are written each on its own."""
+    save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, path)
+
+
+def assign_tensors(path: Path, prefix: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Gives a module its parameters, in float32, without copying those that are float32 already.
+
+    Args:
+        path: the file they come from, for messages.
+        prefix: what the checkpoint puts before the module's own names.
+        module: the module, its parameters without memory as yet.
+        tensors: the checkpoint's tensors for it, by their names there.
+
+    The pooler of a BERT takes no part in a Hypencoder and may be missing.
+
+    Raises:
+        InputError: tensors are missing, unknown or misshapen; names them.
+    """
+    expected = {prefix + name: tensor for name, tensor in module.state_dict().items()}
+    # Old transformers saved this buffer; today it is computed.
+    given = {name: tensor for name, tensor in tensors.items() if not name.endswith("embeddings.position_ids")}
+    for name, tensor in expected.items():
+        if name.startswith(f"{prefix}pooler.") and name not in given:
+            given[name] = torch.zeros(tensor.shape)
+    problems = [f"missing {name}" for name in expected if name not in given]
+    problems += [f"unknown {name}" for name in given if name not in expected]
+    problems += [
+        f"{name} has shape {tuple(given[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
+        raise InputError(
+            path, "", shown, "The checkpoint and its config.json do not fit together; fetch it again"
+        )
+    module.load_state_dict({name.removeprefix(prefix): t.float() for name, t in given.items()}, assign=True)
+    for parameter in module.parameters():
+        parameter.requires_grad_(True)

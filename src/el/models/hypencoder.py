@@ -1,0 +1,283 @@
+"""The Hypencoder: a query becomes a q-net that scores passage vectors (arXiv 2502.05364).
+
+Reads and writes the layout of the released checkpoints (`jfkback/hypencoder.N_layer`).
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from el.errors import ConfigError, InputError
+from el.files import atomic_folder, read_json, write_json
+from el.models.base import RetrievalModel
+from el.models.checkpoint import (
+    BACKBONE_FOLDER,
+    assign_tensors,
+    find_backbone_config,
+    load_tensors,
+    resolve_checkpoint,
+    save_tensors,
+)
+from el.models.hyper_head import HyperHead
+from el.models.qnet import QNetConfig, QNets
+from el.models.tower import EncoderSource, Pooling, Tower, empty_transformer, load_tokenizer, load_tower
+
+ARCHITECTURE = "HypencoderDualEncoder"
+_QUERY, _PASSAGE, _HEAD = "query_encoder.transformer.", "passage_encoder.transformer.", "query_encoder."
+
+
+@dataclass(frozen=True)
+class HypencoderConfig:
+    """A checkpoint's config.json as a value; defaults are those of the released code.
+
+    Attributes:
+        qnet: the q-nets' shape (`converter_kwargs`).
+        query_model: the query backbone, a hub name or folder (`model_name_or_path`).
+        passage_model: the passage backbone.
+        shared_encoder: whether one tower serves both sides.
+        encoder_width: D, `base_encoder_output_dim`.
+        pooling: how passages are pooled, "cls" or "mean".
+        normalize: whether passage vectors are scaled to length 1; not in the published architecture.
+        embedding_representation: carried along; the release can return a query vector besides.
+        freeze_query: whether the query backbone is kept from training.
+        freeze_passage: whether the passage backbone is kept from training.
+        loss_type: names of the losses that it was trained with, carried along.
+        loss_kwargs: their settings, carried along.
+    """
+
+    qnet: QNetConfig
+    query_model: str = ""
+    passage_model: str = ""
+    shared_encoder: bool = False
+    encoder_width: int = 768
+    pooling: Pooling = "cls"
+    normalize: bool = False
+    embedding_representation: str | None = None
+    freeze_query: bool = False
+    freeze_passage: bool = False
+    loss_type: Sequence[str] = ()
+    loss_kwargs: Sequence[dict[str, Any]] = field(default=())
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "HypencoderConfig":
+        """Reads config.json; keys that are left out take the released code's defaults.
+
+        Raises:
+            ConfigError: a value that makes no Hypencoder.
+        """
+        query, passage = (values.get(f"{side}_encoder_kwargs") or {} for side in ("query", "passage"))
+        if not isinstance(query, dict) or not isinstance(passage, dict):
+            raise ConfigError("query_encoder_kwargs and passage_encoder_kwargs: sections are needed")
+        losses, settings = values.get("loss_type") or [], values.get("loss_kwargs") or []
+        return cls(
+            qnet=QNetConfig.from_dict(query.get("converter_kwargs") or {}),
+            query_model=query.get("model_name_or_path", ""),
+            passage_model=passage.get("model_name_or_path", ""),
+            shared_encoder=values.get("shared_encoder", False),
+            encoder_width=query.get("base_encoder_output_dim", 768),
+            pooling=passage.get("pooling_type", "cls"),
+            normalize=passage.get("normalize", False),
+            embedding_representation=query.get("embedding_representation"),
+            freeze_query=query.get("freeze_transformer", False),
+            freeze_passage=passage.get("freeze_transformer", False),
+            loss_type=[losses] if isinstance(losses, str) else list(losses),
+            loss_kwargs=[settings] if isinstance(settings, dict) else list(settings),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The released layout of config.json; `normalize` only where it departs from it."""
+        passage: dict[str, Any] = {
+            "model_name_or_path": self.passage_model,
+            "pooling_type": self.pooling,
+            "freeze_transformer": self.freeze_passage,
+        }
+        if self.normalize:
+            passage["normalize"] = True
+        return {
+            "architectures": [ARCHITECTURE],
+            "query_encoder_kwargs": {
+                "model_name_or_path": self.query_model,
+                "freeze_transformer": self.freeze_query,
+                "embedding_representation": self.embedding_representation,
+                "base_encoder_output_dim": self.encoder_width,
+                "converter_kwargs": self.qnet.to_dict(),
+            },
+            "passage_encoder_kwargs": passage,
+            "shared_encoder": self.shared_encoder,
+            # The released code wants one setting for each loss, and at least one loss.
+            "loss_type": list(self.loss_type) or ["cross_entropy"],
+            "loss_kwargs": list(self.loss_kwargs) or [{}],
+        }
+
+
+class Hypencoder(RetrievalModel):
+    """A query tower with a hyper-head, and a passage tower.
+
+    Args:
+        config: what config.json says.
+        query_tower: encodes queries; its token vectors feed the head.
+        passage_tower: encodes passages; None where the query tower does both.
+        head: generates q-nets.
+        tokenizer: for text; may be missing on checkpoints without one.
+
+    Raises:
+        ConfigError: widths do not fit together.
+    """
+
+    kind = "hypencoder"
+
+    def __init__(
+        self,
+        config: HypencoderConfig,
+        query_tower: Tower,
+        passage_tower: Tower | None,
+        head: HyperHead,
+        tokenizer: PreTrainedTokenizerBase | None,
+    ) -> None:
+        super().__init__(query_tower, passage_tower, tokenizer)
+        self.config = config
+        self.head = head
+        width, first = self.passage_tower.width, config.qnet.vector_dimensions[0]
+        if first != width:
+            raise ConfigError(
+                f"q-net input width {first}, but the passage tower gives vectors of width {width}"
+            )
+        if query_tower.width != config.encoder_width:
+            raise ConfigError(
+                f"base_encoder_output_dim {config.encoder_width}, but the query tower has width "
+                f"{query_tower.width}"
+            )
+
+    @classmethod
+    def from_encoder(
+        cls,
+        source: EncoderSource,
+        vector_dimensions: Sequence[int],
+        *,
+        shared_encoder: bool = True,
+        normalize: bool = False,
+        **options: Any,
+    ) -> "Hypencoder":
+        """Puts a fresh head, initialised as published, on a pretrained encoder.
+
+        Args:
+            source: the encoder; its pooling becomes the passages' pooling.
+            vector_dimensions: the q-nets' widths, [D, ..., 1].
+            shared_encoder: whether one tower serves both sides.
+            normalize: whether passage vectors are scaled to length 1 (not as published).
+            options: further fields of `QNetConfig`.
+        """
+        tower = load_tower(source, normalize)
+        tokenizer = load_tokenizer(source.resolve(), source.max_tokens)
+        qnet = QNetConfig(tuple(vector_dimensions), **options)
+        return cls.from_tower(tower, qnet, tokenizer, source.hub_name, shared_encoder=shared_encoder)
+
+    @classmethod
+    def from_tower(
+        cls,
+        tower: Tower,
+        qnet: QNetConfig,
+        tokenizer: PreTrainedTokenizerBase | None,
+        model_name: str,
+        *,
+        shared_encoder: bool,
+    ) -> "Hypencoder":
+        """Puts a fresh head on a tower; where it is not shared, the passage tower is a copy."""
+        config = HypencoderConfig(
+            qnet=qnet,
+            query_model=model_name,
+            passage_model=model_name,
+            shared_encoder=shared_encoder,
+            encoder_width=tower.width,
+            pooling=tower.pooling,
+            normalize=tower.normalize,
+        )
+        head = HyperHead(qnet, tower.width)
+        head.initialise()
+        passage_tower = None if shared_encoder else copy.deepcopy(tower)
+        return cls(config, tower, passage_tower, head, tokenizer)
+
+    def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> QNets:
+        """Turns (B, S) int64 token ids and mask into B q-nets."""
+        qnets: QNets = self.head(self.query_tower.hidden(input_ids, attention_mask), attention_mask)
+        return qnets
+
+    def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[QNets, Tensor]:
+        """Returns q-nets and the passage tower's vectors of the same texts; one pass where shared."""
+        hidden = self.query_tower.hidden(input_ids, attention_mask)
+        qnets: QNets = self.head(hidden, attention_mask)
+        if self.own_passage_tower is None:
+            return qnets, self.query_tower.pool(hidden, attention_mask)
+        return qnets, self.encode_passages(input_ids, attention_mask)
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Writes the released layout as safetensors, with tokenizer and backbone configuration.
+
+        Both copies of a shared tower are written: the released code fills a missing one with random
+        numbers.
+        """
+        with atomic_folder(folder) as temporary:
+            write_json(temporary / "config.json", self.config.to_dict())
+            self.query_tower.transformer.config.save_pretrained(temporary / BACKBONE_FOLDER)  # type: ignore
+            save_tensors(temporary / "model.safetensors", self._released_names())
+            if self.tokenizer is not None:
+                self.tokenizer.save_pretrained(temporary)
+
+    def _released_names(self) -> dict[str, Tensor]:
+        parts: list[tuple[str, nn.Module]] = [
+            (_HEAD, self.head),
+            (_QUERY, self.query_tower.transformer),
+            (_PASSAGE, self.passage_tower.transformer),
+        ]
+        return {prefix + name: tensor for prefix, part in parts for name, tensor in part.state_dict().items()}
+
+    @classmethod
+    def from_pretrained(cls, location: str | Path) -> "Hypencoder":
+        """Loads a released, forked or own checkpoint from a folder or the hub, in float32.
+
+        The backbone is built from its configuration; no other weights are read.
+
+        Raises:
+            InputError: a file is missing or broken, or a tensor is missing, unknown or misshapen.
+            ConfigError: the configuration makes no Hypencoder.
+        """
+        folder = resolve_checkpoint(location)
+        values = read_json(folder / "config.json")
+        if not isinstance(values, dict):
+            raise InputError(folder / "config.json", "", "not a JSON object", "Fetch the checkpoint again")
+        config = HypencoderConfig.from_dict(values)
+        query_tower = _empty_tower(folder, config.query_model, config)
+        passage_tower = None if config.shared_encoder else _empty_tower(folder, config.passage_model, config)
+        with torch.device("meta"):
+            head = HyperHead(config.qnet, config.encoder_width)
+        model = cls(config, query_tower, passage_tower, head, _tokenizer_of(folder))
+        model._assign(folder)
+        return model.eval()
+
+    def _assign(self, folder: Path) -> None:
+        path, tensors = load_tensors(folder)
+        query = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_QUERY)}
+        passage = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_PASSAGE)}
+        if self.own_passage_tower is not None:
+            assign_tensors(path, _PASSAGE, self.own_passage_tower.transformer, passage)
+        else:
+            # Of a shared tower a safetensors file may hold either copy, or both.
+            query = {_QUERY + name.removeprefix(_PASSAGE): tensor for name, tensor in passage.items()} | query
+        assign_tensors(path, _QUERY, self.query_tower.transformer, query)
+        assign_tensors(path, _HEAD, self.head, tensors)
+
+
+def _tokenizer_of(folder: Path) -> PreTrainedTokenizerBase | None:
+    if not (folder / "tokenizer_config.json").is_file():
+        return None
+    return AutoTokenizer.from_pretrained(str(folder))  # type: ignore[no-any-return]
+
+
+def _empty_tower(folder: Path, name: str, config: HypencoderConfig) -> Tower:
+    return Tower(empty_transformer(find_backbone_config(folder, name)), config.pooling, config.normalize)

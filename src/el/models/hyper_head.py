@@ -1,0 +1,108 @@
+"""The hyper-head: from a query's token vectors to the weights and biases of its q-net."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from el.models.qnet import QNetConfig, QNets
+
+# The release divides by 768 whatever the encoder's width.
+_PUBLISHED_WIDTH = 768
+
+
+class HyperHead(nn.Module):
+    """Attention of learned queries over the tokens, then a projection, plus a base q-net.
+
+    The parts carry the names of the released checkpoints. For weight matrix i with (in, out) =
+    (v[i], v[i+1]), and for bias i with (in, out) = (v[i+1], 1) and projections j = N + 1 + i:
+
+        A = softmax(E_i K_j(H)^T / sqrt(out))      E_i: learned, (out, in)
+        C = LayerNorm(ReLU(A V_j(H)))
+        W_i = (C P_i^T + B_i)^T                    B_i: the base, (out, in)
+
+    Args:
+        config: the q-nets' shape.
+        encoder_width: D, the width of the query tower's token vectors.
+    """
+
+    def __init__(self, config: QNetConfig, encoder_width: int) -> None:
+        super().__init__()
+        self.config = config
+        weights = config.weight_shapes
+        biases = [(out, 1) for _, out in weights[:-1]]
+        self.hyper_base_matrices = nn.ParameterList(_empty(1, out, into) for into, out in weights)
+        self.hyper_base_vectors = nn.ParameterList(_empty(1, width) for width, _ in biases)
+        self.weight_query_embeddings = nn.ParameterList(_empty(1, out, into) for into, out in weights)
+        self.bias_query_embeddings = nn.ParameterList(_empty(1, 1, width) for width, _ in biases)
+        self.weight_hyper_projection = nn.ModuleList(nn.Linear(into, into) for into, _ in weights)
+        self.bias_hyper_projection = nn.ModuleList(nn.Linear(width, width) for width, _ in biases)
+        self.key_projections = nn.ModuleList(nn.Linear(encoder_width, into) for into, _ in weights + biases)
+        self.value_projections = nn.ModuleList(nn.Linear(encoder_width, into) for into, _ in weights + biases)
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Draws a fresh head as published; the caller seeds torch."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                module.reset_parameters()
+        for i, base in enumerate(self.hyper_base_matrices):
+            nn.init.normal_(base, std=math.sqrt(2 / _PUBLISHED_WIDTH))
+            nn.init.normal_(self.weight_query_embeddings[i], std=10)
+            nn.init.normal_(_linear(self.weight_hyper_projection, i).weight, std=1 / _PUBLISHED_WIDTH**2)
+            # The release zeroes these biases for the weights only, not for the q-net's biases.
+            for projections in (self.weight_hyper_projection, self.key_projections, self.value_projections):
+                nn.init.zeros_(_linear(projections, i).bias)
+        for base, query in zip(self.hyper_base_vectors, self.bias_query_embeddings, strict=True):
+            nn.init.zeros_(base)
+            nn.init.normal_(query, std=10)
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> QNets:
+        """Generates q-nets.
+
+        Args:
+            hidden: (B, S, D) token vectors of the query tower's last layer.
+            attention_mask: (B, S), 0 where padded; every row has a token.
+        """
+        padding = (attention_mask == 0).unsqueeze(1)
+        count = len(self.hyper_base_matrices)
+        weights = [
+            (
+                self._generate(
+                    hidden, padding, i, self.weight_query_embeddings[i], self.weight_hyper_projection[i]
+                )
+                + self.hyper_base_matrices[i]
+            ).transpose(1, 2)
+            for i in range(count)
+        ]
+        biases = [
+            self._generate(
+                hidden, padding, count + i, self.bias_query_embeddings[i], self.bias_hyper_projection[i]
+            ).squeeze(1)
+            + self.hyper_base_vectors[i]
+            for i in range(count - 1)
+        ]
+        return QNets(weights, biases, self.config, training=self.training)
+
+    def _generate(
+        self, hidden: Tensor, padding: Tensor, j: int, queries: Tensor, projection: nn.Module
+    ) -> Tensor:
+        """Returns (B, out, in) for the j-th key and value projections."""
+        keys: Tensor = self.key_projections[j](hidden)
+        values: Tensor = self.value_projections[j](hidden)
+        logits = torch.matmul(queries, keys.transpose(1, 2)) / math.sqrt(queries.shape[1])
+        attention = logits.masked_fill(padding, float("-inf")).softmax(dim=-1)
+        context = functional.relu(torch.matmul(attention, values))
+        projected: Tensor = projection(functional.layer_norm(context, context.shape[-1:]))
+        return projected
+
+
+def _empty(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(*shape))
+
+
+def _linear(modules: nn.ModuleList, index: int) -> nn.Linear:
+    module = modules[index]
+    assert isinstance(module, nn.Linear)
+    return module

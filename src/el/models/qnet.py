@@ -1,0 +1,212 @@
+"""q-nets: small networks, one a query, that score passage vectors.
+
+A Hypencoder turns each query into the weights and biases of such a network
+(Killingback et al., "Hypencoder", arXiv 2502.05364). `QNets` holds those of a batch of queries.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from el.errors import ConfigError
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "gelu": functional.gelu,
+    "leaky_relu": functional.leaky_relu,
+}
+
+
+@dataclass(frozen=True)
+class QNetConfig:
+    """The shape of a q-net; field names and defaults are those of the released checkpoints.
+
+    Attributes:
+        vector_dimensions: widths v of the vectors between layers, [v0, v1, ..., vN, 1]: the passage
+            vector's, those of the N hidden layers, and the score's.
+        activation_type: relu, tanh, sigmoid, gelu or leaky_relu.
+        do_dropout: whether training drops parts of each hidden layer's input.
+        dropout_prob: the share that is dropped.
+        do_layer_norm: whether each hidden layer is followed by a layer norm without parameters.
+        do_residual: whether hidden layers add their input to their output.
+        do_residual_on_last: whether the last hidden layer does so too; None stands for `do_residual`.
+        layer_norm_before_residual: whether the norm comes before the residual is added.
+        input_scale: a factor on the passage vectors. Not in the published architecture, where it
+            is 1; unit vectors need sqrt(v0) to have the scale that the layers are initialised for.
+    """
+
+    vector_dimensions: tuple[int, ...]
+    activation_type: str = "relu"
+    do_dropout: bool = False
+    dropout_prob: float = 0.1
+    do_layer_norm: bool = True
+    do_residual: bool = True
+    do_residual_on_last: bool | None = False
+    layer_norm_before_residual: bool = True
+    input_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vector_dimensions", tuple(self.vector_dimensions))
+        if self.do_residual_on_last is None:
+            object.__setattr__(self, "do_residual_on_last", self.do_residual)
+        self._check()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "QNetConfig":
+        """Reads `converter_kwargs` of a checkpoint; keys left out take their defaults.
+
+        Raises:
+            ConfigError: an unknown key, or a value that makes no q-net.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(
+                f"converter_kwargs: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+        if "vector_dimensions" not in values:
+            raise ConfigError("converter_kwargs: vector_dimensions is missing")
+        if not isinstance(values["vector_dimensions"], list | tuple):
+            raise ConfigError(f"converter_kwargs: vector_dimensions {values['vector_dimensions']!r} is no list")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The published keys as JSON values; `input_scale` only where it departs from 1."""
+        values = asdict(self)
+        values["vector_dimensions"] = list(self.vector_dimensions)
+        if self.input_scale == 1.0:
+            del values["input_scale"]
+        return values
+
+    @property
+    def depth(self) -> int:
+        """N, the number of hidden layers: what a "2-layer" q-net has two of."""
+        return len(self.vector_dimensions) - 2
+
+    @property
+    def weight_shapes(self) -> list[tuple[int, int]]:
+        """(in, out) of the N + 1 weight matrices."""
+        return list(zip(self.vector_dimensions[:-1], self.vector_dimensions[1:], strict=True))
+
+    def has_residual(self, layer: int) -> bool:
+        """Whether hidden layer `layer`, from 0, adds its input."""
+        return bool(self.do_residual_on_last) if layer == self.depth - 1 else self.do_residual
+
+    def _check(self) -> None:
+        widths = self.vector_dimensions
+        if not all(type(width) is int for width in widths):
+            raise ConfigError(f"vector_dimensions {list(widths)}: whole numbers are needed")
+        if len(widths) < 3 or widths[-1] != 1 or min(widths) < 1:
+            raise ConfigError(
+                f"vector_dimensions {list(widths)}: expected [passage width, hidden widths ..., 1], "
+                "at least one hidden layer"
+            )
+        if self.activation_type not in _ACTIVATIONS:
+            raise ConfigError(
+                f"activation_type {self.activation_type!r}: one of {', '.join(_ACTIVATIONS)} is needed"
+            )
+        if not 0.0 <= self.dropout_prob < 1.0:
+            raise ConfigError(f"dropout_prob {self.dropout_prob}: must be in [0, 1)")
+        if self.do_residual_on_last and not self.do_residual:
+            raise ConfigError("do_residual_on_last needs do_residual")
+        for layer in range(self.depth):
+            if self.has_residual(layer) and widths[layer] != widths[layer + 1]:
+                raise ConfigError(
+                    f"hidden layer {layer} has a residual but changes the width from {widths[layer]} to "
+                    f"{widths[layer + 1]}; switch do_residual off or keep the width"
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class QNets:
+    """The q-nets of B queries; called on passage vectors it returns scores.
+
+    Attributes:
+        weights: N + 1 tensors, the i-th (B, v[i], v[i+1]).
+        biases: N tensors, the i-th (B, v[i+1]); the output layer has none.
+        config: their shape.
+        training: whether dropout is applied, where the config has it.
+    """
+
+    weights: list[Tensor]
+    biases: list[Tensor]
+    config: QNetConfig
+    training: bool = False
+
+    def __call__(self, passages: Tensor) -> Tensor:
+        """Scores passages.
+
+        Args:
+            passages: (M, v0), scored by every q-net; or (B, M, v0), each q-net's own.
+
+        Returns:
+            (B, M) scores, in the dtype of the q-nets' last layer.
+        """
+        x = passages if self.config.input_scale == 1.0 else passages * self.config.input_scale
+        for layer, bias in enumerate(self.biases):
+            x = self._hidden(layer, x, bias)
+        return torch.matmul(x, self.weights[-1]).squeeze(-1)
+
+    def _hidden(self, layer: int, x: Tensor, bias: Tensor) -> Tensor:
+        config = self.config
+        z = functional.dropout(x, config.dropout_prob, training=self.training and config.do_dropout)
+        z = torch.matmul(z, self.weights[layer]) + bias.unsqueeze(1)
+        z = _ACTIVATIONS[config.activation_type](z)
+        if config.do_layer_norm and config.layer_norm_before_residual:
+            z = functional.layer_norm(z, z.shape[-1:])
+        if config.has_residual(layer):
+            z = z + x
+        if config.do_layer_norm and not config.layer_norm_before_residual:
+            z = functional.layer_norm(z, z.shape[-1:])
+        return z
+
+    def __len__(self) -> int:
+        """B, the number of q-nets."""
+        return int(self.weights[0].shape[0])
+
+    def __getitem__(self, index: int | slice) -> "QNets":
+        """Returns one q-net, as a batch of one, or a slice of them.
+
+        Raises:
+            IndexError: there is no such q-net.
+        """
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"q-net {index} of {len(self)}")
+            index = slice(index % len(self), index % len(self) + 1)
+        return self._map(lambda tensor: tensor[index])
+
+    def __iter__(self) -> Iterator["QNets"]:
+        return (self[index] for index in range(len(self)))
+
+    def to(self, *args: Any, **kwargs: Any) -> "QNets":
+        """Moves or casts all tensors; the arguments are those of `torch.Tensor.to`."""
+        return self._map(lambda tensor: tensor.to(*args, **kwargs))
+
+    def state(self) -> dict[str, Tensor]:
+        """The q-nets as named tensors, "weights.0" and so on, ready for safetensors."""
+        named = {f"weights.{i}": weight.contiguous() for i, weight in enumerate(self.weights)}
+        return named | {f"biases.{i}": bias.contiguous() for i, bias in enumerate(self.biases)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor], config: QNetConfig) -> "QNets":
+        """Restores what `state` returned. Raises KeyError where a tensor is missing."""
+        return cls(
+            [state[f"weights.{i}"] for i in range(config.depth + 1)],
+            [state[f"biases.{i}"] for i in range(config.depth)],
+            config,
+        )
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "QNets":
+        return QNets(
+            [change(weight) for weight in self.weights],
+            [change(bias) for bias in self.biases],
+            self.config,
+            self.training,
+        )
