@@ -53,6 +53,12 @@ class RetrievalModel(nn.Module, abc.ABC):
         """A checksum of all weights."""
         return fingerprint(self.state_dict())
 
+    def settings(self) -> str:
+        """What scores depend on beside the weights."""
+        towers = [(tower.pooling, tower.normalize) for tower in (self.query_tower, self.passage_tower)]
+        length = self.tokenizer.model_max_length if self.tokenizer is not None else None
+        return f"{self.kind} {towers} {length}"
+
     def freeze_passage_tower(self) -> None:
         """Keeps the passage tower, which must not be shared, from training."""
         if self.own_passage_tower is None:
@@ -73,8 +79,12 @@ class RetrievalModel(nn.Module, abc.ABC):
         """Encodes (B, S) int64 token ids and mask as B queries."""
 
     @abc.abstractmethod
+    def first_stage(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Returns (B, D) float32 vectors that retrieve the first candidates of (B, S) mentions."""
+
+    @abc.abstractmethod
     def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Queries, Tensor]:
-        """Returns the queries and (B, D) float32 vectors that retrieve their first candidates."""
+        """Returns queries and first-stage vectors together, with one tower pass where that is enough."""
 
     @abc.abstractmethod
     def save_pretrained(self, folder: Path) -> None:
@@ -109,8 +119,8 @@ def inference_precision(device: torch.device) -> contextlib.AbstractContextManag
 def supports_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bf16 in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         # torch has no public query for these yet.
-        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
     return False

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from el.errors import InputError
 from el.files import atomic_folder
 from el.models.base import RetrievalModel
-from el.models.tower import EncoderSource, Tower, attention_implementation, load_tokenizer, load_tower
+from el.models.tower import EncoderSource, Tower, load_tokenizer, load_tower
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class BiEncoder(RetrievalModel):
     Args:
         query_tower: encodes queries.
         passage_tower: encodes passages; None where the query tower does both.
-        tokenizer: cuts texts to the towers' length.
+        tokenizer: cuts texts to the towers' length; needed to save the model.
         temperature: scores are divided by it; it matters for losses, not for rankings.
     """
 
@@ -61,7 +61,7 @@ class BiEncoder(RetrievalModel):
         self,
         query_tower: Tower,
         passage_tower: Tower | None,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: PreTrainedTokenizerBase | None,
         temperature: float = 0.05,
     ) -> None:
         super().__init__(query_tower, passage_tower, tokenizer)
@@ -75,8 +75,14 @@ class BiEncoder(RetrievalModel):
         tokenizer = load_tokenizer(source.resolve(), source.max_tokens)
         return cls(load_tower(source, normalize), None, tokenizer, temperature)
 
+    def settings(self) -> str:
+        return f"{super().settings()} {self.temperature}"
+
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> DotProducts:
         return DotProducts(self.query_tower(input_ids, attention_mask), 1.0 / self.temperature)
+
+    def first_stage(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.encode_queries(input_ids, attention_mask).vectors
 
     def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[DotProducts, Tensor]:
         queries = self.encode_queries(input_ids, attention_mask)
@@ -114,19 +120,15 @@ class BiEncoder(RetrievalModel):
             InputError: the folder holds something else.
         """
         try:
-            model = SentenceTransformer(
-                str(folder),
-                device="cpu",
-                local_files_only=True,
-                model_kwargs={"attn_implementation": attention_implementation()},
-            )
+            model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         except (OSError, ValueError) as error:
             raise InputError(
                 folder, "", f"not a SentenceTransformer ({error})", "Train or fetch it again"
             ) from error
-        first = model[0]
+        first: Any = model[0]
         if isinstance(first, Router):
-            query, passage = (list(first.sub_modules[route]) for route in ("query", "document"))
+            routes: Any = first.sub_modules
+            query, passage = (list(routes[route]) for route in ("query", "document"))
             return cls(_tower(folder, query), _tower(folder, passage), query[0].tokenizer, temperature)
         return cls(_tower(folder, list(model)), None, model.tokenizer, temperature)
 

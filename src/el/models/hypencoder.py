@@ -4,6 +4,7 @@ Reads and writes the layout of the released checkpoints (`jfkback/hypencoder.N_l
 """
 
 import copy
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,7 +142,7 @@ class Hypencoder(RetrievalModel):
         tokenizer: PreTrainedTokenizerBase | None,
     ) -> None:
         super().__init__(query_tower, passage_tower, tokenizer)
-        self.config = config
+        self.spec = config
         self.head = head
         width, first = self.passage_tower.width, config.qnet.vector_dimensions[0]
         if first != width:
@@ -203,10 +204,16 @@ class Hypencoder(RetrievalModel):
         passage_tower = None if shared_encoder else copy.deepcopy(tower)
         return cls(config, tower, passage_tower, head, tokenizer)
 
+    def settings(self) -> str:
+        return f"{super().settings()} {json.dumps(self.spec.to_dict(), sort_keys=True)}"
+
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> QNets:
         """Turns (B, S) int64 token ids and mask into B q-nets."""
         qnets: QNets = self.head(self.query_tower.hidden(input_ids, attention_mask), attention_mask)
         return qnets
+
+    def first_stage(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.encode_passages(input_ids, attention_mask)
 
     def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[QNets, Tensor]:
         """Returns q-nets and the passage tower's vectors of the same texts; one pass where shared."""
@@ -223,7 +230,7 @@ class Hypencoder(RetrievalModel):
         numbers.
         """
         with atomic_folder(folder) as temporary:
-            write_json(temporary / "config.json", self.config.to_dict())
+            write_json(temporary / "config.json", self.spec.to_dict())
             self.query_tower.transformer.config.save_pretrained(temporary / BACKBONE_FOLDER)  # type: ignore
             save_tensors(temporary / "model.safetensors", self._released_names())
             if self.tokenizer is not None:
@@ -254,9 +261,11 @@ class Hypencoder(RetrievalModel):
         config = HypencoderConfig.from_dict(values)
         query_tower = _empty_tower(folder, config.query_model, config)
         passage_tower = None if config.shared_encoder else _empty_tower(folder, config.passage_model, config)
+        longest = min(tower.max_positions for tower in (query_tower, passage_tower) if tower is not None)
+        tokenizer = _tokenizer_of(folder, longest)
         with torch.device("meta"):
             head = HyperHead(config.qnet, config.encoder_width)
-        model = cls(config, query_tower, passage_tower, head, _tokenizer_of(folder))
+        model = cls(config, query_tower, passage_tower, head, tokenizer)
         model._assign(folder)
         return model.eval()
 
@@ -273,10 +282,13 @@ class Hypencoder(RetrievalModel):
         assign_tensors(path, _HEAD, self.head, tensors)
 
 
-def _tokenizer_of(folder: Path) -> PreTrainedTokenizerBase | None:
+def _tokenizer_of(folder: Path, max_tokens: int) -> PreTrainedTokenizerBase | None:
     if not (folder / "tokenizer_config.json").is_file():
         return None
-    return AutoTokenizer.from_pretrained(str(folder))  # type: ignore[no-any-return]
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder))
+    # Some tokenizers say nothing of the length, and then do not cut.
+    tokenizer.model_max_length = min(tokenizer.model_max_length, max_tokens)
+    return tokenizer
 
 
 def _empty_tower(folder: Path, name: str, config: HypencoderConfig) -> Tower:

@@ -73,7 +73,9 @@ class QNetConfig:
         if "vector_dimensions" not in values:
             raise ConfigError("converter_kwargs: vector_dimensions is missing")
         if not isinstance(values["vector_dimensions"], list | tuple):
-            raise ConfigError(f"converter_kwargs: vector_dimensions {values['vector_dimensions']!r} is no list")
+            raise ConfigError(
+                f"converter_kwargs: vector_dimensions {values['vector_dimensions']!r} is no list"
+            )
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

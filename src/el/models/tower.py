@@ -38,7 +38,7 @@ class EncoderSource:
     location: str
     hub_name: str
     pooling: Pooling
-    max_tokens: int = 64
+    max_tokens: int = 32
     aligned: bool = False
 
     def resolve(self) -> str:
@@ -151,10 +151,9 @@ def load_tower(source: EncoderSource, normalize: bool) -> Tower:
     """
     location = source.resolve()
     try:
-        transformer = AutoModel.from_pretrained(
-            location, dtype=torch.float32, attn_implementation=attention_implementation()
-        )
-    except OSError as error:
+        transformer = AutoModel.from_pretrained(location, dtype=torch.float32)
+    # ValueError: a folder without a model.
+    except (OSError, ValueError) as error:
         raise ElError(
             f"encoder {source.name}: cannot load {location} ({_first_line(error)}). Without a connection to "
             "the model hub, use encoder=minilm, or download the model elsewhere and give its folder"
@@ -163,8 +162,18 @@ def load_tower(source: EncoderSource, normalize: bool) -> Tower:
 
 
 def load_tokenizer(location: str | Path, max_tokens: int) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer of an encoder or a saved model, cutting texts to `max_tokens` tokens."""
-    tokenizer = AutoTokenizer.from_pretrained(str(location))
+    """Loads the tokenizer of an encoder or a saved model, cutting texts to `max_tokens` tokens.
+
+    Raises:
+        ElError: there is none.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(location))
+    except (OSError, ValueError) as error:
+        raise ElError(
+            f"{location}: no tokenizer ({_first_line(error)}). "
+            "Put the encoder's tokenizer files beside its model"
+        ) from error
     tokenizer.model_max_length = max_tokens
     return tokenizer
 
@@ -175,15 +184,8 @@ def empty_transformer(config: PreTrainedConfig) -> nn.Module:
     Buffers, such as position ids, are real; parameters are to be assigned from a checkpoint.
     """
     with init_empty_weights(include_buffers=False):
-        transformer: nn.Module = AutoModel.from_config(  # type: ignore[no-untyped-call]
-            config, attn_implementation=attention_implementation()
-        )
+        transformer: nn.Module = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
     return transformer
-
-
-def attention_implementation() -> str:
-    """The attention of transformers to use: on CPUs the fused one takes thrice as long backwards."""
-    return "sdpa" if torch.cuda.is_available() else "eager"
 
 
 def backbone_config(location: str | Path) -> PreTrainedConfig:

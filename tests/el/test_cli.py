@@ -1,0 +1,131 @@
+"""Parameters in, messages and exit codes out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from el.cli import load_params, load_section, run_stage
+from el.errors import ConfigError, ElError
+
+
+@dataclass(frozen=True)
+class Settings:
+    count: int
+    rate: float = 0.5
+    kind: Literal["a", "b"] = "a"
+    label: str | None = None
+    names: tuple[str, ...] = ()
+    flag: bool = False
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise ConfigError("count must not be negative")
+
+
+def load(**values: Any) -> Settings:
+    return load_section(Settings, {"outer": {"inner": values}}, "outer.inner")
+
+
+def test_values_and_defaults() -> None:
+    assert load(count=3) == Settings(3)
+    everything = load(
+        count=1, rate=2, kind="b", label="x", names=["n", "m"], flag=True, sha256={"file": "abc"}
+    )
+    assert everything == Settings(1, 2.0, "b", "x", ("n", "m"), True, {"file": "abc"})
+    assert isinstance(everything.rate, float)
+    assert load(count=1, label=None).label is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, r"outer\.inner\.count is missing"),
+        ({"count": 1, "coumt": 2}, r"outer\.inner\.coumt is unknown; known are count, flag"),
+        ({"count": 1, 5: 2}, r"outer\.inner\.5 is unknown"),
+        ({"count": "1"}, r"outer\.inner\.count is '1'; int is needed"),
+        ({"count": True}, "count is True; int is needed"),
+        ({"count": 1.5}, r"count is 1\.5; int"),
+        ({"count": None}, "count is None; int"),
+        ({"count": 1, "rate": "fast"}, "rate is 'fast'; float"),
+        ({"count": 1, "rate": True}, "rate is True; float"),
+        ({"count": 1, "kind": "c"}, "kind is 'c'; one of a, b is needed"),
+        ({"count": 1, "label": 3}, "label is 3; str"),
+        ({"count": 1, "names": "n"}, "names is 'n'; a list is needed"),
+        ({"count": 1, "names": ["n", 2]}, "names is 2; str"),
+        ({"count": 1, "flag": 1}, "flag is 1; bool"),
+        ({"count": 1, "sha256": ["x"]}, "sha256 is .*; a section is needed"),
+        ({"count": 1, "sha256": {"file": 3}}, r"sha256\.file is 3; str"),
+        ({"count": 1, "sha256": {3: "x"}}, "sha256: a key is 3; str"),
+        ({"count": -1}, "count must not be negative"),
+    ],
+)
+def test_what_is_refused(values: dict[Any, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_section(Settings, {"outer": {"inner": values}}, "outer.inner")
+
+
+def test_sections() -> None:
+    for params in ({}, {"outer": {}}, {"outer": 3}):
+        with pytest.raises(ConfigError, match=r"section outer\.inner is missing"):
+            load_section(Settings, params, "outer.inner")
+    with pytest.raises(ConfigError, match="a section of parameters is needed"):
+        load_section(Settings, {"outer": {"inner": None}}, "outer.inner")
+
+
+def test_fields_from_elsewhere() -> None:
+    settings = load_section(Settings, {"s": {"count": 1}}, "s", names=("x",), count=2)
+    assert settings == Settings(2, names=("x",))
+
+
+def test_params_file(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    with pytest.raises(ConfigError, match="Run from the root"):
+        load_params(path)
+    path.write_text("a: {b: 1}")
+    assert load_params(path) == {"a": {"b": 1}}
+    for content, message in ((b"a: [", "not YAML"), (b"a: \xff", "not YAML"), (b"3", "expected sections")):
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=message):
+            load_params(path)
+
+
+class TwoError(ElError):
+    exit_code = 2
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def main() -> None:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (ElError("what and where"), 1, "error: what and where"),
+        (TwoError("special"), 2, "error: special"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on"),
+        (OSError(28, "No space left on device", "file.bin"), 74, "error: file.bin: No space left on device"),
+        (OSError(28, "No space left on device"), 74, "error: file: No space left on device"),
+    ],
+)
+def test_exit_codes(
+    error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_stage(raising(error))
+    assert caught.value.code == code
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.strip()) == ("", message)
+
+
+def test_bugs_keep_their_traceback() -> None:
+    for bug in (ValueError("bug"), OSError("of a library, with no number")):
+        with pytest.raises(type(bug)):
+            run_stage(raising(bug))
+    run_stage(lambda: None)

@@ -1,0 +1,112 @@
+"""A tiny encoder with random weights and a tiny ontology: for tests in which a model has to run."""
+
+import string
+from pathlib import Path
+
+import torch
+from transformers import BertConfig, BertModel, BertTokenizer
+
+from el.index.vectors import build_name_vectors
+from el.inputs import InputVariant, name_inputs
+from el.linker import LinkerConfig, save_linker
+from el.models import EncoderSource, Hypencoder
+from el.ontology import Concept, Name, Ontology
+from el.synonyms import LearnedSynonyms
+
+WIDTH = 32
+_MAX_TOKENS = 32
+_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+_CHARACTERS = string.ascii_lowercase + string.digits + "-+'()[],.:"
+
+
+def tiny_encoder(folder: Path) -> EncoderSource:
+    """Saves a BERT of two layers, 32 wide, and its tokenizer of single characters; the same every time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = _SPECIAL + list(_CHARACTERS) + [f"##{character}" for character in _CHARACTERS]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    tokenizer = BertTokenizer(vocab=str(folder / "vocab.txt"), do_lower_case=True)
+    tokenizer.model_max_length = _MAX_TOKENS
+    tokenizer.save_pretrained(str(folder))
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=2 * WIDTH,
+        max_position_embeddings=64,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        BertModel(config).save_pretrained(str(folder))
+    return EncoderSource(
+        name="tiny",
+        source="folder",
+        location=str(folder),
+        hub_name="tiny",
+        pooling="mean",
+        max_tokens=_MAX_TOKENS,
+    )
+
+
+def tiny_ontology() -> Ontology:
+    """Fourteen concepts of MeSH with a few names each; "cold" is a name of two of them."""
+    return Ontology.from_concepts(
+        [
+            _concept("D000082", "chemical", "Acetaminophen", "Paracetamol", "APAP", "Hydroxyacetanilide"),
+            _concept("D001241", "chemical", "Aspirin", "Acetylsalicylic Acid"),
+            _concept("D000111", "chemical", "Acetylcysteine", "N-Acetyl-L-cysteine"),
+            _concept("D008094", "chemical", "Lithium", "Lithium-7"),
+            _concept("D007854", "chemical", "Lead"),
+            _concept("D012964", "chemical", "Sodium", "Sodium-23"),
+            _concept(
+                "D017114", "disease", "Liver Failure, Acute", "Acute Hepatic Failure", "Acute Liver Failure"
+            ),
+            _concept("D017093", "disease", "Liver Failure", "Hepatic Failure"),
+            _concept(
+                "D056486", "disease", "Chemical and Drug Induced Liver Injury", "Drug-Induced Liver Injury"
+            ),
+            _concept("D058186", "disease", "Acute Kidney Injury", "Acute Renal Failure"),
+            _concept("D006261", "disease", "Headache", "Head Pain"),
+            _concept("D003139", "disease", "Common Cold", "Cold", "Coryza, Acute"),
+            _concept("D029424", "disease", "Pulmonary Disease, Chronic Obstructive", "COPD", "COLD"),
+            _concept("D003080", "other", "Cold Temperature", "Cold"),
+        ]
+    )
+
+
+def _concept(concept_id: str, kind: str, *names: str) -> Concept:
+    return Concept(concept_id, tuple(Name(name) for name in names), kind)  # type: ignore[arg-type]
+
+
+def save_tiny_linker(
+    folder: Path,
+    config: LinkerConfig | None = None,
+    synonyms: LearnedSynonyms | None = None,
+    made_of: Path | None = None,
+) -> Path:
+    """Saves a linker with a random Hypencoder for the tiny ontology. Returns its folder.
+
+    Args:
+        folder: where to.
+        config: its settings.
+        synonyms: learned synonyms, if it is to have any.
+        made_of: where its parts are put; beside it, if None.
+    """
+    parts = made_of or folder.with_name(f"{folder.name}-parts")
+    ontology = tiny_ontology()
+    ontology.save(parts / "ontology")
+    model = Hypencoder.from_encoder(tiny_encoder(parts / "encoder"), [WIDTH, WIDTH, WIDTH, 1]).eval()
+    model.save_pretrained(parts / "model")
+    texts = name_inputs(ontology, 0)
+    vectors = build_name_vectors(model, ontology, texts, parts / "vectors", parts / "scratch")
+    save_linker(
+        folder,
+        model=parts / "model",
+        ontology=parts / "ontology",
+        vectors=vectors,
+        config=config or LinkerConfig(),
+        inputs=InputVariant(),
+        synonyms=synonyms,
+        made_by={"data": "tiny"},
+    )
+    return folder
