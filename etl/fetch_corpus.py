@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from el.cli import load_params, load_section, run_stage
 from el.errors import ConfigError, InputError
 from el.files import atomic_folder
 from etl.fetch import PATIENCE, Patience, disk_errors, extract_members, mirror_location, obtain, write_source
 from etl.sample import write_corpus
-from el.cli import load_params, load_section, run_stage
 
 ARCHIVE = "CDR_Data.zip"
 SPLITS = ("train", "dev", "test")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from el.cli import load_params, load_section, run_stage
 from el.errors import ConfigError, FetchError, InputError
 from el.files import atomic_folder
 from etl.fetch import (
@@ -26,7 +27,6 @@ from etl.fetch import (
     write_source,
 )
 from etl.sample import write_mesh
-from el.cli import load_params, load_section, run_stage
 
 # The current year's files lie in MESH_FILES, those of a past year in a folder of their own.
 NLM_URLS = (

@@ -1,0 +1,171 @@
+"""The vectors of an ontology's names: a memory-mapped matrix with a manifest."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from el.errors import InputError, MismatchError
+from el.files import atomic_folder, read_json, write_json
+from el.index.encode import by_length, encode_texts
+from el.models.base import RetrievalModel
+from el.ontology import Ontology
+from el.progress import progress
+
+FORMAT = "el-vectors-1"
+_BLOCK = 1 << 16
+# Names are encoded and written in parts of this size; an interrupted build goes on after the last.
+_PART = 1 << 14
+
+
+@dataclass(frozen=True, eq=False)
+class NameVectors:
+    """All names' vectors, in the ontology's name-row order.
+
+    Attributes:
+        vectors: (N, D) float16, memory-mapped.
+        manifest: format, fingerprints of the model's passage tower and of the ontology, N and D.
+    """
+
+    vectors: npt.NDArray[np.float16]
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path, ontology: Ontology) -> "NameVectors":
+        """Opens a vector folder.
+
+        Raises:
+            InputError: something is missing or broken.
+            MismatchError: another format, or made from another ontology.
+        """
+        manifest = read_json(folder / "manifest.json")
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        if found != FORMAT:
+            raise MismatchError(f"{folder}: format {found!r}, {FORMAT!r} is needed. Build it again")
+        missing = {"model", "ontology", "names", "width"} - set(manifest)
+        if missing:
+            problem = f"{', '.join(sorted(missing))} is missing"
+            raise InputError(folder / "manifest.json", "", problem, "Build it again")
+        if manifest["ontology"] != ontology.fingerprint:
+            raise MismatchError(f"{folder}: made from another ontology than the one at hand. Build it again")
+        try:
+            vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, EOFError, ValueError) as error:
+            raise InputError(folder / "vectors.npy", "", f"broken ({error})", "Build it again") from error
+        if vectors.shape != (manifest["names"], manifest["width"]):
+            raise InputError(folder / "vectors.npy", "", f"has shape {vectors.shape}", "Build it again")
+        return cls(vectors, manifest)
+
+    def check_model(self, model: RetrievalModel) -> None:
+        """Raises MismatchError if another passage tower made the vectors."""
+        if self.manifest["model"] != model.passage_tower.fingerprint():
+            raise MismatchError(
+                "the vectors of the names were made by another model. Build them again with this one"
+            )
+
+    def gather(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Returns float32 vectors of name rows, shape rows.shape + (D,)."""
+        vectors = self.vectors[rows.ravel()].astype(np.float32)
+        return torch.from_numpy(vectors).view(*rows.shape, self.vectors.shape[1])
+
+    def nearest(
+        self,
+        queries: Tensor,
+        k: int,
+        rows: npt.NDArray[np.int64] | None = None,
+        description: str = "",
+        query_batch: int = 1024,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Finds the k names with the largest dot product, exactly.
+
+        Args:
+            queries: (B, D) float32.
+            k: how many; fewer are returned where there are fewer names.
+            rows: sorted name rows to search among; all, if None.
+            description: shown with the progress.
+            query_batch: how many queries are compared at once; bounds the memory.
+
+        Returns:
+            (B, k) float32 scores, best first, and (B, k) int64 name rows.
+        """
+        total = len(self.vectors) if rows is None else len(rows)
+        k = min(k, total)
+        best = torch.full((len(queries), k), -torch.inf)
+        found = torch.zeros((len(queries), k), dtype=torch.int64)
+        with progress(description, total) as advance:
+            for start in range(0, total, _BLOCK):
+                stop = min(start + _BLOCK, total)
+                block_rows = np.arange(start, stop) if rows is None else rows[start:stop]
+                block = self.gather(block_rows)
+                numbers = torch.from_numpy(np.ascontiguousarray(block_rows))
+                for first in range(0, len(queries), query_batch):
+                    part = slice(first, first + query_batch)
+                    best[part], found[part] = _merge(
+                        best[part], found[part], queries[part] @ block.T, numbers
+                    )
+                advance(stop - start)
+        return best.numpy(), found.numpy()
+
+
+def _merge(best: Tensor, found: Tensor, scores: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    k = best.shape[1]
+    values, columns = scores.topk(min(k, scores.shape[1]), dim=1)
+    values, rows = torch.cat([best, values], dim=1), torch.cat([found, rows[columns]], dim=1)
+    best, columns = values.topk(k, dim=1)
+    return best, rows.gather(1, columns)
+
+
+def build_name_vectors(
+    model: RetrievalModel, ontology: Ontology, texts: Sequence[str], folder: Path, scratch: Path
+) -> NameVectors:
+    """Encodes all names of an ontology and writes them as a vector folder.
+
+    Args:
+        model: its passage tower encodes.
+        ontology: whose names.
+        texts: what the tower reads for each name row, from `name_inputs`.
+        folder: where the result goes.
+        scratch: keeps finished parts, so that an interrupted build goes on; emptied at the end.
+    """
+    fingerprint = model.passage_tower.fingerprint()
+    # Other texts of the same names, with or without definitions, have parts of their own.
+    key = hashlib.sha256("\0".join([fingerprint, ontology.fingerprint, *texts]).encode()).hexdigest()
+    scratch = scratch / f"encode-{key[:16]}"
+    scratch.mkdir(parents=True, exist_ok=True)
+    # Parts hold names of similar length; batches inside them too.
+    parts = by_length(texts, _PART)
+    with progress("encode names", len(texts)) as advance:
+        for number, rows in enumerate(parts):
+            path = scratch / f"{number}.npy"
+            if not path.is_file():
+                part = encode_texts(model, [texts[row] for row in rows])
+                np.save(path.with_suffix(".part.npy"), part)
+                path.with_suffix(".part.npy").replace(path)
+            advance(len(rows))
+    with atomic_folder(folder) as temporary:
+        width = model.passage_tower.width
+        shape = (len(texts), width)
+        vectors = np.lib.format.open_memmap(
+            temporary / "vectors.npy", mode="w+", dtype=np.float16, shape=shape
+        )
+        for number, rows in enumerate(parts):
+            vectors[rows] = np.load(scratch / f"{number}.npy", allow_pickle=False)
+        vectors.flush()
+        manifest = {
+            "format": FORMAT,
+            "model": fingerprint,
+            "ontology": ontology.fingerprint,
+            "names": len(texts),
+            "width": width,
+        }
+        write_json(temporary / "manifest.json", manifest)
+    for path in scratch.iterdir():
+        path.unlink()
+    scratch.rmdir()
+    return NameVectors.open(folder, ontology)

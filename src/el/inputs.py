@@ -1,0 +1,50 @@
+"""What the towers read: a mention, with context where the variant has it; a name, with definition."""
+
+from dataclasses import dataclass
+
+from el.errors import ConfigError
+from el.ontology import Ontology
+
+
+@dataclass(frozen=True)
+class InputVariant:
+    """How much beside the bare mention and name the towers are given.
+
+    Attributes:
+        context_characters: characters of the document on each side of the mention; 0 for none.
+        definition_characters: characters of the concept's definition after the name; 0 for none.
+    """
+
+    context_characters: int = 0
+    definition_characters: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("context_characters", "definition_characters"):
+            if not 0 <= getattr(self, name) <= 2000:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be between 0 and 2000")
+
+
+def query_input(mention: str, left: str = "", right: str = "") -> str:
+    """The mention, then its context with the mention marked, if there is context.
+
+    The mention comes first so that a context that is cut at the tower's length never loses it.
+    """
+    if not left and not right:
+        return mention
+    return " ".join(part for part in (mention, ":", left, f"[ {mention} ]", right) if part)
+
+
+def passage_input(name: str, definition: str = "") -> str:
+    """The name, then the definition, if there is one."""
+    return f"{name} : {definition}" if definition else name
+
+
+def name_inputs(ontology: Ontology, definition_characters: int) -> list[str]:
+    """Returns what the passage tower reads for each name row of the ontology."""
+    if not definition_characters:
+        return ontology.name_texts
+    definitions = [text[:definition_characters] for text in ontology.concepts["definition"].to_pylist()]
+    return [
+        passage_input(name, definitions[concept])
+        for name, concept in zip(ontology.name_texts, ontology.concept_of_name, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Contrastive training of both kinds of model, on one path."""

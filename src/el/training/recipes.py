@@ -1,0 +1,157 @@
+"""The three trainings of the pipeline: align a tower, pretrain a hyper-head, fine-tune on a corpus."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from el.errors import ConfigError, InputError
+from el.files import sha256_file
+from el.index.vectors import NameVectors
+from el.models.base import RetrievalModel
+from el.ontology import Ontology
+from el.training.batches import Source, plan_batches
+from el.training.collator import Candidates, Collator
+from el.training.pairs import Pair, read_pairs
+from el.training.trainer import TrainConfig, run_key, train
+
+
+@dataclass(frozen=True)
+class Recipe(TrainConfig):
+    """A training and the batches that it takes.
+
+    Attributes:
+        passages: "frozen" takes the names' vectors as they are; "trained" encodes names with
+            gradients, which costs a pass over each candidate.
+        mentions_per_batch: queries of a batch that are gold mentions.
+        names_per_batch: queries of a batch that are names of the ontology.
+        own_items: candidates of each query's own: its positives, nearest first, then the nearest others.
+        random_names: names of the whole ontology, shared by a batch.
+        dev_queries: at most so many dev mentions are looked at during training.
+        dropout: whether the towers' dropout is on. Short trainings do not need it, and on a CPU
+            drawing its random numbers takes as long as the rest of a pass.
+    """
+
+    passages: Literal["frozen", "trained"]
+    mentions_per_batch: int
+    names_per_batch: int
+    own_items: int
+    random_names: int
+    dev_queries: int
+    dropout: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mentions_per_batch < 0 or self.names_per_batch < 0 or self.random_names < 0:
+            raise ConfigError("mentions_per_batch, names_per_batch and random_names must not be negative")
+        if self.mentions_per_batch + self.names_per_batch < 2:
+            raise ConfigError(
+                "a batch needs two queries or more: raise mentions_per_batch or names_per_batch"
+            )
+        if self.own_items < 1 or self.dev_queries < 1:
+            raise ConfigError("own_items and dev_queries must be 1 or more")
+        if self.distillation_weight and self.passages == "trained":
+            raise ConfigError("distillation needs passages: frozen; its teacher is the frozen passage tower")
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The pair files of a training; a part that the recipe does not use may be left out."""
+
+    dev: Path
+    mentions: Path | None = None
+    names: Path | None = None
+
+
+def run_recipe(
+    model: RetrievalModel,
+    recipe: Recipe,
+    files: PairFiles,
+    ontology: Ontology,
+    vectors: NameVectors | None,
+    runs: Path,
+    curves: Path,
+    out: Path,
+) -> dict[str, float]:
+    """Trains a model by a recipe and saves it, going on where an interrupted run of the same recipe stopped.
+
+    Args:
+        model: trained in place.
+        recipe: how.
+        files: the pairs.
+        ontology: whose names are candidates.
+        vectors: of the names; needed where passages are frozen.
+        runs: where checkpoints are kept while it runs.
+        curves: a folder for the curves of loss and dev accuracy.
+        out: where the model is saved.
+
+    Returns:
+        What `train` returns.
+
+    Raises:
+        InputError: a pair file is missing, broken or empty.
+        MismatchError: the vectors were made by another passage tower.
+        ConfigError: the recipe takes mentions or names that `files` does not have.
+    """
+    for name, path, count in (
+        ("mentions", files.mentions, recipe.mentions_per_batch),
+        ("names", files.names, recipe.names_per_batch),
+    ):
+        if count and path is None:
+            raise ConfigError(f"{name}_per_batch is {count}, but this training takes no {name}; set it to 0")
+    if not recipe.dropout:
+        _switch_off_dropout(model)
+    if model.device.type == "cpu":
+        # The fused attention is fast forwards, but takes thrice as long as the plain one backwards.
+        model.query_tower.transformer.set_attn_implementation("eager")  # type: ignore[operator]
+    frozen = recipe.passages == "frozen"
+    if frozen:
+        assert vectors is not None
+        vectors.check_model(model)
+        model.freeze_passage_tower()
+    lookup = vectors if frozen else None
+    sources = [
+        Source(_read(path), count)
+        for path, count in (
+            (files.mentions, recipe.mentions_per_batch),
+            (files.names, recipe.names_per_batch),
+        )
+        if path is not None and count
+    ]
+    batches = plan_batches(sources, recipe.steps, recipe.seed)
+    dev = _read(files.dev)[: recipe.dev_queries]
+    candidates = Candidates(recipe.own_items, recipe.random_names)
+    dev_candidates = Candidates(max(len(pair.items) for pair in dev), 0)
+    inputs = {path.name: sha256_file(path) for path in (files.dev, files.mentions, files.names) if path}
+    inputs |= {"start": model.fingerprint(), "model": model.settings(), "ontology": ontology.fingerprint}
+    scratch = runs / f"train-{run_key(recipe, inputs)}"
+    outcome = train(
+        model,
+        recipe,
+        batches,
+        Collator(model, ontology, candidates, lookup, recipe.seed),
+        dev,
+        Collator(model, ontology, dev_candidates, lookup, recipe.seed),
+        scratch,
+        curves,
+    )
+    # Only now are the checkpoints of no more use.
+    model.save_pretrained(out)
+    shutil.rmtree(scratch)
+    return outcome
+
+
+def _switch_off_dropout(model: RetrievalModel) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
+def _read(path: Path) -> Sequence[Pair]:
+    pairs = list(read_pairs(path))
+    if not pairs:
+        raise InputError(path, "", "holds no pairs", "Check the split that it was made from")
+    return pairs

@@ -1,0 +1,210 @@
+"""The vectors of names: exact search, and what is checked when they are opened."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from el.errors import InputError, MismatchError
+from el.index import vectors as module
+from el.index.encode import encode_texts
+from el.index.vectors import FORMAT, NameVectors, build_name_vectors
+from el.models import BiEncoder
+from el.ontology import Concept, Name, Ontology
+from tests.tiny import tiny_encoder, tiny_ontology
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> BiEncoder:
+    return BiEncoder.from_encoder(tiny_encoder(tmp_path_factory.mktemp("encoder")))
+
+
+@pytest.fixture(scope="module")
+def ontology() -> Ontology:
+    return tiny_ontology()
+
+
+@pytest.fixture
+def built(model: BiEncoder, ontology: Ontology, tmp_path: Path) -> Path:
+    build_name_vectors(model, ontology, ontology.name_texts, tmp_path / "vectors", tmp_path / "scratch")
+    return tmp_path / "vectors"
+
+
+def random_vectors(count: int, width: int = 8) -> NameVectors:
+    matrix = np.random.default_rng(1).normal(size=(count, width)).astype(np.float16)
+    return NameVectors(matrix, {})
+
+
+def search_naively(
+    vectors: NameVectors, queries: torch.Tensor, k: int, rows: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    scores = queries.numpy() @ vectors.vectors[rows].astype(np.float32).T
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, order, axis=1), rows[order]
+
+
+@pytest.mark.parametrize("block", [7, 64, 1000])
+@pytest.mark.parametrize("k", [1, 10, 100, 500])
+def test_search_is_exact(block: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", block)
+    vectors, queries = random_vectors(100), torch.randn(9, 8, generator=torch.Generator().manual_seed(1))
+    scores, rows = vectors.nearest(queries, k, query_batch=4)
+    expected_scores, expected_rows = search_naively(vectors, queries, k, np.arange(100))
+    assert rows.shape == (9, min(k, 100))
+    assert (scores.dtype, rows.dtype) == (np.float32, np.int64)
+    assert np.array_equal(rows, expected_rows)
+    np.testing.assert_allclose(scores, expected_scores, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("block", [3, 1000])
+def test_search_among_some_rows(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", block)
+    vectors, queries = random_vectors(100), torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
+    some = np.array([2, 3, 50, 51, 97, 99])
+    for k in (2, 6, 20):
+        scores, rows = vectors.nearest(queries, k, some)
+        expected_scores, expected_rows = search_naively(vectors, queries, k, some)
+        assert np.array_equal(rows, expected_rows)
+        np.testing.assert_allclose(scores, expected_scores, rtol=1e-5, atol=1e-5)
+    assert vectors.nearest(queries, 5, np.array([], dtype=np.int64))[1].shape == (3, 0)
+
+
+def test_negative_scores_are_found() -> None:
+    vectors = NameVectors(-np.ones((3, 2), dtype=np.float16), {})
+    scores, rows = vectors.nearest(torch.ones(1, 2), 3)
+    assert sorted(rows[0]) == [0, 1, 2]
+    assert (scores == -2).all()
+
+
+def test_gather() -> None:
+    vectors = random_vectors(10)
+    gathered = vectors.gather(np.array([[3, 1], [1, 0], [9, 9]]))
+    assert (gathered.shape, gathered.dtype) == ((3, 2, 8), torch.float32)
+    assert np.array_equal(gathered[0, 1].numpy(), vectors.vectors[1].astype(np.float32))
+    assert vectors.gather(np.empty((4, 0), dtype=np.int64)).shape == (4, 0, 8)
+
+
+def test_build_is_in_name_row_order(model: BiEncoder, ontology: Ontology, built: Path) -> None:
+    opened = NameVectors.open(built, ontology)
+    expected = encode_texts(model, ontology.name_texts)
+    np.testing.assert_allclose(opened.vectors.astype(np.float32), expected.astype(np.float32), atol=2e-3)
+    assert opened.manifest == {
+        "format": FORMAT,
+        "model": model.passage_tower.fingerprint(),
+        "ontology": ontology.fingerprint,
+        "names": len(ontology.name_texts),
+        "width": 32,
+    }
+    opened.check_model(model)
+
+
+class Counting:
+    """Encodes, counts the texts, and is interrupted after some parts."""
+
+    def __init__(self, parts: int | None = None) -> None:
+        self.texts: list[str] = []
+        self.parts = parts
+
+    def __call__(self, model: BiEncoder, texts: Sequence[str]) -> npt.NDArray[np.float16]:
+        if self.parts == 0:
+            raise KeyboardInterrupt
+        if self.parts is not None:
+            self.parts -= 1
+        self.texts += texts
+        return encode_texts(model, texts)
+
+
+def test_interrupted_build_goes_on(
+    model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PART", 10)
+    texts, out, scratch = ontology.name_texts, tmp_path / "again", tmp_path / "scratch"
+    before = Counting(parts=2)
+    monkeypatch.setattr(module, "encode_texts", before)
+    with pytest.raises(KeyboardInterrupt):
+        build_name_vectors(model, ontology, texts, out, scratch)
+    assert not out.exists()
+    assert len(before.texts) == 20
+    after = Counting()
+    monkeypatch.setattr(module, "encode_texts", after)
+    vectors = build_name_vectors(model, ontology, texts, out, scratch).vectors
+    # Every name once over both runs.
+    assert sorted(before.texts + after.texts) == sorted(texts)
+    whole = np.load(built / "vectors.npy").astype(np.float32)
+    np.testing.assert_allclose(vectors.astype(np.float32), whole, atol=2e-3)
+    assert not any(scratch.iterdir())
+
+
+def test_parts_of_other_texts_are_not_taken_over(
+    model: BiEncoder, ontology: Ontology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PART", 10)
+    monkeypatch.setattr(module, "encode_texts", Counting(parts=2))
+    with pytest.raises(KeyboardInterrupt):
+        build_name_vectors(model, ontology, ontology.name_texts, tmp_path / "out", tmp_path)
+    counting = Counting()
+    monkeypatch.setattr(module, "encode_texts", counting)
+    # As with definitions.
+    texts = [f"{text} : defined" for text in ontology.name_texts]
+    build_name_vectors(model, ontology, texts, tmp_path / "out", tmp_path)
+    assert sorted(counting.texts) == sorted(texts)
+
+
+def test_another_ontology(built: Path) -> None:
+    other = Ontology.from_concepts([Concept("D1", (Name("x"),), "other")])
+    with pytest.raises(MismatchError, match=r"made from another ontology than the one at hand\. Build"):
+        NameVectors.open(built, other)
+
+
+def test_another_model(built: Path, ontology: Ontology, tmp_path: Path) -> None:
+    other = BiEncoder.from_encoder(tiny_encoder(tmp_path / "encoder"), normalize=False)
+    with pytest.raises(MismatchError, match=r"made by another model\. Build them again"):
+        NameVectors.open(built, ontology).check_model(other)
+
+
+def test_another_format(built: Path, ontology: Ontology) -> None:
+    edit_manifest(built, format="el-vectors-0")
+    with pytest.raises(MismatchError, match=f"format 'el-vectors-0', '{FORMAT}' is needed"):
+        NameVectors.open(built, ontology)
+    (built / "manifest.json").write_text("[]")
+    with pytest.raises(MismatchError, match="format None"):
+        NameVectors.open(built, ontology)
+
+
+def edit_manifest(folder: Path, **changes: Any) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_manifest_that_is_not_whole(built: Path, ontology: Ontology) -> None:
+    (built / "manifest.json").write_text(json.dumps({"format": FORMAT, "model": "", "names": 1}))
+    with pytest.raises(InputError, match="ontology, width is missing"):
+        NameVectors.open(built, ontology)
+    (built / "manifest.json").unlink()
+    with pytest.raises(InputError, match=r"manifest\.json: no such file"):
+        NameVectors.open(built, ontology)
+
+
+def test_broken_matrix(built: Path, ontology: Ontology) -> None:
+    data = (built / "vectors.npy").read_bytes()
+    for content in (data[:-100], data[:50], b"", b"not a matrix"):
+        (built / "vectors.npy").write_bytes(content)
+        with pytest.raises(InputError, match=r"vectors\.npy: broken"):
+            NameVectors.open(built, ontology)
+    np.save(built / "vectors.npy", np.zeros((3, 2), dtype=np.float16))
+    with pytest.raises(InputError, match=r"has shape \(3, 2\)"):
+        NameVectors.open(built, ontology)
+    (built / "vectors.npy").unlink()
+    with pytest.raises(InputError, match=r"vectors\.npy: broken"):
+        NameVectors.open(built, ontology)
+
+
+def test_matrix_with_code_is_refused(built: Path, ontology: Ontology) -> None:
+    np.save(built / "vectors.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="broken"):
+        NameVectors.open(built, ontology)

@@ -1,0 +1,71 @@
+"""A tiny encoder, a tiny ontology, its vectors, and pairs to train on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from el.index.vectors import NameVectors, build_name_vectors
+from el.models import BiEncoder, EncoderSource
+from el.ontology import Ontology
+from el.training.pairs import Item, Pair
+from tests.tiny import tiny_encoder, tiny_ontology
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> EncoderSource:
+    return tiny_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def ontology() -> Ontology:
+    return tiny_ontology()
+
+
+@pytest.fixture
+def model(source: EncoderSource) -> BiEncoder:
+    return BiEncoder.from_encoder(source)
+
+
+@pytest.fixture(scope="session")
+def vectors(
+    source: EncoderSource, ontology: Ontology, tmp_path_factory: pytest.TempPathFactory
+) -> NameVectors:
+    folder: Path = tmp_path_factory.mktemp("vectors")
+    model = BiEncoder.from_encoder(source)
+    return build_name_vectors(model, ontology, ontology.name_texts, folder / "vectors", folder)
+
+
+@pytest.fixture(scope="session")
+def item_of(ontology: Ontology) -> Callable[[str], Item]:
+    """Makes an item of "D000082/1"; a "!" before it makes it a negative."""
+
+    def make(text: str) -> Item:
+        concept_id, place = text.removeprefix("!").split("/")
+        name = ontology.name_texts[ontology.name_rows(concept_id)[int(place)]]
+        return Item(concept_id, int(place), name, "negative" if text.startswith("!") else "positive")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pairs(ontology: Ontology, item_of: Callable[[str], Item]) -> list[Pair]:
+    """For each concept of two names or more: its last name, its first as positive, two negatives."""
+    several = [concept for concept in ontology if len(concept.names) > 1]
+    return [
+        Pair(
+            f"{concept.id}/q",
+            concept.names[-1].text,
+            concept.names[-1].text,
+            (concept.id,),
+            tuple(
+                item_of(text)
+                for text in (
+                    f"{concept.id}/0",
+                    f"!{several[place - 1].id}/0",
+                    f"!{several[place - 2].id}/1",
+                )
+            ),
+        )
+        for place, concept in enumerate(several)
+    ]

@@ -1,0 +1,226 @@
+"""Recipes: files and parameters in, a trained model and its outcome out."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from el.errors import ConfigError, InputError, MismatchError
+from el.index.vectors import NameVectors
+from el.models import BiEncoder, EncoderSource, Hypencoder, load_model
+from el.ontology import Ontology
+from el.training import recipes as module
+from el.training.pairs import Pair, write_pairs
+from el.training.recipes import PairFiles, Recipe, run_recipe
+from tests.tiny import WIDTH
+
+RECIPE = Recipe(
+    steps=2,
+    learning_rate=1e-3,
+    head_learning_rate=1e-3,
+    warmup_steps=0,
+    weight_decay=0.0,
+    label_weight=1.0,
+    distillation_weight=0.5,
+    squared_weight=0.1,
+    evaluate_every=1,
+    seed=1,
+    passages="frozen",
+    mentions_per_batch=2,
+    names_per_batch=3,
+    own_items=2,
+    random_names=4,
+    dev_queries=5,
+    dropout=False,
+)
+ALIGN = replace(RECIPE, passages="trained", distillation_weight=0.0, mentions_per_batch=0, own_items=1)
+
+
+@pytest.fixture
+def files(tmp_path: Path, pairs: list[Pair]) -> PairFiles:
+    for name in ("dev", "train", "names"):
+        write_pairs(tmp_path / f"{name}.jsonl", pairs)
+    return PairFiles(tmp_path / "dev.jsonl", tmp_path / "train.jsonl", tmp_path / "names.jsonl")
+
+
+def make_hypencoder(source: EncoderSource, **options: Any) -> Hypencoder:
+    torch.manual_seed(1)
+    return Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False, normalize=True, **options)
+
+
+def test_frozen_passages(
+    source: EncoderSource, ontology: Ontology, vectors: NameVectors, files: PairFiles, tmp_path: Path
+) -> None:
+    model = make_hypencoder(source)
+    before = model.passage_tower.fingerprint()
+    outcome = run_recipe(
+        model, RECIPE, files, ontology, vectors, tmp_path / "runs", tmp_path / "curves", tmp_path / "m"
+    )
+    assert outcome["steps"] == 2
+    assert set(outcome) == {"steps", "dev_accuracy_start", "dev_accuracy"}
+    assert model.passage_tower.fingerprint() == before
+    assert (tmp_path / "curves" / "plots" / "metrics" / "dev_accuracy.tsv").is_file()
+    assert load_model(tmp_path / "m").fingerprint() == model.fingerprint()
+    # Checkpoints go when they are no longer needed.
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_alignment_trains_one_tower_on_names(
+    source: EncoderSource, ontology: Ontology, files: PairFiles, tmp_path: Path
+) -> None:
+    model = BiEncoder.from_encoder(source)
+    before = model.fingerprint()
+    names_only = replace(files, mentions=None)
+    run_recipe(
+        model, ALIGN, names_only, ontology, None, tmp_path / "runs", tmp_path / "curves", tmp_path / "m"
+    )
+    assert model.fingerprint() != before
+    with pytest.raises(ConfigError, match="mentions_per_batch is 2, but this training takes no mentions"):
+        run_recipe(
+            model,
+            replace(ALIGN, mentions_per_batch=2),
+            names_only,
+            ontology,
+            None,
+            tmp_path,
+            tmp_path,
+            tmp_path,
+        )
+
+
+def test_what_training_is_given(
+    source: EncoderSource,
+    ontology: Ontology,
+    vectors: NameVectors,
+    files: PairFiles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[Any] = []
+
+    def fake(*arguments: Any) -> dict[str, float]:
+        given.append(arguments)
+        arguments[6].mkdir(parents=True)
+        return {}
+
+    monkeypatch.setattr(module, "train", fake)
+    recipes = [RECIPE, RECIPE, replace(RECIPE, learning_rate=2e-3), RECIPE]
+    models = [
+        make_hypencoder(source),
+        make_hypencoder(source),
+        make_hypencoder(source),
+        # The same weights, other q-nets.
+        make_hypencoder(source, activation_type="gelu"),
+    ]
+    for model, recipe in zip(models, recipes, strict=True):
+        run_recipe(
+            model, recipe, files, ontology, vectors, tmp_path / "runs", tmp_path / "curves", tmp_path / "m"
+        )
+    _, _, batches, collator, dev, dev_collator, _, _ = given[0]
+    assert [len(batch) for batch in batches] == [5, 5]
+    assert len(dev) == 5
+    assert (collator.candidates.own_items, collator.candidates.random_names) == (2, 4)
+    assert (dev_collator.candidates.own_items, dev_collator.candidates.random_names) == (3, 0)
+    scratches = [arguments[6] for arguments in given]
+    assert scratches[0] == scratches[1]
+    assert len(set(scratches)) == 3
+
+
+def test_other_pairs_do_not_resume_from_an_old_run(
+    source: EncoderSource,
+    ontology: Ontology,
+    vectors: NameVectors,
+    files: PairFiles,
+    pairs: list[Pair],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scratches: list[Path] = []
+
+    def fake(*arguments: Any) -> dict[str, float]:
+        scratches.append(arguments[6])
+        scratches[-1].mkdir(parents=True)
+        return {}
+
+    monkeypatch.setattr(module, "train", fake)
+    assert files.mentions is not None
+    for part in (pairs, pairs[1:]):
+        write_pairs(files.mentions, part)
+        run_recipe(
+            make_hypencoder(source),
+            RECIPE,
+            files,
+            ontology,
+            vectors,
+            tmp_path / "runs",
+            tmp_path,
+            tmp_path / "m",
+        )
+    assert scratches[0] != scratches[1]
+
+
+def test_vectors_of_another_tower(
+    source: EncoderSource, ontology: Ontology, vectors: NameVectors, files: PairFiles, tmp_path: Path
+) -> None:
+    model = make_hypencoder(source)
+    with torch.no_grad():
+        next(model.passage_tower.parameters()).add_(1)
+    with pytest.raises(MismatchError, match="made by another model"):
+        run_recipe(model, RECIPE, files, ontology, vectors, tmp_path, tmp_path, tmp_path / "m")
+
+
+def test_empty_pairs(source: EncoderSource, ontology: Ontology, files: PairFiles, tmp_path: Path) -> None:
+    assert files.names is not None
+    write_pairs(files.names, [])
+    with pytest.raises(InputError, match=r"names\.jsonl: holds no pairs"):
+        run_recipe(BiEncoder.from_encoder(source), ALIGN, files, ontology, None, *[tmp_path] * 3)
+
+
+@pytest.mark.parametrize("dropout", [True, False])
+def test_dropout_is_switched_off_everywhere(
+    dropout: bool,
+    source: EncoderSource,
+    ontology: Ontology,
+    files: PairFiles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fake(model: BiEncoder, *arguments: Any) -> dict[str, float]:
+        arguments[5].mkdir(parents=True)
+        model.train()
+        batch = model.tokenize(["acute liver failure"])
+        first, second = (model.encode_passages(batch["input_ids"], batch["attention_mask"]) for _ in range(2))
+        assert torch.equal(first, second) is not dropout
+        return {}
+
+    monkeypatch.setattr(module, "train", fake)
+    recipe = replace(ALIGN, dropout=dropout)
+    run_recipe(
+        BiEncoder.from_encoder(source),
+        recipe,
+        files,
+        ontology,
+        None,
+        tmp_path / "runs",
+        tmp_path,
+        tmp_path / "m",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mentions_per_batch": -1}, "must not be negative"),
+        ({"random_names": -1}, "must not be negative"),
+        ({"mentions_per_batch": 1, "names_per_batch": 0}, "two queries or more"),
+        ({"own_items": 0}, "own_items and dev_queries"),
+        ({"dev_queries": 0}, "own_items and dev_queries"),
+        ({"passages": "trained"}, "distillation needs passages: frozen"),
+        ({"steps": 0}, "steps is 0"),
+    ],
+)
+def test_recipes_that_make_no_sense(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(RECIPE, **changes)
