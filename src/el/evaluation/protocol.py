@@ -69,6 +69,10 @@ class Protocol:
         )
         self._require(type(self.learned_synonyms) is bool, "learned_synonyms", "true or false")
         self._require(type(self.type_filter) is bool, "type_filter", "true or false")
+        # They are stated because every table must state them; systems that use what they allow have rows
+        # of their own, such as el_link_learned.
+        self._require(not self.learned_synonyms, "learned_synonyms", "false; true is not supported yet")
+        self._require(not self.type_filter, "type_filter", "false; true is not supported yet")
 
     def _require(self, holds: bool, key: str, wanted: str) -> None:
         if not holds:

@@ -46,7 +46,7 @@ def full_queries(documents: Iterable[Document], context_characters: int = 0) -> 
     return [
         query
         for document in documents
-        for query in _queries(
+        for query in mention_queries(
             document,
             (mention for mention in mentions_full(document) if mention.concept_ids),
             context_characters,
@@ -64,7 +64,7 @@ def restricted_queries(documents: Iterable[Document], context_characters: int = 
     return [
         query
         for document in documents
-        for query in _queries(
+        for query in mention_queries(
             document, (mention for _, _, mention in restricted_triples([document])), context_characters
         )
     ]
@@ -86,7 +86,19 @@ def protocol_candidates(protocol: Protocol, queries: Iterable[Query]) -> set[str
     return {concept_id for query in queries for concept_id in query.gold}
 
 
-def _queries(document: Document, mentions: Iterable[Mention], context_characters: int) -> list[Query]:
+def mention_queries(
+    document: Document, mentions: Iterable[Mention], context_characters: int = 0
+) -> list[Query]:
+    """Queries for mentions of a document, in the order given.
+
+    Args:
+        document: gives the context, and the abbreviations that it defines.
+        mentions: some of its mentions, or others found in its text.
+        context_characters: the most characters of context on each side.
+
+    Raises:
+        ValueError: a mention's offsets are not within the document's text.
+    """
     text = document.text
     abbreviations = find_abbreviations(text)
     queries = []

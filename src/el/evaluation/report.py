@@ -106,7 +106,10 @@ def compare_systems(
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
     """Returns a Markdown table of differences in accuracy@1."""
-    lines = [_line(["system", "against", "row", "difference", "95 %", "p"]), _line(["---"] * 3 + ["---:"] * 3)]
+    lines = [
+        _line(["system", "against", "row", "difference", "95 %", "p"]),
+        _line(["---"] * 3 + ["---:"] * 3),
+    ]
     for comparison in comparisons:
         d = comparison.difference
         interval = f"{d.lo:+.3f} to {d.hi:+.3f}"

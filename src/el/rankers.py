@@ -1,0 +1,131 @@
+"""Rankers made of a model: retrieve names by vector, then let the model score them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from el.evaluation.queries import Query
+from el.evaluation.rankings import Ranking, rank_concepts
+from el.index.encode import by_length
+from el.index.vectors import NameVectors
+from el.inputs import query_input
+from el.models.base import Queries, RetrievalModel
+from el.ontology import Ontology
+from el.progress import progress
+
+_QUERY_BATCH = 64
+# Names that a batch of q-nets scores at once, when it scores all of them.
+_NAME_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What the first stage and the model made of B queries.
+
+    Attributes:
+        name_rows: (B, K) int64, the names that were retrieved.
+        scores: (B, K) float32, what the model scored them.
+    """
+
+    name_rows: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+
+
+class ModelRanker:
+    """Ranks concepts by a model's scores of the names that its own vectors retrieve.
+
+    For a bi-encoder the score is the dot product by which names were retrieved. For a Hypencoder it is
+    the q-net's alone. Equal inputs are encoded and scored once.
+
+    Args:
+        model: encodes and scores; in evaluation mode.
+        vectors: of the ontology's names, made by the model's passage tower.
+        ontology: the concepts.
+        retrieved: K, the names that the first stage retrieves.
+        candidates: the only ids that may be ranked; None for all.
+        description: shown with the progress; silent where "".
+    """
+
+    def __init__(
+        self,
+        model: RetrievalModel,
+        vectors: NameVectors,
+        ontology: Ontology,
+        retrieved: int,
+        candidates: Collection[str] | None = None,
+        description: str = "",
+    ) -> None:
+        self.model = model
+        self.vectors = vectors
+        self.ontology = ontology
+        self.retrieved = retrieved
+        self.rows = None if candidates is None else ontology.rows_of_names(candidates)
+        self.description = description
+
+    def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
+        """Returns one ranking a query, of at most `k` concepts."""
+        texts, positions = distinct_inputs(queries)
+        found = self.retrieve(texts)
+        rankings = rank_concepts(
+            found.name_rows, found.scores, self.ontology.concept_of_name, self.ontology.ids, k
+        )
+        return [rankings[position] for position in positions]
+
+    @torch.inference_mode()
+    def retrieve(self, texts: Sequence[str]) -> Retrieved:
+        """Retrieves names for texts, as `query_input` gives them, and scores them."""
+        batches = by_length(texts, _QUERY_BATCH)
+        vectors = torch.empty(len(texts), self.vectors.vectors.shape[1])
+        for rows in batches:
+            vectors[rows] = self.model.first_stage(*self._tokens([texts[row] for row in rows]))
+        _, names = self.vectors.nearest(vectors, self.retrieved, self.rows, self.description)
+        scores = np.empty(names.shape, dtype=np.float32)
+        # Queries are encoded again, because the q-nets of all of them would fill the memory.
+        for rows in batches:
+            queries = self.model.encode_queries(*self._tokens([texts[row] for row in rows]))
+            scores[rows] = queries(self.vectors.gather(names[rows])).numpy()
+        return Retrieved(names, scores)
+
+    @torch.inference_mode()
+    def rank_exhaustively(self, texts: Sequence[str], k: int) -> list[Ranking]:
+        """Ranks all names by the model's scores, without a first stage."""
+        rows = np.arange(len(self.vectors.vectors)) if self.rows is None else self.rows
+        rankings = []
+        with progress(self.description and f"{self.description}, all names", len(texts)) as advance:
+            for start in range(0, len(texts), _QUERY_BATCH):
+                batch = texts[start : start + _QUERY_BATCH]
+                queries = self.model.encode_queries(*self._tokens(batch))
+                scores = _score_blocks(queries, self.vectors, rows)
+                repeated = np.broadcast_to(rows, scores.shape)
+                rankings += rank_concepts(
+                    repeated, scores, self.ontology.concept_of_name, self.ontology.ids, k
+                )
+                advance(len(batch))
+        return rankings
+
+    def _tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        encoding = self.model.tokenize(texts)
+        return encoding["input_ids"], encoding["attention_mask"]
+
+
+def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:
+    """Returns the distinct inputs of queries, and for each query the place of its own among them.
+
+    A mention that its document introduces as an abbreviation is written out.
+    """
+    texts = [query_input(query.expanded, query.left, query.right) for query in queries]
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    return list(places), [places[text] for text in texts]
+
+
+def _score_blocks(
+    queries: Queries, vectors: NameVectors, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    blocks: list[Tensor] = []
+    for start in range(0, len(rows), _NAME_BLOCK):
+        blocks.append(queries(vectors.gather(rows[start : start + _NAME_BLOCK])))
+    return torch.cat(blocks, dim=1).numpy()

@@ -1,0 +1,138 @@
+"""Rankers of models against brute force over all names."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from el import rankers as module
+from el.evaluation.queries import Query
+from el.index.vectors import NameVectors, build_name_vectors
+from el.models import BiEncoder, EncoderSource, Hypencoder, RetrievalModel
+from el.ontology import Ontology
+from el.rankers import ModelRanker, distinct_inputs
+from tests.tiny import WIDTH, tiny_encoder, tiny_ontology
+
+TEXTS = ["paracetamol", "acute liver failure", "colds", "lead poisoning", "headaches"]
+
+
+def query(text: str, expanded: str = "", left: str = "", right: str = "") -> Query:
+    return Query(text, "document", text, "disease", ("D0",), expanded or text, left, right)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> EncoderSource:
+    return tiny_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="module")
+def ontology() -> Ontology:
+    return tiny_ontology()
+
+
+@pytest.fixture(scope="module")
+def vectors(
+    source: EncoderSource, ontology: Ontology, tmp_path_factory: pytest.TempPathFactory
+) -> NameVectors:
+    folder: Path = tmp_path_factory.mktemp("vectors")
+    model = BiEncoder.from_encoder(source)
+    return build_name_vectors(model, ontology, ontology.name_texts, folder / "vectors", folder)
+
+
+@pytest.fixture(params=["bi_encoder", "hypencoder"])
+def model(request: pytest.FixtureRequest, source: EncoderSource) -> RetrievalModel:
+    if request.param == "bi_encoder":
+        return BiEncoder.from_encoder(source).eval()
+    torch.manual_seed(1)
+    dimensions = [WIDTH, WIDTH, 1]
+    return Hypencoder.from_encoder(source, dimensions, shared_encoder=False, normalize=True).eval()
+
+
+@torch.inference_mode()
+def scores_of(model: RetrievalModel, vectors: NameVectors, text: str) -> np.ndarray:  # type: ignore[type-arg]
+    batch = model.tokenize([text])
+    every = vectors.gather(np.arange(len(vectors.vectors)))
+    scores: np.ndarray = model.encode_queries(batch["input_ids"], batch["attention_mask"])(every)[0].numpy()  # type: ignore[type-arg]
+    return scores
+
+
+@torch.inference_mode()
+def first_stage(model: RetrievalModel, vectors: NameVectors, text: str, k: int, rows: list[int]) -> list[int]:
+    batch = model.tokenize([text])
+    query_vector = model.encode_passages(batch["input_ids"], batch["attention_mask"])[0].numpy()
+    similar = vectors.vectors[rows].astype(np.float32) @ query_vector
+    return [rows[place] for place in np.argsort(-similar, kind="stable")[:k]]
+
+
+def best_concepts(ontology: Ontology, scores: np.ndarray, rows: list[int]) -> dict[str, float]:  # type: ignore[type-arg]
+    best: dict[str, float] = {}
+    for row in rows:
+        concept = ontology.ids[ontology.concept_of_name[row]]
+        best[concept] = max(best.get(concept, -np.inf), float(scores[row]))
+    return best
+
+
+@pytest.mark.parametrize("candidates", [None, {"D000082", "D007854", "D003139", "D017114", "unknown"}])
+def test_ranks_the_retrieved_names_by_the_models_scores(
+    model: RetrievalModel, vectors: NameVectors, ontology: Ontology, candidates: set[str] | None
+) -> None:
+    rankings = ModelRanker(model, vectors, ontology, 8, candidates).rank([query(t) for t in TEXTS], 5)
+    rows = [
+        row
+        for row in range(len(ontology.name_texts))
+        if candidates is None or ontology.ids[ontology.concept_of_name[row]] in candidates
+    ]
+    for text, ranking in zip(TEXTS, rankings, strict=True):
+        retrieved = first_stage(model, vectors, text, 8, rows)
+        best = best_concepts(ontology, scores_of(model, vectors, text), retrieved)
+        assert len(ranking.concept_ids) == min(5, len(best))
+        expected = sorted(best.values(), reverse=True)[:5]
+        np.testing.assert_allclose(ranking.scores, expected, atol=1e-3)
+        for concept_id, score in zip(ranking.concept_ids, ranking.scores, strict=True):
+            assert score == pytest.approx(best[concept_id], abs=1e-3)
+
+
+def test_exhaustive_ranking_needs_no_first_stage(
+    model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NAME_BLOCK", 7)
+    monkeypatch.setattr(module, "_QUERY_BATCH", 2)
+    for candidates in (None, {"D000082", "D007854"}):
+        rankings = ModelRanker(model, vectors, ontology, 1, candidates).rank_exhaustively(TEXTS, 20)
+        for text, ranking in zip(TEXTS, rankings, strict=True):
+            rows = (
+                [*range(len(ontology.name_texts))]
+                if candidates is None
+                else ontology.rows_of_names(candidates).tolist()
+            )
+            best = best_concepts(ontology, scores_of(model, vectors, text), rows)
+            assert set(ranking.concept_ids) == set(best)
+            np.testing.assert_allclose(ranking.scores, sorted(best.values(), reverse=True), atol=1e-3)
+
+
+def test_answers_are_in_the_order_of_the_queries(
+    model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = ModelRanker(model, vectors, ontology, 30).rank([query(t) for t in [*TEXTS, *TEXTS[::-1]]], 3)
+    monkeypatch.setattr(module, "_QUERY_BATCH", 2)
+    in_parts = ModelRanker(model, vectors, ontology, 30).rank([query(t) for t in TEXTS], 3)
+    assert together[:5] == together[:4:-1]
+    for one, other in zip(together[:5], in_parts, strict=True):
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-3)
+
+
+def test_equal_inputs_are_one() -> None:
+    queries = [query("AKI", "acute kidney injury"), query("ARF"), query("acute kidney injury"), query("AKI")]
+    texts, places = distinct_inputs(queries)
+    assert texts == ["acute kidney injury", "ARF", "AKI"]
+    assert places == [0, 1, 0, 2]
+    texts, _ = distinct_inputs([query("AKI", "acute kidney injury", "with", "today")])
+    assert texts == ["acute kidney injury : with [ acute kidney injury ] today"]
+
+
+def test_gold_is_not_looked_at(model: RetrievalModel, vectors: NameVectors, ontology: Ontology) -> None:
+    ranker = ModelRanker(model, vectors, ontology, 5)
+    one = ranker.rank([query("cold")], 3)
+    other = ranker.rank([Query("q", "d", "cold", "other", ("D003080",), "cold")], 3)
+    assert one == other
