@@ -1,0 +1,250 @@
+"""`python -m el.link`: documents in, the same documents with ranked MeSH ids out.
+
+Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from el.errors import ElError
+
+if TYPE_CHECKING:
+    from el.corpus.formats import Format
+    from el.corpus.types import Document, LinkedDocument
+    from el.linker import FindMentions, Linker
+
+DEFAULT_LINKER = Path("models/linker")
+DEFAULT_INPUT = Path("docs/sample_document.txt")
+
+# Fewer are linked before anybody asks how far it is.
+_PROGRESS_FROM = 50
+
+_DESCRIPTION = """\
+Links mentions of chemicals and diseases to concepts of MeSH.
+
+Give PubTator, BioC XML or plain text (one document a file). Mentions that a document brings along are linked;
+in a document without any, names of the ontology are found first. Without INPUT, a sample document is linked.
+
+What comes out is in the format that came in:
+  PubTator     ids in column 6, their scores in column 8
+  BioC XML     infons identifier, score, candidates (JSON) and decided_by
+  plain text   a table: document, start, stop, text, type, ids, scores, names
+  JSON lines   one JSON object a mention, with its candidates
+Offsets count Unicode code points. An id of -1 says that no concept fits. Scores are between 0 and 1 and not
+calibrated: 1 for a mention that equals a name.
+"""
+
+_EPILOG = """\
+examples:
+  python -m el.link notes.txt                          a table on the terminal
+  python -m el.link abstracts.pubtator -o linked.pubtator
+  python -m el.link a.xml b.xml -o linked/             several files into a folder
+  cat notes.txt | python -m el.link - | cut -f4,6,8    in a pipe
+  python -m el.link abstracts.pubtator --find-mentions always -o - | less
+
+exit codes:
+  0    done, also where the reader of standard output stops early
+  1    an input cannot be used, or there is no linker
+  2    wrong arguments; an output that exists, without --force
+  74   a file cannot be read or written
+  130  interrupted
+"""
+
+
+class UsageError(ElError):
+    """Arguments that do not go together."""
+
+    exit_code = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command.
+
+    Raises:
+        ElError: whatever the user can put right, with the exit code that --help documents.
+        OSError: a file cannot be read or written.
+    """
+    options = _parser().parse_args(arguments)
+    _check_outputs(options)
+    if not options.linker.is_dir():
+        raise ElError(
+            f"no linker at {options.linker}. `make run`, in the root of the repository, makes "
+            f"{DEFAULT_LINKER}; or give another folder with --linker"
+        )
+    _be_quiet()
+    with contextlib.ExitStack() as stack:
+        paths = [_spooled(stack) if str(path) == "-" else path for path in options.input]
+        _link_files(paths, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m el.link",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "input",
+        nargs="*",
+        metavar="INPUT",
+        type=Path,
+        default=[DEFAULT_INPUT],
+        help=f"files to link; - is standard input (default: {DEFAULT_INPUT})",
+    )
+    parser.add_argument(
+        "-l",
+        "--linker",
+        metavar="FOLDER",
+        type=Path,
+        default=DEFAULT_LINKER,
+        help="the linker (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE|FOLDER|-",
+        default="-",
+        help="a file for one input, a folder for several, - for standard output (default: -)",
+    )
+    parser.add_argument(
+        "-f",
+        "--format",
+        choices=("auto", "pubtator", "bioc", "plain", "jsonl"),
+        default="auto",
+        help="what the inputs are (default: auto, by what they begin with)",
+    )
+    parser.add_argument(
+        "-k",
+        "--top-k",
+        metavar="N",
+        type=_positive,
+        help="candidates to keep for each mention (default: the linker's own setting, 10)",
+    )
+    parser.add_argument(
+        "--find-mentions",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="find names of the ontology in documents without mentions (auto), in all, or in none",
+    )
+    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return number
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuses, before anything slow, outputs that are missing, clash or would overwrite something."""
+    inputs, output = options.input, options.output
+    if sum(str(path) == "-" for path in inputs) > 1:
+        raise UsageError("standard input can be read once; give - once")
+    if output == "-":
+        if len(inputs) > 1:
+            raise UsageError("several inputs need a folder for their outputs; give --output FOLDER")
+        return
+    if len(inputs) > 1 and Path(output).exists() and not Path(output).is_dir():
+        raise UsageError(f"{output} is a file; several inputs need a folder as --output")
+    targets = [_target(path, options) for path in inputs]
+    for path, target in zip(inputs, targets, strict=True):
+        if targets.count(target) > 1:
+            raise UsageError(f"two inputs would be written to {target}; link them one by one")
+        if path.exists() and target.exists() and path.samefile(target):
+            raise UsageError(f"{target} is the input itself; give another --output")
+        if target.exists() and not options.force:
+            raise UsageError(f"{target} exists; give another --output, or --force to replace it")
+
+
+def _target(path: Path, options: argparse.Namespace) -> Path:
+    output = Path(options.output)
+    if len(options.input) == 1 and not output.is_dir():
+        return output
+    return output / ("stdin" if str(path) == "-" else path.name)
+
+
+def _be_quiet() -> None:
+    """Keeps libraries from looking for a connection, and from drawing progress bars of their own."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _spooled(stack: contextlib.ExitStack) -> Path:
+    """Copies standard input to a temporary file, to be read like any other."""
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "stdin"
+    with path.open("wb") as stream:
+        shutil.copyfileobj(sys.stdin.buffer, stream)
+    return path
+
+
+def _link_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
+    from el.corpus.formats import read_corpus
+    from el.linker import Linker
+    from el.progress import progress
+
+    # Opened before the linker, so that a wrong path is told at once.
+    corpora = [read_corpus(path, options.format) for path in paths]
+    changes = {} if options.top_k is None else {"top_k": options.top_k}
+    linker = Linker.load(options.linker, **changes)
+    several = len(paths) >= _PROGRESS_FROM
+    with progress("link files" if several else "", len(paths)) as advance:
+        for path, given, (format, documents) in zip(paths, options.input, corpora, strict=True):
+            linked = _link(linker, list(documents), options.find_mentions, "" if several else path.name)
+            _write(linked, None if options.output == "-" else _target(given, options), format)
+            advance(1)
+
+
+def _link(
+    linker: "Linker", documents: "Sequence[Document]", find: "FindMentions", name: str
+) -> "list[LinkedDocument]":
+    from el.progress import progress
+
+    description = f"link {name}" if name and len(documents) >= _PROGRESS_FROM else ""
+    linked = []
+    with progress(description, len(documents)) as advance:
+        for document in linker.link(documents, find):
+            linked.append(document)
+            advance(1)
+    return linked
+
+
+def _write(documents: "Sequence[LinkedDocument]", target: Path | None, format: "Format") -> None:
+    from el.corpus.formats import write_linked
+
+    if target is not None:
+        write_linked(documents, target, format)
+        return
+    with _standard_output() as stream:
+        write_linked(documents, stream, format)
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    """Standard output in UTF-8; when its reader stops early, the rest is dropped in silence."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would fail again when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    from el.cli import run_stage
+
+    run_stage(main)

@@ -1,0 +1,93 @@
+"""Surface forms that annotators linked to one concept, kept as further names of it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from el.abbreviations import expand, find_abbreviations
+from el.corpus.types import Document
+from el.errors import InputError
+from el.files import atomic_file
+from el.text import normalise
+
+_HEADER = "form\tconcept\tcount\n"
+
+
+@dataclass(frozen=True)
+class LearnedSynonyms:
+    """How often annotators gave a form to a concept.
+
+    Attributes:
+        counts: normalised surface form -> concept id -> number of mentions.
+    """
+
+    counts: dict[str, Counter[str]]
+
+    @classmethod
+    def of_documents(cls, documents: Iterable[Document], known: Container[str]) -> "LearnedSynonyms":
+        """Counts the mentions of exactly one id.
+
+        Abbreviations that a document defines are written out, so that what "AKI" means in one document is
+        not carried to another.
+
+        Args:
+            documents: annotated documents.
+            known: the ids that count, such as an `Ontology`; others are left out.
+        """
+        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for document in documents:
+            abbreviations = find_abbreviations(document.text)
+            for mention in document.mentions:
+                if len(mention.concept_ids) == 1 and mention.concept_ids[0] in known:
+                    form = normalise(expand(mention.text, abbreviations))
+                    counts[form][mention.concept_ids[0]] += 1
+        return cls(dict(counts))
+
+    def concept_of(self, text: str) -> str | None:
+        """Returns the concept that has more than half of the mentions of a form; None if there is none."""
+        counts = self.counts.get(normalise(text))
+        if not counts:
+            return None
+        concept_id, count = counts.most_common(1)[0]
+        return concept_id if 2 * count > counts.total() else None
+
+    def save(self, path: Path) -> None:
+        """Writes a table of tab-separated form, concept id and count under a header, atomically."""
+        with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.write(_HEADER)
+            for form, counts in sorted(self.counts.items()):
+                for concept_id, count in sorted(counts.items()):
+                    stream.write(f"{form}\t{concept_id}\t{count}\n")
+
+    @classmethod
+    def load(cls, path: Path, known: Container[str]) -> "LearnedSynonyms":
+        """Reads what `save` wrote.
+
+        Args:
+            path: the table.
+            known: the ids that it may name.
+
+        Raises:
+            InputError: the table is missing or broken, or names an id that is not known.
+        """
+        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for number, line in _lines(path):
+            form, _, rest = line.partition("\t")
+            concept_id, _, count = rest.partition("\t")
+            if concept_id not in known or not count.isdecimal():
+                problem = "not a form, a known concept id and a count"
+                raise InputError(path, f"line {number}", problem, "Assemble the linker again")
+            counts[form][concept_id] += int(count)
+        return cls(dict(counts))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields (line number from 1, line without its end) after the header."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as stream:
+            next(stream, None)
+            for number, line in enumerate(stream, start=2):
+                yield number, line.removesuffix("\n")
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise InputError(path, "", "missing or not UTF-8", "Assemble the linker again") from error

@@ -1,0 +1,209 @@
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from el.cli import run_stage
+from el.corpus.formats import read_corpus
+from el.link import main
+from tests.tiny import save_tiny_linker
+
+TEXT = "Aspirin helps.\n\nHeadache or 頭痛 headache"
+PUBTATOR = (
+    "7|t|Aspirin helps.\n7|a|Headache and jaundice\n"
+    "7\t0\t7\tAspirin\tChemical\tD000001\n7\t28\t36\tjaundice\tDisease\n7\tCID\tD1\tD2\n\n"
+)
+BIOC = """<?xml version='1.0' encoding='UTF-8'?>
+<collection><source/><date/><key/><document><id>7</id><passage><infon key="type">title</infon>
+<offset>0</offset><text>Aspirin é headache</text><annotation id="A"><infon key="type">Disease</infon>
+<location offset="10" length="8"/><text>headache</text></annotation></passage></document></collection>
+"""
+
+
+@pytest.fixture(scope="module")
+def linker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_linker(tmp_path_factory.mktemp("linker") / "linker")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "in.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def code_of(*arguments: object) -> int:
+    """Runs the command as `python -m el.link` does and returns its exit code."""
+    try:
+        run_stage(lambda: main([str(argument) for argument in arguments]))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_plain_text_in_a_table_out(linker: Path, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of(file, "--linker", linker) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[:7] for line in lines[1:]] == [
+        ["in", "0", "7", "Aspirin", "chemical", "D001241", "1.0000"],
+        ["in", "16", "24", "Headache", "disease", "D006261", "1.0000"],
+        ["in", "31", "39", "headache", "disease", "D006261", "1.0000"],
+    ]
+
+
+def test_pubtator_in_and_out(linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").write_text(PUBTATOR)
+    assert code_of(tmp_path / "in", "--linker", linker) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [*PUBTATOR.splitlines()[:2], "7\t0\t7\tAspirin\tChemical\tD001241\t\t1.0000"]
+    assert lines[3].startswith("7\t28\t36\tjaundice\tDisease\tD")
+    assert lines[4:] == ["7\tCID\tD1\tD2", ""]
+
+
+def test_bioc_in_and_out(linker: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.xml").write_text(BIOC, encoding="utf-8")
+    out = tmp_path / "out.xml"
+    assert code_of(tmp_path / "in.xml", "--linker", linker, "-o", out, "--top-k", 3) == 0
+    format, documents = read_corpus(out)
+    (document,) = documents
+    assert format == "bioc"
+    assert [(m.id, m.text, m.concept_ids) for m in document.mentions] == [("A", "headache", ("D006261",))]
+    assert out.read_text(encoding="utf-8").count('"matched_name"') == 3
+
+
+@pytest.mark.parametrize(("choice", "expected"), [("never", ["A"]), ("auto", ["A"]), ("always", ["0", "A"])])
+def test_find_mentions(linker: Path, tmp_path: Path, choice: str, expected: list[str]) -> None:
+    (tmp_path / "in.xml").write_text(BIOC, encoding="utf-8")
+    arguments = ("-l", linker, "-o", tmp_path / "out.xml", "--find-mentions", choice)
+    assert code_of(tmp_path / "in.xml", *arguments) == 0
+    (document,) = read_corpus(tmp_path / "out.xml")[1]
+    assert [mention.id for mention in document.mentions] == expected
+
+
+def test_the_format_can_be_given(linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").write_text(PUBTATOR)
+    assert code_of(tmp_path / "in", "-l", linker, "-f", "plain") == 0
+    assert capsys.readouterr().out.startswith("document\tstart")
+
+
+def test_several_inputs_go_into_a_folder(linker: Path, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "b").write_text(PUBTATOR)
+    out = tmp_path / "new" / "out"
+    assert code_of(file, tmp_path / "b", "-l", linker, "-o", out) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["b", "in.txt"]
+    assert "Aspirin\tchemical\tD001241" in (out / "in.txt").read_text()
+
+
+def test_standard_input_is_read_like_a_file(
+    linker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PUBTATOR.encode())))
+    assert code_of("-", "-l", linker) == 0
+    assert "7\t0\t7\tAspirin\tChemical\tD001241" in capsys.readouterr().out
+
+
+def test_nothing_is_overwritten_without_force(
+    linker: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.write_text("precious")
+    assert code_of(file, "-l", linker, "-o", out) == 2
+    assert "--force" in capsys.readouterr().err
+    assert out.read_text() == "precious"
+    assert code_of(file, "-l", linker, "-o", out, "--force") == 0
+    assert "D001241" in out.read_text()
+    assert code_of(file, "-l", linker, "-o", file, "--force") == 2
+    assert file.read_text(encoding="utf-8") == TEXT
+    # A folder that is there is written into, but not over.
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "in.txt").write_text("precious")
+    assert code_of(file, "-l", linker, "-o", tmp_path / "folder") == 2
+
+
+def test_arguments_that_do_not_go_together(linker: Path, file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "sub" / file.name
+    other.parent.mkdir()
+    other.write_text(TEXT, encoding="utf-8")
+    for arguments in (
+        [file, other],
+        [file, other, "-o", tmp_path / "out"],
+        [file, tmp_path / "b", "-o", other],
+        ["-", "-", "-o", tmp_path / "out"],
+        [file, "--top-k", "0"],
+        [file, "--top-k", "many"],
+        [file, "--find-mentions", "maybe"],
+    ):
+        assert code_of(*arguments, "-l", linker) == 2, arguments
+    assert not (tmp_path / "out").exists()
+
+
+def test_inputs_that_cannot_be_used(linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    beyond = tmp_path / "beyond"
+    beyond.write_text("7|t|Short\n7\t3\t99\tx\tDisease\n")
+    for path, message in (
+        (tmp_path / "absent", "no such file"),
+        (beyond, "document 7, annotation 0: expected 'x' at 3:99"),
+    ):
+        assert code_of(path, "-l", linker, "-o", tmp_path / "out") == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert code_of(tmp_path, "-l", linker) == 74
+
+
+def test_without_a_linker_it_says_how_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert code_of() == 1
+    assert "make run" in capsys.readouterr().err
+
+
+def test_without_arguments_the_sample_is_linked(
+    linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = (Path(__file__).parents[2] / "docs" / "sample_document.txt").read_bytes()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "sample_document.txt").write_bytes(sample)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "linker").symlink_to(linker)
+    monkeypatch.chdir(tmp_path)
+    assert code_of() == 0
+    rows = {tuple(line.split("\t")[3:6:2]) for line in capsys.readouterr().out.splitlines()}
+    assert {("acetaminophen", "D000082"), ("AKI", "D058186"), ("ALF", "D017114")} <= rows
+
+
+def test_interrupted(linker: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("el.linker.Linker.link", interrupt)
+    assert code_of(file, "-l", linker, "-o", tmp_path / "out") == 130
+    assert not (tmp_path / "out").exists()
+
+
+def test_standard_output_closed_early_is_no_error(
+    linker: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    stdout = os.fdopen(writing, "w")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert code_of(file, "-l", linker) == 0
+    assert capsys.readouterr().err == ""
+    # Python closes it on exit, which must not fail either.
+    stdout.close()
+
+
+def test_help_is_quick_and_teaches() -> None:
+    check = (
+        "import sys; from el.link import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    for expected in ("examples:", "exit codes:", "--find-mentions", "130"):
+        assert expected in done.stdout

@@ -1,0 +1,326 @@
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span
+from el.errors import ConfigError, ElError, InputError, MismatchError
+from el.evaluation.queries import Query, mention_queries
+from el.files import read_json, write_json
+from el.index.vectors import NameVectors
+from el.inputs import InputVariant
+from el.linker import Linker, LinkerConfig, save_linker
+from el.ontology import Ontology
+from el.rankers import ModelRanker, Retrieved
+from el.synonyms import LearnedSynonyms
+from tests.tiny import save_tiny_linker
+
+TEXT = "Hepatic failure after acetylsalicylic acid (ASA): ASA, APAP, a cold and jaundiced skin"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    synonyms = LearnedSynonyms.of_documents([document("jaundiced skin", "D017093")], {"D017093"})
+    return save_tiny_linker(tmp_path_factory.mktemp("linker") / "linker", synonyms=synonyms)
+
+
+@pytest.fixture(scope="module")
+def linker(folder: Path) -> Linker:
+    return Linker.load(folder)
+
+
+def document(form: str, *ids: str) -> Document:
+    """A document of which the whole text is one mention."""
+    mention = Mention("0", (Span(0, len(form)),), form, "disease", ids)
+    return Document("d", (Passage("title", 0, form),), (mention,))
+
+
+def mentions_of(text: str, *forms: str) -> Document:
+    """A document with mentions at the last places where the forms stand."""
+    mentions = []
+    for number, form in enumerate(forms):
+        start = text.rindex(form)
+        mentions.append(Mention(str(number), (Span(start, start + len(form)),), form, "disease"))
+    mentions.sort(key=lambda mention: mention.start)
+    return Document("d", (Passage("title", 0, text),), tuple(mentions))
+
+
+def query(text: str, expanded: str = "") -> Query:
+    return Query("d/0", "d", text, "disease", (), expanded or text)
+
+
+def link_one(linker: Linker, document: Document, **options: Any) -> LinkedDocument:
+    (linked,) = linker.link([document], **options)
+    return linked
+
+
+def test_each_stage_decides_what_it_can(linker: Linker) -> None:
+    linked = link_one(linker, mentions_of(TEXT, "Hepatic failure", "ASA", "jaundiced skin"))
+    reasons = [(m.mention.text, m.predicted, m.decided_by, m.links[0].matched_name) for m in linked.mentions]
+    assert reasons[:2] == [
+        ("Hepatic failure", ("D017093",), "dictionary", "Hepatic Failure"),
+        ("ASA", ("D001241",), "abbreviation", "Acetylsalicylic Acid"),
+    ]
+    assert linked.mentions[2].decided_by == "hypencoder"
+    assert linked.mentions[0].links[0].name == "Liver Failure"
+    assert [m.links[0].score for m in linked.mentions[:2]] == [1.0, 1.0]
+
+
+def test_an_abbreviation_is_linked_by_what_it_stands_for(linker: Linker) -> None:
+    # "APAP" is a name of acetaminophen, but this document says otherwise.
+    (ours,) = linker.decide([query("APAP", "head pain")], 1)
+    assert (ours.links[0].concept_id, ours.decided_by) == ("D006261", "abbreviation")
+
+
+def test_the_dictionary_can_be_switched_off(folder: Path) -> None:
+    (decision,) = Linker.load(folder, use_dictionary=False).decide([query("Headache")], 3)
+    assert decision.decided_by == "hypencoder"
+    assert decision.links[0].score < 1
+
+
+def test_learned_synonyms_go_first_if_switched_on(folder: Path, linker: Linker) -> None:
+    learned = Linker.load(folder, use_learned_synonyms=True)
+    (decision,) = learned.decide([query("Jaundiced skin")], 5)
+    assert (decision.links[0].concept_id, decision.decided_by) == ("D017093", "learned_synonym")
+    assert decision.links[0].score == 1.0
+    assert decision.links[0].matched_name in {"Liver Failure", "Hepatic Failure"}
+    documents = [document("Headache", "D003139")]
+    (decision,) = linker.restricted(None, documents).decide([query("Headache")], 1)
+    assert (decision.links[0].concept_id, decision.decided_by) == ("D003139", "learned_synonym")
+    (decision,) = learned.restricted(None).decide([query("jaundiced skin")], 1)
+    assert decision.decided_by == "hypencoder"
+
+
+def test_candidates_restrict_every_stage(linker: Linker) -> None:
+    documents = [document("jaundiced skin", "D017093")]
+    restricted = linker.restricted({"D006261", "D003139", "not known"}, documents)
+    for text in ("Aspirin", "jaundiced skin", "cold"):
+        (ranking,) = restricted.rank([query(text)], 10)
+        assert set(ranking.concept_ids) == {"D006261", "D003139"}
+
+
+@pytest.mark.parametrize("winner", ["D003139", "D029424", "D003080"])
+def test_the_model_decides_among_concepts_that_share_a_name(
+    linker: Linker, winner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert link_one(linker, mentions_of(TEXT, "cold")).mentions[0].decided_by == "dictionary"
+    names = linker.ontology.name_rows(winner)
+
+    def retrieve(_: ModelRanker, texts: list[str]) -> Retrieved:
+        # The winner's last name scores best, then lithium, which is not called cold.
+        rows = [names[-1], linker.ontology.name_rows("D008094")[0], *linker.ontology.name_rows("D003139")]
+        scores = [5.0, 4.0, *[1.0] * (len(rows) - 2)]
+        return Retrieved(
+            np.array([rows] * len(texts), dtype=np.int64), np.array([scores] * len(texts), dtype=np.float32)
+        )
+
+    monkeypatch.setattr(ModelRanker, "retrieve", retrieve)
+    (decision,) = linker.decide([query("cold")], 3)
+    assert decision.links[0].concept_id == winner
+    assert decision.links[1].concept_id == "D008094"
+
+
+def test_scores_are_the_softmax_of_each_concepts_best_name(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = linker.ontology.name_rows("D000082"), linker.ontology.name_rows("D001241")
+    rows = np.array([[first[0], first[2], second[1]]], dtype=np.int64)
+    scores = np.array([[0.0, np.log(3), np.log(1)]], dtype=np.float32)
+    monkeypatch.setattr(ModelRanker, "retrieve", lambda *_: Retrieved(rows, scores))
+    (decision,) = linker.decide([query("something")], 10)
+    assert [link.concept_id for link in decision.links] == ["D000082", "D001241"]
+    assert [link.score for link in decision.links] == pytest.approx([0.75, 0.25])
+    assert [link.matched_name for link in decision.links] == ["APAP", "Acetylsalicylic Acid"]
+
+
+def test_without_dictionary_the_ranking_is_the_models(folder: Path) -> None:
+    linker = Linker.load(folder, use_dictionary=False)
+    ranker = ModelRanker(linker._ranker.model, linker._ranker.vectors, linker.ontology, 256)
+    queries = [query(text) for text in ("Aspirin", "cold", "Aspirin", "unheard of")]
+    ours, models = linker.rank(queries, 20), ranker.rank(queries, 20)
+    assert [ranking.concept_ids for ranking in ours] == [ranking.concept_ids for ranking in models]
+    assert len(ours[0].concept_ids) == len(linker.ontology)
+    assert sum(ours[0].scores) == pytest.approx(1)
+
+
+def test_the_model_ranks_behind_what_is_certain(folder: Path, linker: Linker) -> None:
+    (ranking,) = linker.rank([query("Headache")], 20)
+    (models,) = Linker.load(folder, use_dictionary=False).rank([query("Headache")], 20)
+    assert ranking.concept_ids[0] == "D006261"
+    assert ranking.concept_ids[1:] == tuple(i for i in models.concept_ids if i != "D006261")
+    assert ranking.scores == tuple(sorted(ranking.scores, reverse=True))
+    assert len(linker.rank([query("Headache")], 3)[0].concept_ids) == 3
+
+
+def test_rank_and_link_give_the_same(linker: Linker) -> None:
+    given = mentions_of(TEXT, "Hepatic failure", "ASA", "APAP", "cold", "skin")
+    rankings = linker.rank(mention_queries(given, given.mentions), 10)
+    linked = link_one(linker, given).mentions
+    assert [tuple(link.concept_id for link in m.links) for m in linked] == [r.concept_ids for r in rankings]
+    assert [tuple(link.score for link in m.links) for m in linked] == [r.scores for r in rankings]
+
+
+def test_equal_inputs_are_scored_once(linker: Linker, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    retrieve = ModelRanker.retrieve
+
+    def spy(self: ModelRanker, texts: list[str]) -> Retrieved:
+        seen.extend(texts)
+        return retrieve(self, texts)
+
+    monkeypatch.setattr(ModelRanker, "retrieve", spy)
+    list(linker.link([document("skin"), document("skin"), document("cold")]))
+    assert sorted(seen) == ["cold", "skin"]
+
+
+def test_documents_are_taken_as_they_are_needed_and_keep_their_order(linker: Linker) -> None:
+    taken = 0
+
+    def stream() -> Iterator[Document]:
+        nonlocal taken
+        for number in range(200):
+            taken += 1
+            yield replace(document("cold" if number % 2 else "skin"), id=str(number))
+
+    linked = linker.link(stream())
+    assert next(linked).document.id == "0"
+    assert taken < 100
+    rest = list(linked)
+    assert [each.document.id for each in rest] == [str(number) for number in range(1, 200)]
+    assert [m.mention.text for each in rest for m in each.mentions] == ["cold", "skin"] * 99 + ["cold"]
+
+
+def test_below_the_threshold_is_nil_but_candidates_stay(folder: Path, linker: Linker) -> None:
+    given = mentions_of(TEXT, "cold", "jaundiced skin")
+    score = link_one(linker, given).mentions[1].links[0].score
+    for threshold, expected in ((score * 0.99, True), (score * 1.01, False)):
+        certain, unsure = link_one(Linker.load(folder, nil_below=threshold), given).mentions
+        assert certain.predicted
+        assert bool(unsure.predicted) is expected
+        assert unsure.links
+
+
+def test_mentions_are_found_where_a_document_has_none(linker: Linker) -> None:
+    bare = Document("d", (Passage("title", 0, TEXT),))
+    found = link_one(linker, bare)
+    assert [m.mention.text for m in found.mentions] == [
+        "Hepatic failure",
+        "acetylsalicylic acid",
+        "ASA",
+        "ASA",
+        "APAP",
+        "cold",
+    ]
+    assert all(bare.text_of(m.mention.spans) == m.mention.text for m in found.mentions)
+    assert link_one(linker, bare, find_mentions="never").mentions == ()
+
+
+def test_given_mentions_stay_when_others_are_found(linker: Linker) -> None:
+    given = mentions_of(TEXT, "failure", "jaundiced skin")
+    assert [m.mention for m in link_one(linker, given).mentions] == list(given.mentions)
+    always = link_one(linker, given, find_mentions="always").mentions
+    texts = [m.mention.text for m in always]
+    assert texts == ["failure", "acetylsalicylic acid", "ASA", "ASA", "APAP", "cold", "jaundiced skin"]
+    assert len({m.mention.id for m in always}) == len(always)
+
+
+def test_a_composite_gets_one_id(linker: Linker) -> None:
+    (linked,) = link_one(linker, document("acute liver and kidney failure", "D017114", "D058186")).mentions
+    assert len(linked.predicted) == 1
+
+
+def test_offsets_beyond_the_text_are_refused(linker: Linker) -> None:
+    beyond = Mention("7", (Span(3, 99),), "x", "disease")
+    with pytest.raises(ElError, match=r"document d, mention 7: offsets 3:99"):
+        link_one(linker, Document("d", (Passage("title", 0, "short"),), (beyond,)))
+
+
+def test_nothing_to_link(linker: Linker) -> None:
+    empty = Document("d", (Passage("title", 0, "Nothing here."),))
+    assert list(linker.link([])) == []
+    assert link_one(linker, empty) == LinkedDocument(empty, ())
+    assert linker.rank([], 3) == []
+
+
+@pytest.mark.parametrize(
+    "settings", [{"retrieved": 0}, {"top_k": 0}, {"nil_below": 1.5}, {"nil_below": -0.1}]
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        LinkerConfig(**settings)
+
+
+def test_top_k_is_the_number_of_candidates(folder: Path) -> None:
+    linker = Linker.load(folder, top_k=2)
+    assert len(link_one(linker, document("skin")).mentions[0].links) == 2
+
+
+class TestFolder:
+    @pytest.fixture
+    def copy(self, folder: Path, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+    def test_needs_nothing_outside(self, copy: Path, linker: Linker) -> None:
+        assert Linker.load(copy).rank([query("skin")], 5) == linker.rank([query("skin")], 5)
+        assert read_json(copy / "manifest.json")["made_by"] == {"data": "tiny"}
+
+    def test_absent(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="make run"):
+            Linker.load(tmp_path / "nowhere")
+
+    @pytest.mark.parametrize(
+        ("key", "message"), [("format", "reads 'el-linker-1'"), ("ontology", "ontology"), ("model", "model")]
+    )
+    def test_parts_of_another_linker_are_refused(self, copy: Path, key: str, message: str) -> None:
+        manifest = read_json(copy / "manifest.json")
+        write_json(copy / "manifest.json", manifest | {key: "another"})
+        with pytest.raises(MismatchError, match=message):
+            Linker.load(copy)
+
+    def test_vectors_of_another_model_are_refused(self, copy: Path) -> None:
+        path = copy / "vectors" / "manifest.json"
+        write_json(path, read_json(path) | {"model": "another"})
+        with pytest.raises(MismatchError, match="another model"):
+            Linker.load(copy)
+
+    def test_unknown_settings_are_refused(self, copy: Path) -> None:
+        manifest = json.loads((copy / "manifest.json").read_text())
+        manifest["settings"]["retreived"] = 3
+        write_json(copy / "manifest.json", manifest)
+        with pytest.raises(InputError, match="retreived"):
+            Linker.load(copy)
+
+    def test_learned_synonyms_must_be_there_if_switched_on(self, copy: Path) -> None:
+        (copy / "learned_synonyms.tsv").unlink()
+        assert Linker.load(copy).synonyms is None
+        with pytest.raises(ConfigError, match="use_learned_synonyms"):
+            Linker.load(copy, use_learned_synonyms=True)
+
+    def test_what_does_not_fit_together_is_not_saved(self, folder: Path, copy: Path, tmp_path: Path) -> None:
+        ontology = Ontology.load(folder / "ontology")
+        vectors = NameVectors.open(folder / "vectors", ontology)
+        smaller = Ontology.from_concepts(list(ontology)[:-1])
+        smaller.save(tmp_path / "smaller")
+        kept = (copy / "manifest.json").read_bytes()
+
+        def save(ontology: Path, vectors: NameVectors) -> None:
+            save_linker(
+                copy,
+                model=folder / "model",
+                ontology=ontology,
+                vectors=vectors,
+                config=LinkerConfig(),
+                inputs=InputVariant(),
+                made_by={},
+            )
+
+        with pytest.raises(MismatchError, match="another ontology"):
+            save(tmp_path / "smaller", vectors)
+        with pytest.raises(MismatchError, match="another model"):
+            save(folder / "ontology", replace(vectors, manifest=vectors.manifest | {"model": "another"}))
+        assert (copy / "manifest.json").read_bytes() == kept
