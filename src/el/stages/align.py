@@ -1,0 +1,26 @@
+"""Stage: self-alignment of the encoder on the ontology's own synonyms.
+
+SapBERT's recipe (Liu et al. 2021) in its plain form: names of one concept are drawn together, names of
+others apart, with in-batch negatives. An encoder that is aligned already, such as SapBERT itself, is
+passed through.
+"""
+
+from el.cli import run_stage
+from el.models import BiEncoder
+from el.stages.common import Workspace
+from el.training.recipes import PairFiles
+
+
+def main() -> None:
+    space = Workspace.here()
+    model = BiEncoder.from_encoder(space.encoder)
+    pairs = space.data / "pairs"
+    files = PairFiles(dev=pairs / "dev.jsonl", names=pairs / "names.jsonl")
+    if space.encoder.aligned:
+        space.pass_through(model, "aligned")
+    else:
+        space.train(model, "align", files, "aligned", None)
+
+
+if __name__ == "__main__":
+    run_stage(main)

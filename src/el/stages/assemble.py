@@ -1,0 +1,55 @@
+"""Stage: the winner on dev, the ontology and its vectors, put together as a linker."""
+
+import itertools
+
+from el.cli import load_section, run_stage
+from el.corpus.store import read_documents
+from el.errors import InputError
+from el.files import read_json
+from el.linker import LinkerConfig, save_linker
+from el.models import load_model
+from el.stages.common import LINKER, METRICS, Workspace
+from el.synonyms import LearnedSynonyms
+
+
+def winner(space: Workspace) -> str:
+    """The system that was chosen on dev.
+
+    Raises:
+        InputError: none has been chosen, or one that the parameters do not know.
+    """
+    path = METRICS / "winner.json"
+    chosen = read_json(path)
+    system = chosen.get("system") if isinstance(chosen, dict) else None
+    if system not in space.trained_systems:
+        raise InputError(path, "", f"names no trained system, but {system!r}", "Run the stage choose again")
+    return str(system)
+
+
+def main() -> None:
+    space = Workspace.here()
+    system = winner(space)
+    model = space.finetuned(system)
+    ontology = space.ontology()
+    corpus = space.data / "corpus"
+    documents = itertools.chain.from_iterable(
+        read_documents(corpus / f"{split}.jsonl") for split in ("train", "dev")
+    )
+    save_linker(
+        LINKER,
+        model=model,
+        ontology=space.data / "ontology",
+        vectors=space.vectors(load_model(model), ontology),
+        config=load_section(LinkerConfig, space.params, "link"),
+        inputs=space.inputs,
+        synonyms=LearnedSynonyms.of_documents(documents, ontology),
+        made_by={
+            "system": system,
+            "data": space.params["data"]["name"],
+            "encoder": space.params["encoder"]["name"],
+        },
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,48 @@
+"""Stage: latency of every trained system on this machine, in one run."""
+
+import numpy as np
+
+from el.benchmark import BenchmarkConfig, build_index, time_model
+from el.cli import load_section, run_stage
+from el.evaluation.protocol import load_protocol
+from el.evaluation.run import load_split, split_queries
+from el.files import read_json, write_json
+from el.models import load_model
+from el.rankers import distinct_inputs
+from el.stages.common import METRICS, Workspace
+from el.stages.evaluate import PROTOCOLS
+from el.stages.machine import MACHINE
+
+
+def main() -> None:
+    space = Workspace.here()
+    config = load_section(BenchmarkConfig, space.params, "benchmark")
+    ontology = space.ontology()
+    queries = split_queries(
+        load_split(space.data / "corpus", "dev"),
+        load_protocol(PROTOCOLS / "full.yaml"),
+        space.inputs.context_characters,
+    )
+    texts, _ = distinct_inputs(queries)
+    mentions = list(np.random.default_rng(0).permutation(np.array(texts, dtype=object))[: config.mentions])
+    figures: dict[str, float] = {}
+    indexes = {}
+    for system in space.trained_systems:
+        model = load_model(space.finetuned(system))
+        vectors = space.vectors(model, ontology)
+        key = vectors.manifest["model"]
+        if key not in indexes:
+            indexes[key] = build_index(vectors, config.index)
+        index, seconds = indexes[key]
+        timed = time_model(model, vectors, index, mentions, config, f"time {system}")
+        figures |= {f"{system}/{name}": value for name, value in timed.items()}
+        figures[f"{system}/index_build_s"] = round(seconds, 1)
+    base = figures["bi_encoder/total_p50_ms"]
+    for system in space.trained_systems:
+        figures[f"{system}/total_p50_ratio"] = round(figures[f"{system}/total_p50_ms"] / base, 3)
+    write_json(METRICS / "latency.json", figures)
+    write_json(METRICS / "latency_machine.json", read_json(MACHINE))
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,29 @@
+"""Stage: the winner, the system with the best accuracy@1 on dev; the test split has no say."""
+
+from el.cli import run_stage
+from el.errors import ConfigError
+from el.files import read_json, write_json
+from el.stages.common import METRICS, Workspace
+
+CRITERION = "accuracy@1 on dev, protocol full"
+
+
+def main() -> None:
+    space = Workspace.here()
+    scores: dict[str, float] = {}
+    for system in space.trained_systems:
+        path, key = space.evaluation(system) / "dev.json", f"full/{system}/all/accuracy@1"
+        if not path.is_file() or key not in (figures := read_json(path)):
+            raise ConfigError(
+                "a winner is chosen on dev: evaluate.splits must hold dev, evaluate.protocols full"
+            )
+        scores[system] = figures[key]
+    # Of equals the first, which costs the least to run.
+    winner = max(scores, key=lambda system: scores[system])
+    write_json(
+        METRICS / "winner.json", {"system": winner, "criterion": CRITERION, "accuracy": scores[winner]}
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,170 @@
+"""Where the stages keep things, and parameters that several of them read."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from el.cli import load_params, load_section
+from el.errors import ConfigError
+from el.files import write_json
+from el.index.vectors import NameVectors, build_name_vectors
+from el.inputs import InputVariant, name_inputs
+from el.models import EncoderSource, RetrievalModel
+from el.ontology import Ontology
+from el.training.recipes import PairFiles, Recipe, run_recipe
+
+# Checkpoints and half-built artefacts; outside the stages' outputs, which DVC deletes before a stage.
+RUNS = Path("runs")
+CURVES = Path("dvclive")
+METRICS = Path("metrics")
+LINKER = Path("models") / "linker"
+
+
+SECTIONS = (
+    "align",
+    "benchmark",
+    "data",
+    "encoder",
+    "evaluate",
+    "finetune",
+    "inputs",
+    "link",
+    "mining",
+    "pairs",
+    "pretrain",
+    "qnet",
+)
+
+
+@dataclass(frozen=True)
+class QNetSection:
+    """The q-nets that are compared.
+
+    Attributes:
+        depths: numbers of hidden layers.
+        activation_type: of the hidden layers.
+        pretrained: a released-layout checkpoint to start from, "{depth}" in its name; None for one of
+            our own making.
+    """
+
+    depths: tuple[int, ...]
+    activation_type: str
+    pretrained: str | None
+
+    def __post_init__(self) -> None:
+        if not self.depths or min(self.depths) < 1 or len(set(self.depths)) != len(self.depths):
+            raise ConfigError(f"qnet.depths is {list(self.depths)}; different numbers from 1 are needed")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The parameters and the folders of one run of the pipeline."""
+
+    params: dict[str, Any]
+
+    @classmethod
+    def here(cls) -> "Workspace":
+        """Reads params.yaml. Raises ConfigError where it has sections that no stage knows."""
+        params = load_params()
+        unknown = sorted(set(params) - set(SECTIONS))
+        if unknown:
+            raise ConfigError(
+                f"params.yaml: section {unknown[0]} is unknown; known are {', '.join(SECTIONS)}"
+            )
+        return cls(params)
+
+    @property
+    def data(self) -> Path:
+        return Path(self.params["data"]["folder"])
+
+    @property
+    def models(self) -> Path:
+        return Path("models") / f"{self.params['data']['name']}-{self.params['encoder']['name']}"
+
+    @property
+    def encoder(self) -> EncoderSource:
+        return load_section(EncoderSource, self.params, "encoder")
+
+    @property
+    def qnet(self) -> QNetSection:
+        return load_section(QNetSection, self.params, "qnet")
+
+    @property
+    def trained_systems(self) -> list[str]:
+        """The systems that are fine-tuned and compared, the cheapest to run first."""
+        return ["bi_encoder", *(f"hypencoder_{depth}" for depth in self.qnet.depths)]
+
+    @property
+    def inputs(self) -> InputVariant:
+        """What the towers read. Raises ConfigError where context would not fit into the tower's input."""
+        inputs = load_section(InputVariant, self.params, "inputs")
+        # About four characters make a token, and both sides have so many.
+        needed = inputs.context_characters // 2 + 32
+        if inputs.context_characters and self.encoder.max_tokens < needed:
+            raise ConfigError(
+                f"inputs.context_characters is {inputs.context_characters}, but encoder.max_tokens "
+                f"{self.encoder.max_tokens} cuts such inputs short; set it to {needed} or more"
+            )
+        return inputs
+
+    def finetuned(self, system: str) -> Path:
+        """The folder of a trained system's model."""
+        return self.models / "finetuned" / system
+
+    def evaluation(self, system: str) -> Path:
+        """The folder of a system's figures and predictions; grouped by what the next stages wait for."""
+        if system in self.trained_systems:
+            group = "finetuned"
+        else:
+            group = "linker" if system.startswith("el_link") else "reference"
+        return (
+            Path("evaluation")
+            / f"{self.params['data']['name']}-{self.params['encoder']['name']}"
+            / group
+            / system
+        )
+
+    @property
+    def aligned_vectors(self) -> Path:
+        return self.models / "vectors"
+
+    def ontology(self) -> Ontology:
+        return Ontology.load(self.data / "ontology")
+
+    def vectors(self, model: RetrievalModel, ontology: Ontology) -> NameVectors:
+        """Opens the names' vectors that fit a model; those of a trained passage tower are built once."""
+        fingerprint = model.passage_tower.fingerprint()
+        aligned = NameVectors.open(self.aligned_vectors, ontology)
+        if aligned.manifest["model"] == fingerprint:
+            return aligned
+        definition = self.inputs.definition_characters
+        key = f"{fingerprint[:16]}-{ontology.fingerprint[:16]}-{definition}-{self.encoder.max_tokens}"
+        folder = RUNS / "vectors" / key
+        if not folder.is_dir():
+            texts = name_inputs(ontology, definition)
+            build_name_vectors(model, ontology, texts, folder, RUNS)
+        return NameVectors.open(folder, ontology)
+
+    def train(
+        self, model: RetrievalModel, section: str, files: PairFiles, name: str, vectors: NameVectors | None
+    ) -> None:
+        """Trains a model by the recipe in a section of the parameters, and saves it as `name`."""
+        recipe = load_section(Recipe, self.params, section)
+        ontology, out = self.ontology(), self.models / name
+        outcome = run_recipe(model, recipe, files, ontology, vectors, RUNS, CURVES / name, out)
+        write_json(METRICS / "training" / f"{name}.json", outcome)
+
+    def pass_through(self, model: RetrievalModel, name: str) -> None:
+        """Saves a model under a name without training it, with the outputs that a training has."""
+        model.save_pretrained(self.models / name)
+        (CURVES / name).mkdir(parents=True, exist_ok=True)
+        write_json(METRICS / "training" / f"{name}.json", {"steps": 0})
+
+
+def depth_argument(description: str) -> int:
+    """Parses the one argument of a stage that is run for each q-net depth."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--depth", type=int, required=True, help="hidden layers of the q-nets, such as 2")
+    depth: int = parser.parse_args().depth
+    return depth

@@ -1,0 +1,47 @@
+"""Command: composes params.yaml from configs/ without running anything.
+
+python -m el.stages.compose                       the committed default
+python -m el.stages.compose data=bc5cdr_indra     real data, for every `dvc repro` from now on
+"""
+
+import sys
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from el.cli import run_stage
+from el.errors import ConfigError
+from el.files import atomic_file
+
+CONFIGS = Path("configs")
+PARAMS = Path("params.yaml")
+
+
+def composed(overrides: list[str], configs: Path = CONFIGS) -> str:
+    """Returns params.yaml as text.
+
+    Args:
+        overrides: groups and values, as `dvc exp run -S` takes them.
+        configs: the folder of the groups.
+
+    Raises:
+        ConfigError: an override names no group, option or parameter.
+    """
+    try:
+        with initialize_config_dir(str(configs.resolve()), version_base=None):
+            return OmegaConf.to_yaml(compose("config", overrides=overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"cannot compose {' '.join(overrides)}: {error}") from error
+
+
+def main() -> None:
+    text = composed(sys.argv[1:])
+    with atomic_file(PARAMS) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,18 @@
+"""Stage: the aligned tower's vectors of all names of the ontology."""
+
+from el.cli import run_stage
+from el.index.vectors import build_name_vectors
+from el.inputs import name_inputs
+from el.models import load_model
+from el.stages.common import RUNS, Workspace
+
+
+def main() -> None:
+    space = Workspace.here()
+    ontology = space.ontology()
+    texts = name_inputs(ontology, space.inputs.definition_characters)
+    build_name_vectors(load_model(space.models / "aligned"), ontology, texts, space.aligned_vectors, RUNS)
+
+
+if __name__ == "__main__":
+    run_stage(main)

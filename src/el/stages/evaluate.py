@@ -1,0 +1,176 @@
+"""Stage: systems, each scored on every split and protocol of the parameters.
+
+Systems: `lookup` (majority of the training annotations), `exact` (names), `lookup_exact` (the first, then
+the second), `tfidf` (character 3-grams), `encoder` (as it was pretrained), `aligned` (on synonyms),
+`bi_encoder` and `hypencoder_N` (fine-tuned), `el_link` and `el_link_learned` (the linker as shipped,
+without and with the surface forms of the training documents as names).
+"""
+
+import argparse
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from el.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
+from el.cli import load_section, run_stage
+from el.errors import ConfigError
+from el.evaluation.protocol import Protocol, load_protocol
+from el.evaluation.rankings import Ranker, write_predictions
+from el.evaluation.run import Split, evaluate, known_documents, load_split, split_queries
+from el.files import atomic_folder, write_json
+from el.linker import Linker
+from el.models import BiEncoder, RetrievalModel, load_model
+from el.rankers import ModelRanker, distinct_inputs
+from el.stages.common import LINKER, METRICS, Workspace
+
+PROTOCOLS = Path("configs") / "protocol"
+LEXICAL = ("lookup", "exact", "lookup_exact", "tfidf")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What is scored.
+
+    Attributes:
+        splits: dev, test or both; choices are made on dev alone.
+        protocols: names of files in configs/protocol.
+        candidates: names that a model's first stage retrieves.
+        exhaustive: distinct surface forms of each split, spread evenly, for which the q-nets also rank
+            all names, to see what the first stage costs.
+    """
+
+    splits: tuple[str, ...]
+    protocols: tuple[str, ...]
+    candidates: int
+    exhaustive: int
+
+    def __post_init__(self) -> None:
+        if not self.splits or not set(self.splits) <= {"dev", "test"}:
+            raise ConfigError(f"evaluate.splits is {list(self.splits)}; some of dev and test are needed")
+        if self.candidates < 1 or self.exhaustive < 0:
+            raise ConfigError("evaluate.candidates must be 1 or more, evaluate.exhaustive 0 or more")
+
+
+class SystemMaker:
+    """Makes rankers of one system, for one split at a time."""
+
+    def __init__(self, space: Workspace, system: str, config: EvaluateConfig) -> None:
+        self.space = space
+        self.system = system
+        self.config = config
+        self.ontology = space.ontology()
+        self.model = None if system in LEXICAL or system.startswith("el_link") else self._model()
+
+    def _model(self) -> RetrievalModel:
+        if self.system == "encoder":
+            return BiEncoder.from_encoder(self.space.encoder).eval()
+        if self.system == "aligned":
+            return load_model(self.space.models / "aligned")
+        return load_model(self.space.finetuned(self.system))
+
+    def make(self, split: str, candidates: set[str] | None) -> Ranker:
+        """Makes the system for the ids that may be ranked; None for all."""
+        if self.model is not None:
+            return self.model_ranker(split, candidates)
+        if self.system.startswith("el_link"):
+            return self._linker(split, candidates)
+        return self._lexical(split, candidates)
+
+    @property
+    def has_qnets(self) -> bool:
+        return self.model is not None and self.model.kind == "hypencoder"
+
+    def model_ranker(self, split: str, candidates: set[str] | None) -> ModelRanker:
+        """The ranker of a system that is a model."""
+        model = self.model
+        assert model is not None
+        vectors = self.space.vectors(model, self.ontology)
+        description = f"{self.system} on {split}"
+        return ModelRanker(model, vectors, self.ontology, self.config.candidates, candidates, description)
+
+    def _linker(self, split: str, candidates: set[str] | None) -> Ranker:
+        linker = Linker.load(LINKER)
+        learned = (
+            known_documents(self.space.data / "corpus", split) if self.system == "el_link_learned" else None
+        )
+        return linker.restricted(candidates, learned)
+
+    def _lexical(self, split: str, candidates: set[str] | None) -> Ranker:
+        def lookup() -> Ranker:
+            known = known_documents(self.space.data / "corpus", split)
+            return MajorityLookup(known, candidates, expand_abbreviations=True)
+
+        def exact() -> Ranker:
+            return ExactMatch(self.ontology, candidates, expand_abbreviations=True)
+
+        if self.system == "lookup":
+            return lookup()
+        if self.system == "exact":
+            return exact()
+        if self.system == "lookup_exact":
+            return FirstAnswer([lookup(), exact()])
+        return TfidfNames(self.ontology, candidates, expand_abbreviations=True)
+
+
+def exhaustive_metrics(maker: SystemMaker, split: Split, protocol: Protocol) -> dict[str, float]:
+    """Accuracy@1 of a model over all names and over its first stage's names, on the same sample."""
+    queries = split_queries(split, protocol, maker.space.inputs.context_characters)
+    texts, positions = distinct_inputs(queries)
+    chosen = np.unique(np.linspace(0, len(texts) - 1, maker.config.exhaustive).astype(int))
+    sample = [queries[positions.index(place)] for place in chosen]
+    ranker = maker.model_ranker(split.name, None)
+    rankings = {
+        "exhaustive_sample": ranker.rank_exhaustively([texts[place] for place in chosen], 1),
+        "retrieved_sample": ranker.rank(sample, 1),
+    }
+    prefix = f"{protocol.name}/{maker.system}"
+    metrics: dict[str, float] = {f"{prefix}/exhaustive_sample/count": len(sample)}
+    for name, ranked in rankings.items():
+        right = [r.concept_ids[0] in query.gold for query, r in zip(sample, ranked, strict=True)]
+        metrics[f"{prefix}/{name}/accuracy@1"] = round(sum(right) / len(right), 6)
+    return metrics
+
+
+def evaluate_system(space: Workspace, system: str, config: EvaluateConfig) -> None:
+    """Writes a system's figures and predictions, and the few figures that `dvc metrics` shows."""
+    maker = SystemMaker(space, system, config)
+    summary: dict[str, float] = {}
+    with atomic_folder(space.evaluation(system)) as out:
+        for name in config.splits:
+            split = load_split(space.data / "corpus", name)
+            metrics: dict[str, float] = {}
+            for protocol in (load_protocol(PROTOCOLS / f"{p}.yaml") for p in config.protocols):
+                make = functools.partial(maker.make, name)
+                context = space.inputs.context_characters
+                figures, predictions = evaluate(system, make, split, protocol, context)
+                metrics |= figures
+                write_predictions(out / f"{name}-{protocol.name}.jsonl.gz", predictions)
+                if config.exhaustive and maker.has_qnets and protocol.candidates == "all":
+                    metrics |= exhaustive_metrics(maker, split, protocol)
+                summary |= _summary(name, protocol, system, metrics)
+            write_json(out / f"{name}.json", metrics)
+    write_json(METRICS / f"{system}.json", summary)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--systems", nargs="+", required=True, metavar="SYSTEM")
+    space = Workspace.here()
+    config = load_section(EvaluateConfig, space.params, "evaluate")
+    for system in parser.parse_args().systems:
+        evaluate_system(space, system, config)
+
+
+def _summary(split: str, protocol: Protocol, system: str, metrics: dict[str, float]) -> dict[str, float]:
+    """The few figures that `dvc metrics diff` shows."""
+    row = f"{protocol.name}/{system}/all"
+    names = ("accuracy@1", "accuracy@5", "mrr")
+    return {f"{split}.{protocol.name}.{m}": metrics[f"{row}/{m}"] for m in names if f"{row}/{m}" in metrics}
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,63 @@
+"""Command: copies the figures of a finished run to results/, which git keeps and DVC does not track.
+
+    python -m el.stages.publish --command "dvc exp run -S data=bc5cdr_indra"
+
+For each split the flat figures, the tables and the predictions; besides the parameters, the training
+outcomes, the latencies with the machine that they were measured on, and the command as it was given.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from el.cli import run_stage
+from el.errors import ElError, MismatchError
+from el.files import atomic_folder, read_json, write_json
+from el.stages.common import METRICS, Workspace
+from el.stages.compare import REPORT, all_systems
+
+RESULTS = Path("results")
+
+
+def publish(space: Workspace, command: str) -> Path:
+    """Writes results/<data>-<encoder>, replacing what stood there. Returns the folder.
+
+    Args:
+        space: the run.
+        command: what was run, for whoever wants to repeat it.
+
+    Raises:
+        ElError: the run is not finished.
+        MismatchError: the report is of a run with other parameters.
+    """
+    folder = RESULTS / f"{space.params['data']['name']}-{space.params['encoder']['name']}"
+    if not REPORT.is_dir():
+        raise ElError(f"{REPORT}: no such folder. Run `dvc repro` to its end first")
+    if read_json(REPORT / "params.json") != space.params:
+        raise MismatchError(
+            f"{REPORT}: made with other parameters than params.yaml has. Run `dvc repro` first"
+        )
+    with atomic_folder(folder) as out:
+        for path in sorted(REPORT.iterdir()):
+            shutil.copy(path, out)
+        for system in all_systems(space):
+            (out / "predictions" / system).mkdir(parents=True)
+            for path in sorted(space.evaluation(system).glob("*.jsonl.gz")):
+                shutil.copy(path, out / "predictions" / system)
+        for name in ("latency.json", "latency_machine.json", "winner.json"):
+            shutil.copy(METRICS / name, out)
+        shutil.copytree(METRICS / "training", out / "training")
+        write_json(out / "run.json", {"command": command})
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--command", required=True, help="the command that made the run")
+    print(publish(Workspace.here(), parser.parse_args().command))
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,20 @@
+"""Stage: a pretrained Hypencoder of one q-net depth, fine-tuned on the corpus."""
+
+from el.cli import run_stage
+from el.models import Hypencoder
+from el.stages.common import Workspace, depth_argument
+from el.stages.train_bi_encoder import finetune
+
+
+def main() -> None:
+    depth = depth_argument("Fine-tune the Hypencoder of one q-net depth.")
+    space = Workspace.here()
+    finetune(
+        space,
+        Hypencoder.from_pretrained(space.models / f"pretrained/hypencoder_{depth}"),
+        f"hypencoder_{depth}",
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,62 @@
+"""The committed parameters are what configs/ composes, and every group composes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from el.cli import load_section
+from el.errors import ConfigError
+from el.models import EncoderSource
+from el.stages.compose import composed
+from el.training.recipes import Recipe
+from etl.fetch_corpus import CorpusSource
+from etl.fetch_mesh import MeshSource
+from etl.make_pairs import PairsConfig
+
+ROOT = Path(__file__).parent.parent
+DATA = sorted(path.stem for path in (ROOT / "configs" / "data").glob("*.yaml"))
+ENCODERS = sorted(path.stem for path in (ROOT / "configs" / "encoder").glob("*.yaml"))
+
+
+def params_of(*overrides: str) -> dict[str, Any]:
+    params = yaml.safe_load(composed(list(overrides), ROOT / "configs"))
+    assert isinstance(params, dict)
+    return params
+
+
+def test_committed_parameters_are_the_default() -> None:
+    committed = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    assert committed == params_of(), "run python -m el.stages.compose"
+    assert committed["data"]["name"] == "sample"
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("data", DATA)
+def test_every_group_composes_to_valid_sections(data: str, encoder: str) -> None:
+    params = params_of(f"data={data}", f"encoder={encoder}")
+    load_section(CorpusSource, params, "data.corpus")
+    load_section(MeshSource, params, "data.mesh")
+    load_section(EncoderSource, params, "encoder")
+    load_section(PairsConfig, params, "pairs")
+    for recipe in ("align", "pretrain", "finetune"):
+        load_section(Recipe, params, recipe)
+
+
+def test_published_schedule_trains_both_sides_of_released_checkpoints() -> None:
+    params = params_of("encoder=sapbert", "schedule=published")
+    assert params["qnet"]["pretrained"] == "jfkback/hypencoder.{depth}_layer"
+    assert load_section(Recipe, params, "finetune").passages == "trained"
+
+
+def test_misspelt_parameter_is_named() -> None:
+    params = params_of()
+    params["finetune"]["learning_rat"] = params["finetune"].pop("learning_rate")
+    with pytest.raises(ConfigError, match=r"finetune\.learning_rat is unknown"):
+        load_section(Recipe, params, "finetune")
+
+
+def test_unknown_option_is_an_error_of_ours() -> None:
+    with pytest.raises(ConfigError, match="data=nothing"):
+        params_of("data=nothing")

@@ -1,0 +1,140 @@
+"""The whole pipeline on the sample, with a tiny encoder and a few steps: `dvc repro` as users run it."""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.tiny import tiny_encoder
+
+ROOT = Path(__file__).parent.parent
+
+
+class Clone:
+    """A copy of the tracked and new files, as a repository of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        for name in listed.stdout.splitlines():
+            # Results of other parameters would not be compared with.
+            if (ROOT / name).is_file() and not name.startswith(
+                ("dvc.lock", "metrics/", "dvclive/", "plots/")
+            ):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        for command in (["git", "init", "-q"], ["git", "add", "-A"], ["git", "commit", "-q", "-m", "start"]):
+            self.run(*command)
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": f"{self.folder / 'src'}{os.pathsep}{self.folder}",
+            "GIT_AUTHOR_NAME": "t",
+            "GIT_AUTHOR_EMAIL": "t@example.org",
+            "GIT_COMMITTER_NAME": "t",
+            "GIT_COMMITTER_EMAIL": "t@example.org",
+        }
+        environment.pop("EL_MIRROR", None)
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done
+
+    def change(self, **sections: dict[str, Any]) -> None:
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        for section, values in sections.items():
+            params[section].update(values)
+        path.write_text(yaml.safe_dump(params))
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    encoder = tiny_encoder(tmp_path_factory.mktemp("encoder"))
+    short = {"steps": 2, "evaluate_every": 1, "warmup_steps": 0, "dev_queries": 20, "names_per_batch": 8}
+    clone.change(
+        encoder={"name": "tiny", "source": "folder", "location": encoder.location, "hub_name": "tiny"},
+        qnet={"depths": [2]},
+        pairs={"names": 50},
+        align=short,
+        mining={"names": 50},
+        pretrain=short,
+        finetune=short | {"mentions_per_batch": 8},
+        evaluate={"exhaustive": 3, "candidates": 32},
+        benchmark={"mentions": 5, "candidates": 32},
+    )
+    clone.run("git", "commit", "-q", "-a", "-m", "tiny")
+    clone.run("dvc", "repro")
+    clone.run("git", "add", "-A")
+    clone.run("git", "commit", "-q", "-m", "run")
+    return clone
+
+
+def test_table_has_every_system(clone: Clone) -> None:
+    table = (clone.folder / "report" / "test.md").read_text()
+    for system in ("lookup", "exact", "tfidf", "encoder", "aligned", "bi_encoder", "hypencoder_2", "el_link"):
+        assert f"| {system} |" in table
+
+
+def test_stored_predictions_give_the_reported_accuracy(clone: Clone) -> None:
+    """Recounts from the files alone, with none of the project's code."""
+    folder = clone.folder / "evaluation" / "sample-tiny" / "reference" / "lookup_exact"
+    lines = gzip.decompress((folder / "test-full.jsonl.gz").read_bytes()).decode().splitlines()
+    rows = [json.loads(line) for line in lines]
+    right = sum(bool(row["ranked"]) and row["ranked"][0] in row["gold"] for row in rows)
+    figures = clone.json("evaluation/sample-tiny/reference/lookup_exact/test.json")
+    assert figures["full/lookup_exact/all/accuracy@1"] == pytest.approx(right / len(rows), abs=1e-6)
+    assert 0.2 < right / len(rows) < 1.0
+
+
+def test_second_run_does_nothing_and_links(clone: Clone) -> None:
+    before = clone.json("metrics/latency.json")
+    ran = re.findall(r"Running stage '(.*)'", clone.run("dvc", "repro").stdout)
+    assert ran == ["machine"]
+    assert clone.json("metrics/latency.json") == before
+    linked = clone.run(sys.executable, "-m", "el.link", "docs/sample_document.txt")
+    assert "D000082" in linked.stdout
+
+
+def test_changed_parameter_reruns_what_depends_and_shows_in_diffs(clone: Clone) -> None:
+    # The lexical systems do not depend on training.
+    clone.change(finetune={"learning_rate": 0.01})
+    out = clone.run("dvc", "repro", "train_bi_encoder", "evaluate_bi_encoder").stdout
+    assert "Running stage 'train_bi_encoder'" in out
+    assert "Running stage 'align'" not in out
+    diff = json.loads(clone.run("dvc", "metrics", "diff", "--json").stdout)
+    changed = json.dumps(diff)
+    assert "metrics/training/finetuned/bi_encoder.json" in changed or "metrics/bi_encoder.json" in changed
+    assert clone.run("dvc", "metrics", "show").stdout.count("bi_encoder") >= 1
+    plots = clone.run("dvc", "plots", "diff", "HEAD", "--out", "plots_html").stdout
+    assert "index.html" in plots
+
+
+def test_misspelt_parameter_stops_with_its_name(clone: Clone) -> None:
+    path = clone.folder / "params.yaml"
+    text = path.read_text()
+    try:
+        clone.change(finetune={"learning_rat": 0.1})
+        done = clone.run("dvc", "repro", "--single-item", "train_bi_encoder", check=False)
+        assert done.returncode != 0
+        assert "finetune.learning_rat is unknown" in done.stderr
+    finally:
+        path.write_text(text)
