@@ -11,15 +11,19 @@ from torch import Tensor
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.encode import by_length
-from el.index.vectors import NameVectors
+from el.index.vectors import NameVectors, merge_best
 from el.inputs import query_input
-from el.models.base import Queries, RetrievalModel
+from el.models.base import RetrievalModel, supports_bf16
+from el.models.qnet import QNets
 from el.ontology import Ontology
 from el.progress import progress
 
 _QUERY_BATCH = 64
-# Names that a batch of q-nets scores at once, when it scores all of them.
-_NAME_BLOCK = 4096
+# Names that a batch of q-nets scores at once, when it scores all of them: what lies between the layers
+# then stays in the cache.
+_NAME_BLOCK = 256
+# Of these, so many are scored once more, exactly.
+_RESCORED = 256
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class ModelRanker:
     @torch.inference_mode()
     def retrieve(self, texts: Sequence[str]) -> Retrieved:
         """Retrieves names for texts, as `query_input` gives them, and scores them."""
-        batches = by_length(texts, _QUERY_BATCH)
+        batches = by_length([len(text) for text in texts], _QUERY_BATCH)
         vectors = torch.empty(len(texts), self.vectors.vectors.shape[1])
         for rows in batches:
             vectors[rows] = self.model.first_stage(*self._tokens([texts[row] for row in rows]))
@@ -92,20 +96,35 @@ class ModelRanker:
 
     @torch.inference_mode()
     def rank_exhaustively(self, texts: Sequence[str], k: int) -> list[Ranking]:
-        """Ranks all names by the model's scores, without a first stage."""
+        """Ranks all names by the q-nets' scores, without a first stage.
+
+        Where the machine multiplies bf16 in hardware, all names are scored in bf16, and the best of them
+        once more in float32.
+        """
         rows = np.arange(len(self.vectors.vectors)) if self.rows is None else self.rows
-        rankings = []
+        rankings: list[Ranking] = []
         with progress(self.description and f"{self.description}, all names", len(texts)) as advance:
             for start in range(0, len(texts), _QUERY_BATCH):
                 batch = texts[start : start + _QUERY_BATCH]
-                queries = self.model.encode_queries(*self._tokens(batch))
-                scores = _score_blocks(queries, self.vectors, rows)
-                repeated = np.broadcast_to(rows, scores.shape)
-                rankings += rank_concepts(
-                    repeated, scores, self.ontology.concept_of_name, self.ontology.ids, k
-                )
+                qnets = self.model.encode_queries(*self._tokens(batch))
+                assert isinstance(qnets, QNets)
+                names = self._best_of_all(qnets, rows)
+                scores = qnets(self.vectors.gather(names)).numpy()
+                rankings += rank_concepts(names, scores, self.ontology.concept_of_name, self.ontology.ids, k)
                 advance(len(batch))
         return rankings
+
+    def _best_of_all(self, qnets: QNets, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Returns (B, K) rows of the names that the q-nets score best."""
+        precision = torch.bfloat16 if supports_bf16(self.model.device) else torch.float32
+        fast = qnets.to(precision)
+        best = torch.full((len(qnets), min(_RESCORED, len(rows))), -torch.inf)
+        found = torch.zeros(best.shape, dtype=torch.int64)
+        for start in range(0, len(rows), _NAME_BLOCK):
+            block = rows[start : start + _NAME_BLOCK]
+            scores = fast(self.vectors.gather(block).to(precision)).float()
+            best, found = merge_best(best, found, scores, torch.from_numpy(np.ascontiguousarray(block)))
+        return found.numpy()
 
     def _tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         encoding = self.model.tokenize(texts)
@@ -120,12 +139,3 @@ def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:
     texts = [query_input(query.expanded, query.left, query.right) for query in queries]
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     return list(places), [places[text] for text in texts]
-
-
-def _score_blocks(
-    queries: Queries, vectors: NameVectors, rows: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    blocks: list[Tensor] = []
-    for start in range(0, len(rows), _NAME_BLOCK):
-        blocks.append(queries(vectors.gather(rows[start : start + _NAME_BLOCK])))
-    return torch.cat(blocks, dim=1).numpy()

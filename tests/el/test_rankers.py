@@ -93,6 +93,7 @@ def test_ranks_the_retrieved_names_by_the_models_scores(
             assert score == pytest.approx(best[concept_id], abs=1e-3)
 
 
+@pytest.mark.parametrize("model", ["hypencoder"], indirect=True)
 def test_exhaustive_ranking_needs_no_first_stage(
     model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,19 @@ def test_exhaustive_ranking_needs_no_first_stage(
             best = best_concepts(ontology, scores_of(model, vectors, text), rows)
             assert set(ranking.concept_ids) == set(best)
             np.testing.assert_allclose(ranking.scores, sorted(best.values(), reverse=True), atol=1e-3)
+
+
+@pytest.mark.parametrize("model", ["hypencoder"], indirect=True)
+def test_exhaustive_ranking_keeps_the_best_of_each_block(
+    model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NAME_BLOCK", 7)
+    # bf16 may swap the best with what scores nearly the same; not with the fifth.
+    monkeypatch.setattr(module, "_RESCORED", 5)
+    rankings = ModelRanker(model, vectors, ontology, 1).rank_exhaustively(TEXTS, 1)
+    for text, ranking in zip(TEXTS, rankings, strict=True):
+        scores = scores_of(model, vectors, text)
+        assert ranking.concept_ids == (ontology.ids[ontology.concept_of_name[scores.argmax()]],)
 
 
 def test_answers_are_in_the_order_of_the_queries(

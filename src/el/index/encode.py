@@ -1,12 +1,14 @@
 """Texts to vectors, in batches of similar length."""
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from el.models.base import RetrievalModel, inference_precision
+from el.models.base import RetrievalModel, supports_bf16
+from el.models.tower import Tower
 from el.progress import progress
 
 BATCH = 256
@@ -24,9 +26,9 @@ def encode_texts(
     return vectors
 
 
-def by_length(texts: Sequence[str], batch: int) -> list[npt.NDArray[np.int64]]:
-    """Splits text rows into batches of similar length, so that little padding is computed."""
-    order = np.argsort([len(text) for text in texts], kind="stable")
+def by_length(lengths: Sequence[int], batch: int) -> list[npt.NDArray[np.int64]]:
+    """Splits rows into batches of similar length, so that little padding is computed."""
+    order = np.argsort(lengths, kind="stable")
     return [order[start : start + batch] for start in range(0, len(order), batch)]
 
 
@@ -34,9 +36,20 @@ def by_length(texts: Sequence[str], batch: int) -> list[npt.NDArray[np.int64]]:
 def _encode_in_batches(
     model: RetrievalModel, texts: Sequence[str]
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
-    model.eval()
-    with inference_precision(model.device):
-        for rows in by_length(texts, BATCH):
-            encoding = model.tokenize([texts[row] for row in rows])
-            vectors = model.encode_passages(encoding["input_ids"], encoding["attention_mask"])
-            yield rows, vectors.to("cpu", torch.float16).numpy()
+    tower = _fast_copy(model.passage_tower, model.device)
+    # Characters say too little: of names of equal length one may have thrice the tokens of another.
+    for rows in by_length(model.token_counts(texts), BATCH):
+        encoding = model.tokenize([texts[row] for row in rows])
+        vectors = tower(encoding["input_ids"], encoding["attention_mask"])
+        yield rows, vectors.to("cpu", torch.float16).numpy()
+
+
+def _fast_copy(tower: Tower, device: torch.device) -> Tower:
+    """A tower's copy for encoding many texts: bf16 throughout, twice as fast as autocast on a CPU."""
+    tower = copy.deepcopy(tower).eval()
+    if supports_bf16(device):
+        tower.to(torch.bfloat16)
+    if device.type == "cpu":
+        # The fused attention is made for long inputs; on names the plain one is faster.
+        tower.transformer.set_attn_implementation("eager")  # type: ignore[operator]
+    return tower

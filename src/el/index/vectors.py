@@ -106,14 +106,15 @@ class NameVectors:
                 numbers = torch.from_numpy(np.ascontiguousarray(block_rows))
                 for first in range(0, len(queries), query_batch):
                     part = slice(first, first + query_batch)
-                    best[part], found[part] = _merge(
+                    best[part], found[part] = merge_best(
                         best[part], found[part], queries[part] @ block.T, numbers
                     )
                 advance(stop - start)
         return best.numpy(), found.numpy()
 
 
-def _merge(best: Tensor, found: Tensor, scores: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+def merge_best(best: Tensor, found: Tensor, scores: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the K best of (B, K) scores and rows so far and a block's (B, M) scores of (M,) rows."""
     k = best.shape[1]
     values, columns = scores.topk(min(k, scores.shape[1]), dim=1)
     values, rows = torch.cat([best, values], dim=1), torch.cat([found, rows[columns]], dim=1)
@@ -139,7 +140,7 @@ def build_name_vectors(
     scratch = scratch / f"encode-{key[:16]}"
     scratch.mkdir(parents=True, exist_ok=True)
     # Parts hold names of similar length; batches inside them too.
-    parts = by_length(texts, _PART)
+    parts = by_length([len(text) for text in texts], _PART)
     with progress("encode names", len(texts)) as advance:
         for number, rows in enumerate(parts):
             path = scratch / f"{number}.npy"

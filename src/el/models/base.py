@@ -101,12 +101,25 @@ class RetrievalModel(nn.Module, abc.ABC):
         Raises:
             ValueError: the checkpoint came without a tokenizer.
         """
-        if self.tokenizer is None:
-            raise ValueError("this model has no tokenizer: set model.tokenizer to the one of its backbone")
-        encoding: BatchEncoding = self.tokenizer(
+        encoding: BatchEncoding = self._tokenizer()(
             list(texts), padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False
         )
         return encoding.to(self.device)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Returns how many tokens of each text `tokenize` keeps, special ones included.
+
+        Raises:
+            ValueError: the checkpoint came without a tokenizer.
+        """
+        if not texts:
+            return []
+        return [len(ids) for ids in self._tokenizer()(list(texts), truncation=True)["input_ids"]]
+
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        if self.tokenizer is None:
+            raise ValueError("this model has no tokenizer: set model.tokenizer to the one of its backbone")
+        return self.tokenizer
 
 
 def inference_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:

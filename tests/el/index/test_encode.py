@@ -48,6 +48,11 @@ def test_nothing_to_encode(model: BiEncoder) -> None:
 
 
 def test_batches_of_similar_length() -> None:
-    texts = ["ccc", "a", "dddd", "bb", "e"]
-    assert [batch.tolist() for batch in by_length(texts, 2)] == [[1, 4], [3, 0], [2]]
+    assert [batch.tolist() for batch in by_length([3, 1, 4, 2, 1], 2)] == [[1, 4], [3, 0], [2]]
     assert by_length([], 2) == []
+
+
+def test_token_counts_are_those_of_the_batches(model: BiEncoder) -> None:
+    texts = ["cold", "acute liver failure", "cold " * 100]
+    counts = [int(model.tokenize([text])["attention_mask"].sum()) for text in texts]
+    assert model.token_counts(texts) == counts
