@@ -6,10 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from el.errors import ConfigError
 from el.models.qnet import QNetConfig, QNets
 
 # The release divides by 768 whatever the encoder's width.
 _PUBLISHED_WIDTH = 768
+# Nearly all coordinates of unit variance, and of token vectors, are above minus this.
+_SHIFT = 2.0
+# Activations that leave large positive numbers as they are.
+_IDENTITY_ABOVE_ZERO = ("relu", "gelu", "leaky_relu")
 
 
 class HyperHead(nn.Module):
@@ -58,6 +63,53 @@ class HyperHead(nn.Module):
             nn.init.zeros_(base)
             nn.init.normal_(query, std=10)
 
+    @torch.no_grad()
+    def initialise_as_dot_product(self, scale: float) -> None:
+        """Starts as the cosine of passage and query, times `scale`; the caller seeds torch.
+
+        Ours, not the published start, from which a q-net must first learn to compare at all. Hidden layers
+        begin as the identity: with weights I and bias b, relu(x + b) = x + b for nearly all x of unit
+        variance, the norm takes b away, and weights are divided by what residuals have added up to. The
+        output weights begin as the query's mean token vector: equal attention to all tokens, values I.
+        The parts of hidden layers that depend on the query begin at zero; from the published start's
+        projections training makes them grow.
+
+        Passages must come with unit variance (see `QNetConfig.input_scale`), and the query's vector be the
+        mean of its tokens; where the encoder pools otherwise, this is a start all the same.
+
+        Raises:
+            ConfigError: q-nets whose layers cannot be the identity.
+        """
+        width = self.config.vector_dimensions[0]
+        same_width = set(self.config.vector_dimensions[:-1]) == {_linear(self.key_projections, 0).in_features}
+        if not same_width or not self.config.do_layer_norm:
+            raise ConfigError(
+                "a start as dot product needs equal widths and layer norms; use the published one"
+            )
+        if self.config.activation_type not in _IDENTITY_ABOVE_ZERO:
+            raise ConfigError(
+                f"a start as dot product needs one of {', '.join(_IDENTITY_ABOVE_ZERO)}, not "
+                f"{self.config.activation_type}; use the published one"
+            )
+        self.initialise()
+        magnitude = 1.0
+        for layer in range(self.config.depth):
+            self.hyper_base_matrices[layer].copy_(torch.eye(width) / magnitude)
+            self.hyper_base_vectors[layer].fill_(_SHIFT)
+            _zero(self.bias_hyper_projection[layer])
+            grows = self.config.has_residual(layer) and self.config.layer_norm_before_residual
+            magnitude = magnitude + 1.0 if grows else 1.0
+        output = self.config.depth
+        self.hyper_base_matrices[output].zero_()
+        _zero(self.key_projections[output])
+        values = _linear(self.value_projections, output)
+        values.weight.copy_(torch.eye(width))
+        values.bias.fill_(_SHIFT)
+        # Both vectors have the length sqrt(width).
+        _linear(self.weight_hyper_projection, output).weight.copy_(
+            torch.eye(width) * scale / (width * magnitude)
+        )
+
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> QNets:
         """Generates q-nets.
 
@@ -100,6 +152,11 @@ class HyperHead(nn.Module):
 
 def _empty(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(*shape))
+
+
+def _zero(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _linear(modules: nn.ModuleList, index: int) -> nn.Linear:

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from el.cli import load_params, load_section
 from el.errors import ConfigError
@@ -44,12 +44,14 @@ class QNetSection:
     Attributes:
         depths: numbers of hidden layers.
         activation_type: of the hidden layers.
+        start: of a fresh head, "dot_product" or "published"; the first is not published.
         pretrained: a released-layout checkpoint to start from, "{depth}" in its name; None for one of
             our own making.
     """
 
     depths: tuple[int, ...]
     activation_type: str
+    start: Literal["dot_product", "published"]
     pretrained: str | None
 
     def __post_init__(self) -> None:

@@ -1,12 +1,14 @@
 """The hyper-head: its arithmetic step by step, and the published start."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from el.errors import ConfigError
 from el.models.hyper_head import HyperHead
 from el.models.qnet import QNetConfig
 
@@ -132,3 +134,64 @@ def test_construction_draws_nothing_that_initialise_keeps() -> None:
     torch.manual_seed(5)
     head.initialise()
     assert all(torch.equal(first[name], tensor) for name, tensor in head.state_dict().items())
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"activation_type": "gelu"},
+        {"do_residual_on_last": True},
+        {"do_residual": False},
+        {"layer_norm_before_residual": False},
+    ],
+    ids=str,
+)
+def test_start_as_dot_product(depth: int, options: dict[str, Any]) -> None:
+    width = 384
+    torch.manual_seed(7)
+    config = QNetConfig((*[width] * (depth + 1), 1), input_scale=math.sqrt(width), **options)
+    head = HyperHead(config, width)
+    head.initialise_as_dot_product(20.0)
+    hidden = 0.5 * torch.randn(3, 4, width)
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 0, 0, 0]])
+    mean = (hidden * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+    # Passages near the queries and far from them.
+    passages = torch.cat([mean + noise * torch.randn(3, width) for noise in (0.1, 0.3, 1.0)])
+    cosines = functional.normalize(mean, dim=-1) @ functional.normalize(passages, dim=-1).T
+    with torch.no_grad():
+        scores = head(hidden, mask)(functional.normalize(passages, dim=-1))
+    # What relu cuts and what the norms centre.
+    torch.testing.assert_close(scores, 20 * cosines, atol=1.0, rtol=0.05)
+
+
+def test_all_of_a_head_started_as_dot_product_can_learn() -> None:
+    torch.manual_seed(7)
+    head = HyperHead(QNetConfig((16, 16, 16, 1), input_scale=4.0), 16)
+    head.initialise_as_dot_product(20.0)
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
+    before = {name: p.detach().clone() for name, p in head.named_parameters()}
+    hidden, mask, passages = torch.randn(4, 3, 16), torch.ones(4, 3), torch.randn(9, 16)
+    for _ in range(2):
+        optimizer.zero_grad()
+        functional.cross_entropy(head(hidden, mask)(passages), torch.arange(4)).backward()
+        optimizer.step()
+    assert [name for name, p in head.named_parameters() if torch.equal(p, before[name])] == []
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "options", "message"),
+    [
+        ((16, 16, 1), {"activation_type": "tanh"}, "one of relu, gelu, leaky_relu, not tanh"),
+        ((16, 16, 1), {"do_layer_norm": False}, "layer norms"),
+        ((16, 8, 1), {"do_residual": False}, "equal widths"),
+        ((8, 8, 1), {}, "equal widths"),
+    ],
+)
+def test_start_as_dot_product_needs_layers_that_can_be_the_identity(
+    dimensions: tuple[int, ...], options: dict[str, Any], message: str
+) -> None:
+    head = HyperHead(QNetConfig(dimensions, **options), 16)
+    with pytest.raises(ConfigError, match=message):
+        head.initialise_as_dot_product(20.0)
