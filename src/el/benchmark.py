@@ -4,9 +4,13 @@ Every system retrieves with the same kind of FAISS index and runs in the same pr
 threads, so that ratios between systems hold where absolute times do not.
 """
 
+import resource
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import faiss
@@ -22,6 +26,7 @@ from el.progress import progress
 _HNSW_NEIGHBOURS = 16
 _HNSW_SEARCH = 256
 _WARM_UP = 10
+_RECALL_MENTIONS = 100
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,23 @@ class BenchmarkConfig:
             raise ConfigError("benchmark: mentions, batch and candidates must be 1 or more")
 
 
-def build_index(vectors: NameVectors, kind: str) -> tuple[faiss.Index, float]:
-    """Builds a FAISS index over names. Returns it and the seconds that it took."""
+@dataclass(frozen=True)
+class TimedIndex:
+    """A FAISS index over names, and what it costs.
+
+    Attributes:
+        index: the index.
+        build_s: seconds that building it took.
+        megabytes: its size on disk, vectors included.
+    """
+
+    index: faiss.Index
+    build_s: float
+    megabytes: float
+
+
+def build_index(vectors: NameVectors, kind: str) -> TimedIndex:
+    """Builds a FAISS index over names."""
     start = time.perf_counter()
     width = vectors.vectors.shape[1]
     index: Any = faiss.IndexFlatIP(width)
@@ -54,7 +74,18 @@ def build_index(vectors: NameVectors, kind: str) -> tuple[faiss.Index, float]:
         index = faiss.IndexHNSWFlat(width, _HNSW_NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efSearch = _HNSW_SEARCH
     index.add(vectors.vectors.astype(np.float32))
-    return index, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index"
+        faiss.write_index(index, str(path))
+        return TimedIndex(index, seconds, path.stat().st_size / 1e6)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far, in megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kibibytes on Linux, bytes on macOS.
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 @torch.inference_mode()
@@ -70,8 +101,8 @@ def time_model(
 
     Returns:
         For each of encode (tower and, for a Hypencoder, generating the q-net), search, score and
-        total: p50 and p95 in milliseconds a mention, one at a time; and mentions_per_second in
-        batches.
+        total: p50 and p95 in milliseconds a mention, one at a time; mentions_per_second in batches;
+        and index_recall@10, the share of the 10 truly nearest names that the index finds.
     """
     for mention in mentions[:_WARM_UP]:
         _time_once(model, vectors, index, [mention], config.candidates)
@@ -92,7 +123,20 @@ def time_model(
         for name, values in columns.items()
         for label, percent in (("p50", 50), ("p95", 95))
     }
-    return figures | {"mentions_per_second": round(len(mentions) / seconds, 1)}
+    return figures | {
+        "mentions_per_second": round(len(mentions) / seconds, 1),
+        "index_recall@10": round(_index_recall(model, vectors, index, mentions[:_RECALL_MENTIONS]), 4),
+    }
+
+
+def _index_recall(
+    model: RetrievalModel, vectors: NameVectors, index: faiss.Index, mentions: Sequence[str]
+) -> float:
+    encoding = model.tokenize(mentions)
+    queries = model.first_stage(encoding["input_ids"], encoding["attention_mask"])
+    _, exact = vectors.nearest(queries, 10)
+    _, found = index.search(queries.numpy(), 10)
+    return float(np.mean([np.isin(a, b).mean() for a, b in zip(exact, found, strict=True)]))
 
 
 def _time_once(

@@ -11,7 +11,7 @@ from el.evaluation.rankings import Prediction
 
 # The ends of a 95 % percentile interval, in percent.
 _PERCENTILES = (2.5, 97.5)
-_DECIMALS = 6
+METRIC_DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _row_metrics(protocol: Protocol, predictions: Sequence[Prediction]) -> dict[
     means = bootstrap_means(values, documents, protocol.bootstrap_samples, protocol.bootstrap_seed)
     lows, highs = np.percentile(means, _PERCENTILES, axis=0)
     for metric, value, lo, hi in zip(columns, values.mean(axis=0), lows, highs, strict=True):
-        metrics[metric] = round(float(value), _DECIMALS)
-        metrics[f"{metric}_lo"] = round(float(lo), _DECIMALS)
-        metrics[f"{metric}_hi"] = round(float(hi), _DECIMALS)
+        metrics[metric] = round(float(value), METRIC_DECIMALS)
+        metrics[f"{metric}_lo"] = round(float(lo), METRIC_DECIMALS)
+        metrics[f"{metric}_hi"] = round(float(hi), METRIC_DECIMALS)
     return metrics

@@ -19,7 +19,7 @@ class Query:
         document_id: the document's id.
         text: the surface form.
         type: the mention's type in lower case, such as "chemical".
-        gold: its gold ids, at least one; a ranker must not look at them.
+        gold: its gold ids, none for a NIL mention; a ranker must not look at them.
         expanded: the long form where the document defines the surface form as an abbreviation,
             otherwise `text`.
         left: the text before the mention, cut at the mention's offset; "" without context.
@@ -49,6 +49,24 @@ def full_queries(documents: Iterable[Document], context_characters: int = 0) -> 
         for query in mention_queries(
             document,
             (mention for mention in mentions_full(document) if mention.concept_ids),
+            context_characters,
+        )
+    ]
+
+
+def nil_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:
+    """The mentions whose annotators found no concept for them, in corpus order; `gold` is empty.
+
+    Args:
+        documents: annotated documents.
+        context_characters: the most characters of context on each side.
+    """
+    return [
+        query
+        for document in documents
+        for query in mention_queries(
+            document,
+            (mention for mention in mentions_full(document) if not mention.concept_ids),
             context_characters,
         )
     ]

@@ -19,6 +19,20 @@ _COLUMNS = (
     ("@10", "all", "accuracy@10"),
     ("@100", "all", "accuracy@100"),
     ("MRR", "all", "mrr"),
+    ("NIL", "nil", "accuracy@1"),
+)
+# Columns of the latency table: heading, figure, layout.
+_LATENCY_COLUMNS = (
+    ("encode p50", "encode_p50_ms", "{:.2f}"),
+    ("search p50", "search_p50_ms", "{:.2f}"),
+    ("score p50", "score_p50_ms", "{:.2f}"),
+    ("total p50", "total_p50_ms", "{:.2f}"),
+    ("total p95", "total_p95_ms", "{:.2f}"),
+    ("ratio", "total_p50_ratio", "{:.2f}"),
+    ("mentions/s in batches", "mentions_per_second", "{:.0f}"),
+    ("index MB", "index_mb", "{:.0f}"),
+    ("index built in s", "index_build_s", "{:.0f}"),
+    ("index recall@10", "index_recall@10", "{:.3f}"),
 )
 _NO_VALUE = "–"
 
@@ -45,6 +59,7 @@ def result_table(
     protocol: Protocol,
     systems: Sequence[str],
     latency: Mapping[str, float],
+    retrieved: int,
 ) -> str:
     """Returns a Markdown table: a line a system, accuracies and, where timed, milliseconds a mention.
 
@@ -53,8 +68,10 @@ def result_table(
         protocol: whose figures.
         systems: in the order of the lines.
         latency: flat, keys `<system>/total_p50_ms` and `<system>/total_p50_ratio`.
+        retrieved: names that the models' first stage retrieves; its recall is a column.
     """
-    headings = ["system", "accuracy@1 (95 %)", *(heading for heading, _, _ in _COLUMNS), "ms", "ratio"]
+    columns = (*_COLUMNS, (f"recall@{retrieved}", "all", f"recall@{retrieved}"))
+    headings = ["system", "accuracy@1 (95 %)", *(heading for heading, _, _ in columns), "ms", "ratio"]
     lines = [_line(headings), _line(["---"] + ["---:"] * (len(headings) - 1))]
     for system in systems:
         prefix = f"{protocol.name}/{system}"
@@ -63,12 +80,55 @@ def result_table(
                 [
                     system,
                     _with_interval(figures, f"{prefix}/all/accuracy@1"),
-                    *(_share(figures, f"{prefix}/{row}/{metric}") for _, row, metric in _COLUMNS),
+                    *(_share(figures, f"{prefix}/{row}/{metric}") for _, row, metric in columns),
                     _number(latency, f"{system}/total_p50_ms", "{:.1f}"),
                     _number(latency, f"{system}/total_p50_ratio", "{:.2f}"),
                 ]
             )
         )
+    return "\n".join(lines) + "\n"
+
+
+def exhaustive_table(figures: Mapping[str, float], protocol: Protocol, systems: Sequence[str]) -> str:
+    """Returns a Markdown table of what the first stage costs: q-nets over all names, on a sample; or "".
+
+    Args:
+        figures: flat, with `<protocol>/<system>/exhaustive_sample/accuracy@1` and the like.
+        protocol: whose figures.
+        systems: those without such figures are left out.
+    """
+    lines = [
+        _line(["system", "surface forms", "accuracy@1 over all names", "over the retrieved names"]),
+        _line(["---"] + ["---:"] * 3),
+    ]
+    for system in systems:
+        prefix = f"{protocol.name}/{system}"
+        if f"{prefix}/exhaustive_sample/count" in figures:
+            lines.append(
+                _line(
+                    [
+                        system,
+                        _number(figures, f"{prefix}/exhaustive_sample/count", "{:.0f}"),
+                        _share(figures, f"{prefix}/exhaustive_sample/accuracy@1"),
+                        _share(figures, f"{prefix}/retrieved_sample/accuracy@1"),
+                    ]
+                )
+            )
+    return "\n".join(lines) + "\n" if len(lines) > 2 else ""
+
+
+def latency_table(latency: Mapping[str, float], systems: Sequence[str]) -> str:
+    """Returns a Markdown table of milliseconds a mention, by step, and of what the index costs.
+
+    Args:
+        latency: flat, keys `<system>/<figure>`, as the benchmark writes them.
+        systems: in the order of the lines.
+    """
+    headings = ["system", *(heading for heading, _, _ in _LATENCY_COLUMNS)]
+    lines = [_line(headings), _line(["---"] + ["---:"] * len(_LATENCY_COLUMNS))]
+    for system in systems:
+        numbers = (_number(latency, f"{system}/{name}", layout) for _, name, layout in _LATENCY_COLUMNS)
+        lines.append(_line([system, *numbers]))
     return "\n".join(lines) + "\n"
 
 

@@ -1,15 +1,17 @@
 """Evaluating one system: rankings to predictions and figures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from el.corpus.store import read_documents
 from el.corpus.types import Document
 from el.errors import InputError
-from el.evaluation.metrics import flat_metrics
+from el.evaluation.metrics import METRIC_DECIMALS, flat_metrics
 from el.evaluation.protocol import Protocol
-from el.evaluation.queries import Query, protocol_candidates, protocol_queries
+from el.evaluation.queries import Query, nil_queries, protocol_candidates, protocol_queries
 from el.evaluation.rankings import Prediction, Ranker, make_predictions
 from el.evaluation.rows import Seen, rows_of
 
@@ -56,7 +58,12 @@ def split_queries(split: Split, protocol: Protocol, context_characters: int) -> 
 
 
 def evaluate(
-    system: str, make_ranker: MakeRanker, split: Split, protocol: Protocol, context_characters: int
+    system: str,
+    make_ranker: MakeRanker,
+    split: Split,
+    protocol: Protocol,
+    context_characters: int,
+    retrieved: int | None = None,
 ) -> tuple[dict[str, float], list[Prediction]]:
     """Ranks a protocol's candidates for its mentions.
 
@@ -66,12 +73,31 @@ def evaluate(
         split: whose mentions.
         protocol: which of them, and against what.
         context_characters: how much context queries carry on each side.
+        retrieved: how many names the system's first stage retrieves; None where it has none.
 
     Returns:
-        Flat metrics, as `flat_metrics` gives them, and the predictions.
+        Flat metrics, as `flat_metrics` gives them, and the predictions. Besides, in the row "all",
+        "recall@<retrieved>": the share of mentions of which a gold id is among the concepts of the
+        retrieved names; and, where NIL mentions are scored, the row "nil": their count, and as
+        "accuracy@1" the share of them that get no answer.
     """
     queries = split_queries(split, protocol, context_characters)
     ranker = make_ranker(protocol_candidates(protocol, queries))
-    rankings = ranker.rank(queries, protocol.retrieved)
+    rankings = ranker.rank(queries, max(protocol.retrieved, retrieved or 0))
     predictions = make_predictions(queries, rankings, rows_of(queries, split.seen))
-    return flat_metrics(protocol, system, predictions), predictions
+    metrics = flat_metrics(protocol, system, predictions)
+    prefix = f"{protocol.name}/{system}"
+    if retrieved is not None:
+        metrics[f"{prefix}/all/recall@{retrieved}"] = _share(
+            not set(query.gold).isdisjoint(ranking.concept_ids)
+            for query, ranking in zip(queries, rankings, strict=True)
+        )
+    # The other protocol leaves NIL mentions out altogether.
+    if protocol.mentions == "full" and (nil := nil_queries(split.documents, context_characters)):
+        metrics[f"{prefix}/nil/count"] = len(nil)
+        metrics[f"{prefix}/nil/accuracy@1"] = _share(not r.concept_ids for r in ranker.rank(nil, 1))
+    return metrics, predictions
+
+
+def _share(values: Iterable[bool]) -> float:
+    return round(float(np.mean(list(values))), METRIC_DECIMALS)

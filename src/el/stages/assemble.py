@@ -1,10 +1,8 @@
 """Stage: the winner on dev, the ontology and its vectors, put together as a linker."""
 
-import itertools
-
 from el.cli import load_section, run_stage
-from el.corpus.store import read_documents
 from el.errors import InputError
+from el.evaluation.run import known_documents
 from el.files import read_json
 from el.linker import LinkerConfig, save_linker
 from el.models import load_model
@@ -31,10 +29,8 @@ def main() -> None:
     system = winner(space)
     model = space.finetuned(system)
     ontology = space.ontology()
-    corpus = space.data / "corpus"
-    documents = itertools.chain.from_iterable(
-        read_documents(corpus / f"{split}.jsonl") for split in ("train", "dev")
-    )
+    # What may be known when test is scored: train and dev.
+    documents = known_documents(space.data / "corpus", "test")
     save_linker(
         LINKER,
         model=model,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from el.benchmark import BenchmarkConfig, build_index, time_model
+from el.benchmark import BenchmarkConfig, build_index, peak_memory_mb, time_model
 from el.cli import load_section, run_stage
 from el.evaluation.protocol import load_protocol
 from el.evaluation.run import load_split, split_queries
@@ -33,13 +33,15 @@ def main() -> None:
         key = vectors.manifest["model"]
         if key not in indexes:
             indexes[key] = build_index(vectors, config.index)
-        index, seconds = indexes[key]
-        timed = time_model(model, vectors, index, mentions, config, f"time {system}")
+        timed = time_model(model, vectors, indexes[key].index, mentions, config, f"time {system}")
         figures |= {f"{system}/{name}": value for name, value in timed.items()}
-        figures[f"{system}/index_build_s"] = round(seconds, 1)
+        figures[f"{system}/index_build_s"] = round(indexes[key].build_s, 1)
+        figures[f"{system}/index_mb"] = round(indexes[key].megabytes, 1)
     base = figures["bi_encoder/total_p50_ms"]
     for system in space.trained_systems:
         figures[f"{system}/total_p50_ratio"] = round(figures[f"{system}/total_p50_ms"] / base, 3)
+    # Of the whole run, its index included.
+    figures["peak_memory_mb"] = round(peak_memory_mb(), 1)
     write_json(METRICS / "latency.json", figures)
     write_json(METRICS / "latency_machine.json", read_json(MACHINE))
 

@@ -6,12 +6,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from el.cli import run_stage
-from el.evaluation.protocol import Protocol, load_protocol
+from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import read_predictions
-from el.evaluation.report import compare_systems, comparison_table, result_table
+from el.evaluation.report import (
+    compare_systems,
+    comparison_table,
+    exhaustive_table,
+    latency_table,
+    result_table,
+)
 from el.files import atomic_file, atomic_folder, read_json, write_json
 from el.stages.common import METRICS, Workspace
-from el.stages.evaluate import LEXICAL, PROTOCOLS
+from el.stages.evaluate import LEXICAL, protocols
 
 REPORT = Path("report")
 PLOTS = Path("plots")
@@ -28,7 +34,6 @@ def all_systems(space: Workspace) -> list[str]:
 def main() -> None:
     space = Workspace.here()
     systems = all_systems(space)
-    protocols = [load_protocol(PROTOCOLS / f"{name}.yaml") for name in space.params["evaluate"]["protocols"]]
     latency = read_json(METRICS / "latency.json")
     winner = read_json(METRICS / "winner.json")["system"]
     with atomic_folder(REPORT) as out:
@@ -37,10 +42,13 @@ def main() -> None:
             for system in systems:
                 figures |= read_json(space.evaluation(system) / f"{split}.json")
             write_json(out / f"{split}.json", figures)
-            pages = [_page(space, split, protocol, systems, figures, latency) for protocol in protocols]
+            pages = [
+                _page(space, split, protocol, systems, figures, latency) for protocol in protocols(space)
+            ]
             text = f"Chosen on dev: **{winner}**\n\n" + "\n".join(pages)
             (out / f"{split}.md").write_text(text, encoding="utf-8")
-            _write_differences(space, split, protocols, systems, out)
+            _write_differences(space, split, systems, out)
+        (out / "latency.md").write_text(_latency_page(space, latency), encoding="utf-8")
         # All of them: what the figures rest on.
         write_json(out / "params.json", space.params)
     _write_plots(space, latency)
@@ -61,17 +69,36 @@ def _page(
     caption = (
         f"Protocol `{protocol.name}`, {data} {split}, {count:,} mentions against {against}. No learned "
         "synonyms (but for el_link_learned), no type filter, abbreviations that a document defines written "
-        f"out. Models retrieve {retrieved} names; a Hypencoder ranks these by its q-net alone. ms: p50 of "
+        f"out. Models retrieve {retrieved} names, with the recall stated; a Hypencoder ranks these by its "
+        "q-net alone. NIL: the share of mentions without a concept that get no answer. ms: p50 of "
         f"one mention at a time with a FAISS {index} index; ratio: to the bi-encoder.\n\n"
     )
-    return caption + result_table(figures, protocol, systems, latency)
+    table = result_table(figures, protocol, systems, latency, retrieved)
+    exhaustive = exhaustive_table(figures, protocol, systems)
+    if not exhaustive:
+        return caption + table
+    sample = (
+        "What the first stage costs: surface forms, spread evenly, ranked over all names by the q-net.\n\n"
+    )
+    return f"{caption}{table}\n{sample}{exhaustive}"
 
 
-def _write_differences(
-    space: Workspace, split: str, protocols: Sequence[Protocol], systems: Sequence[str], out: Path
-) -> None:
+def _latency_page(space: Workspace, latency: Mapping[str, float]) -> str:
+    machine = read_json(METRICS / "latency_machine.json")
+    benchmark = space.params["benchmark"]
+    caption = (
+        f"Milliseconds a mention, one at a time, {benchmark['mentions']} distinct mentions of dev, "
+        f"{benchmark['candidates']} names retrieved from a FAISS {benchmark['index']} index; then batches of "
+        f"{benchmark['batch']}. One process, {machine['threads']} threads, {machine['processor']}; "
+        f"its peak memory {latency['peak_memory_mb']:.0f} MB. A Hypencoder's encoding includes generating "
+        "the q-net; a bi-encoder's search has scored its names already.\n\n"
+    )
+    return caption + latency_table(latency, space.trained_systems)
+
+
+def _write_differences(space: Workspace, split: str, systems: Sequence[str], out: Path) -> None:
     pages = []
-    for protocol in protocols:
+    for protocol in protocols(space):
         predictions = {
             system: read_predictions(space.evaluation(system) / f"{split}-{protocol.name}.jsonl.gz")
             for system in systems

@@ -133,6 +133,11 @@ def exhaustive_metrics(maker: SystemMaker, split: Split, protocol: Protocol) -> 
     return metrics
 
 
+def protocols(space: Workspace) -> list[Protocol]:
+    """The protocols of the parameters."""
+    return [load_protocol(PROTOCOLS / f"{name}.yaml") for name in space.params["evaluate"]["protocols"]]
+
+
 def evaluate_system(space: Workspace, system: str, config: EvaluateConfig) -> None:
     """Writes a system's figures and predictions, and the few figures that `dvc metrics` shows."""
     maker = SystemMaker(space, system, config)
@@ -141,10 +146,11 @@ def evaluate_system(space: Workspace, system: str, config: EvaluateConfig) -> No
         for name in config.splits:
             split = load_split(space.data / "corpus", name)
             metrics: dict[str, float] = {}
-            for protocol in (load_protocol(PROTOCOLS / f"{p}.yaml") for p in config.protocols):
+            for protocol in protocols(space):
                 make = functools.partial(maker.make, name)
                 context = space.inputs.context_characters
-                figures, predictions = evaluate(system, make, split, protocol, context)
+                retrieved = config.candidates if maker.model is not None else None
+                figures, predictions = evaluate(system, make, split, protocol, context, retrieved)
                 metrics |= figures
                 write_predictions(out / f"{name}-{protocol.name}.jsonl.gz", predictions)
                 if config.exhaustive and maker.has_qnets and protocol.candidates == "all":
