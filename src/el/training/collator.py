@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +14,24 @@ from el.models.base import RetrievalModel
 from el.ontology import Ontology
 from el.training.pairs import Item, Pair
 
+# Which items of the other queries of a batch are candidates of a query.
+InBatch = Literal["none", "first", "all"]
+
 
 @dataclass(frozen=True)
 class Candidates:
-    """How many candidates a query is trained on.
+    """Which candidates a query is trained on.
 
     Attributes:
         own_items: the first so many of its own items.
-        random_names: names drawn from the whole ontology, shared by the batch. They and the batch's
-            first items (the positives of the other queries) are candidates of every query.
+        random_names: names drawn from the whole ontology, shared by the batch.
+        in_batch: what the other queries of the batch share: nothing, their first items (positives), or
+            all of theirs.
     """
 
     own_items: int
     random_names: int
+    in_batch: InBatch = "first"
 
 
 class Collator:
@@ -59,11 +65,13 @@ class Collator:
 
         With B queries, K own items, R shared names and M distinct names among them: query_ids,
         query_mask (B, S) int64; own (B, K) and shared (R,) int64, rows of the distinct names;
-        positive, ignored (B, K + R) bool; and the distinct names themselves, as passage_vectors
-        (M, D) float32 or as passage_ids, passage_mask (M, S') int64.
+        own_scores (B, K) float32, what the miner scored them; positive, ignored (B, K + R) bool; and
+        the distinct names themselves, as passage_vectors (M, D) float32 or as passage_ids,
+        passage_mask (M, S') int64.
         """
         own_items = [pair.items[: self.candidates.own_items] for pair in pairs]
-        shared_items = [items[0] for items in own_items] + self._random_items(step)
+        shared = self._batch_items(own_items)
+        shared_items = [item for _, item in shared] + self._random_items(step)
         numbers: dict[tuple[str, int], int] = {}
         distinct: list[Item] = []
         for item in [item for items in own_items for item in items] + shared_items:
@@ -71,18 +79,27 @@ class Collator:
                 numbers[item.concept_id, item.place] = len(distinct)
                 distinct.append(item)
         query = self.model.tokenize([pair.content for pair in pairs])
-        own = self._own(own_items, numbers)
-        shared = torch.tensor([numbers[item.concept_id, item.place] for item in shared_items])
         positive, ignored = self._marks(pairs, own_items, shared_items)
+        for place, (owner, _) in enumerate(shared):
+            # A query's own items are among its own candidates already.
+            ignored[owner, self.candidates.own_items + place] = True
         return {
             "query_ids": query["input_ids"],
             "query_mask": query["attention_mask"],
-            "own": own,
-            "shared": shared,
+            "own": self._own(own_items, numbers),
+            "own_scores": self._own_scores(own_items),
+            "shared": torch.tensor(
+                [numbers[item.concept_id, item.place] for item in shared_items], dtype=torch.int64
+            ),
             "positive": positive,
             "ignored": ignored,
             **self._passages(distinct),
         }
+
+    def _batch_items(self, own_items: Sequence[Sequence[Item]]) -> list[tuple[int, Item]]:
+        """The items that queries share, each with the number of its query."""
+        taken = {"none": 0, "first": 1, "all": self.candidates.own_items}[self.candidates.in_batch]
+        return [(query, item) for query, items in enumerate(own_items) for item in items[:taken]]
 
     def _random_items(self, step: int) -> list[Item]:
         generator = np.random.default_rng([self.seed, step])
@@ -99,6 +116,12 @@ class Collator:
         for row, items in enumerate(own_items):
             own[row, : len(items)] = torch.tensor([numbers[item.concept_id, item.place] for item in items])
         return own
+
+    def _own_scores(self, own_items: Sequence[Sequence[Item]]) -> Tensor:
+        scores = torch.zeros((len(own_items), self.candidates.own_items))
+        for row, items in enumerate(own_items):
+            scores[row, : len(items)] = torch.tensor([item.score for item in items])
+        return scores
 
     def _marks(
         self, pairs: Sequence[Pair], own_items: Sequence[Sequence[Item]], shared_items: Sequence[Item]

@@ -25,6 +25,28 @@ def masked_cross_entropy(scores: Tensor, positive: Tensor, ignored: Tensor) -> T
     return (valid.logsumexp(dim=1) - gold.logsumexp(dim=1)).mean()
 
 
+def margin_mse(scores: Tensor, teacher: Tensor, positive: Tensor, ignored: Tensor) -> Tensor:
+    """Squared error of the margins between positives and negatives against a teacher's margins.
+
+    The mean over all pairs of a positive and a negative of one query of
+    ((s+ - s-) - (t+ - t-))^2 (Hofstätter et al. 2020), as Hypencoders were published with.
+
+    Args:
+        scores: (B, K).
+        teacher: (B, K), on the scale that the scores are to learn.
+        positive: (B, K) bool.
+        ignored: (B, K) bool; candidates that take no part.
+
+    Returns:
+        A scalar; 0 where no query has both a positive and a negative.
+    """
+    error = scores.float() - teacher.float()
+    margins = error.unsqueeze(2) - error.unsqueeze(1)
+    valid = ~ignored
+    pairs = (positive & valid).unsqueeze(2) & (~positive & valid).unsqueeze(1)
+    return margins[pairs].square().sum() / pairs.sum().clamp(min=1)
+
+
 def distillation(scores: Tensor, teacher: Tensor, squared_weight: float, empty: Tensor) -> Tensor:
     """How far scores are from a teacher's, as distributions over the candidates and as numbers.
 

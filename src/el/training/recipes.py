@@ -14,12 +14,12 @@ from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.ontology import Ontology
 from el.training.batches import Source, plan_batches
-from el.training.collator import Candidates, Collator
+from el.training.collator import Candidates, Collator, InBatch
 from el.training.pairs import Pair, read_pairs
 from el.training.trainer import TrainConfig, run_key, train
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe(TrainConfig):
     """A training and the batches that it takes.
 
@@ -33,6 +33,7 @@ class Recipe(TrainConfig):
         dev_queries: at most so many dev mentions are looked at during training.
         dropout: whether the towers' dropout is on. Short trainings do not need it, and on a CPU
             drawing its random numbers takes as long as the rest of a pass.
+        in_batch: which items of the other queries of a batch are candidates too.
     """
 
     passages: Literal["frozen", "trained"]
@@ -42,6 +43,7 @@ class Recipe(TrainConfig):
     random_names: int
     dev_queries: int
     dropout: bool
+    in_batch: InBatch = "first"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -123,7 +125,7 @@ def run_recipe(
     ]
     batches = plan_batches(sources, recipe.steps, recipe.seed)
     dev = _read(files.dev)[: recipe.dev_queries]
-    candidates = Candidates(recipe.own_items, recipe.random_names)
+    candidates = Candidates(recipe.own_items, recipe.random_names, recipe.in_batch)
     dev_candidates = Candidates(max(len(pair.items) for pair in dev), 0)
     inputs = {path.name: sha256_file(path) for path in (files.dev, files.mentions, files.names) if path}
     inputs |= {"start": model.fingerprint(), "model": model.settings(), "ontology": ontology.fingerprint}

@@ -22,7 +22,7 @@ from el.files import atomic_file
 from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import DotProducts
 from el.training.collator import Collator, candidate_scores
-from el.training.losses import distillation, masked_cross_entropy
+from el.training.losses import distillation, margin_mse, masked_cross_entropy
 from el.training.pairs import Pair
 
 TEACHER_TEMPERATURE = 0.05
@@ -30,7 +30,7 @@ TEACHER_TEMPERATURE = 0.05
 _CHECKPOINT_BYTES = 1 << 28
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How a model is trained.
 
@@ -41,6 +41,9 @@ class TrainConfig:
         warmup_steps: steps until the peak.
         weight_decay: AdamW's.
         label_weight: weight of the cross-entropy with the gold concepts.
+        label_items: how many of a query's own items take part in it, first ones first; None for all.
+        margin_weight: weight of the margin-MSE over a query's own items; its teacher is what the miner
+            scored them, as a dot product at the aligned tower's temperature.
         distillation_weight: weight of the distance to the scores of the frozen passage tower.
         squared_weight: weight, inside the distillation, of the squared difference.
         evaluate_every: steps between looks at dev accuracy; the best state there is kept.
@@ -57,19 +60,22 @@ class TrainConfig:
     squared_weight: float
     evaluate_every: int
     seed: int
+    label_items: int | None = None
+    margin_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "evaluate_every"):
-            if getattr(self, name) < 1:
+        for name in ("steps", "evaluate_every", "label_items"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         for name in ("learning_rate", "head_learning_rate"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
-        for name in ("warmup_steps", "weight_decay", "label_weight", "distillation_weight", "squared_weight"):
+        weights = ("label_weight", "margin_weight", "distillation_weight")
+        for name in ("warmup_steps", "weight_decay", "squared_weight", *weights):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
-        if self.label_weight == 0 and self.distillation_weight == 0:
-            raise ConfigError("label_weight and distillation_weight are both 0: nothing to learn")
+        if not any(getattr(self, name) for name in weights):
+            raise ConfigError(f"{', '.join(weights)} are all 0: nothing to learn")
 
 
 class _Steps(Dataset[tuple[int, list[Pair]]]):
@@ -136,20 +142,30 @@ class PairTrainer(Trainer):
     def compute_loss(  # type: ignore[override]
         self, model: RetrievalModel, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
-        """The weighted sum of label loss and distillation."""
+        """The weighted sum of the losses."""
         config = self.config
         with inference_precision(model.device):
             scores = candidate_scores(model, inputs)
             teacher = _teacher_scores(model, inputs) if config.distillation_weight else None
         loss = scores.new_zeros(())
+        own = inputs["own"].shape[1]
         if config.label_weight:
-            loss = loss + config.label_weight * masked_cross_entropy(
-                scores, inputs["positive"], inputs["ignored"]
+            ignored = inputs["ignored"].clone()
+            ignored[:, config.label_items or own : own] = True
+            labels = masked_cross_entropy(scores, inputs["positive"], ignored)
+            loss = loss + config.label_weight * labels
+        if config.margin_weight:
+            margins = margin_mse(
+                scores[:, :own],
+                inputs["own_scores"] / TEACHER_TEMPERATURE,
+                inputs["positive"][:, :own],
+                inputs["ignored"][:, :own],
             )
+            loss = loss + config.margin_weight * margins
         if teacher is not None:
             # Ignored own places hold nothing; ignored shared names are names like others here.
             empty = inputs["ignored"].clone()
-            empty[:, inputs["own"].shape[1] :] = False
+            empty[:, own:] = False
             distance = distillation(scores, teacher, config.squared_weight, empty)
             loss = loss + config.distillation_weight * distance
         return (loss, {"scores": scores}) if return_outputs else loss

@@ -14,7 +14,7 @@ from el.errors import ConfigError, InputError
 from el.models import EncoderSource, Hypencoder, load_model
 from el.models.hypencoder import HypencoderConfig
 from el.models.qnet import QNetConfig
-from el.training.losses import masked_cross_entropy
+from el.training.losses import margin_mse, masked_cross_entropy
 from tests.tiny import WIDTH, tiny_encoder
 
 NAMES = ["2_layer", "extra_nonsquare"]
@@ -84,6 +84,37 @@ def published_scores(
     each = len(rows) // len(queries)
     positive[range(len(queries)), range(0, len(rows), each)] = True
     return scores, positive
+
+
+def own_scores(model: Hypencoder, expected: dict[str, Any], published: dict[str, Any]) -> Tensor:
+    """Scores of each query's own items, which stand in a row."""
+    ids, mask = inputs(expected["queries"])
+    queries = model.encode_queries(ids[published["query_rows"]], mask[published["query_rows"]])
+    ids, mask = inputs(expected["loss_passages"])
+    rows = published["passage_rows"]
+    passages = model.encode_passages(ids[rows], mask[rows])
+    return queries(passages.view(len(queries), -1, passages.shape[1]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parity_of_losses_over_own_items(parity: Path, name: str) -> None:
+    losses = read_expected(parity / name)["losses"]
+    model = Hypencoder.from_pretrained(parity / name)
+    found = {}
+    for loss_name in ("ce_own_items_only", "margin_mse_1neg", "margin_mse_2neg"):
+        published = losses[loss_name]
+        scores = own_scores(model, read_expected(parity / name), published)
+        positive = torch.zeros_like(scores, dtype=torch.bool)
+        positive[:, 0] = True
+        if loss_name == "ce_own_items_only":
+            loss = masked_cross_entropy(scores, positive, torch.zeros_like(positive))
+        else:
+            teacher = torch.tensor(published["labels"])
+            loss = margin_mse(scores, teacher, positive, torch.zeros_like(positive))
+        found[loss_name] = loss.item()
+        assert found[loss_name] == pytest.approx(published["loss"], abs=5e-5), loss_name
+    combined = found["margin_mse_1neg"] + losses["ce_first_item_only"]["loss"]
+    assert combined == pytest.approx(losses["paper_combined"]["loss"], abs=1e-4)
 
 
 def compare_gradients(model: Hypencoder, published: dict[str, Any]) -> None:

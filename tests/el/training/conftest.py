@@ -1,15 +1,14 @@
 """A tiny encoder, a tiny ontology, its vectors, and pairs to train on."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from el.index.vectors import NameVectors, build_name_vectors
+from el.index.vectors import NameVectors
 from el.models import BiEncoder, EncoderSource
 from el.ontology import Ontology
 from el.training.pairs import Item, Pair
-from tests.tiny import tiny_encoder, tiny_ontology
+from tests.tiny import tiny_encoder, tiny_ontology, tiny_vectors
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +30,7 @@ def model(source: EncoderSource) -> BiEncoder:
 def vectors(
     source: EncoderSource, ontology: Ontology, tmp_path_factory: pytest.TempPathFactory
 ) -> NameVectors:
-    folder: Path = tmp_path_factory.mktemp("vectors")
-    model = BiEncoder.from_encoder(source)
-    return build_name_vectors(model, ontology, ontology.name_texts, folder / "vectors", folder)
+    return tiny_vectors(source, ontology, tmp_path_factory.mktemp("vectors"))
 
 
 @pytest.fixture(scope="session")

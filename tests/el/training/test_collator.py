@@ -89,6 +89,26 @@ def test_only_the_first_own_items(model: BiEncoder, ontology: Ontology, two: lis
     assert batch["positive"].shape == (2, 3)
 
 
+def test_what_the_queries_of_a_batch_share(model: BiEncoder, ontology: Ontology, two: list[Pair]) -> None:
+    alone = collate(model, ontology, two, Candidates(3, 0, "none"))
+    assert alone["positive"].shape == (2, 3)
+    assert alone["shared"].tolist() == []
+    every = collate(model, ontology, two, Candidates(3, 0, "all"))
+    # D000082/1, D000082/0, D001241/0 of the first query; D000082/1, D007854/0 of the second.
+    assert every["shared"].tolist() == [0, 1, 2, 0, 3]
+    # A query's own items are not counted twice, and names of own concepts are no negatives.
+    assert every["ignored"].tolist() == [
+        [False, False, False, True, True, True, True, False],
+        [False, False, True, True, True, True, True, True],
+    ]
+
+
+def test_what_the_miner_scored(model: BiEncoder, ontology: Ontology, two: list[Pair]) -> None:
+    items = [replace(item, score=0.25 * place) for place, item in enumerate(two[0].items)]
+    batch = collate(model, ontology, [replace(two[0], items=tuple(items)), two[1]], Candidates(3, 0))
+    assert batch["own_scores"].tolist() == [[0.0, 0.25, 0.5], [1.0, 1.0, 0.0]]
+
+
 def test_random_names_are_those_of_the_step(
     model: BiEncoder, ontology: Ontology, two: list[Pair], vectors: NameVectors
 ) -> None:

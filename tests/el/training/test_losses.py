@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from el.training.losses import distillation, masked_cross_entropy
+from el.training.losses import distillation, margin_mse, masked_cross_entropy
 
 SCORES = torch.tensor([[1.0, 2.0, 0.5, -1.0], [0.0, -2.0, 3.0, 1.0]])
 NOTHING = torch.zeros(2, 4, dtype=torch.bool)
@@ -45,6 +45,26 @@ def test_no_gradient_for_what_is_ignored() -> None:
 
 def test_cross_entropy_in_float32_of_half_precision_scores() -> None:
     assert masked_cross_entropy(SCORES.bfloat16(), marks(".x..", "...x"), NOTHING).dtype == torch.float32
+
+
+def test_margin_mse_written_out() -> None:
+    teacher = torch.tensor([[0.5, 1.0, 0.0, 2.0], [1.0, 1.0, 2.0, -1.0]])
+    positive, ignored = marks(".x..", "x.x."), marks("x...", "....")
+    pairs = [(0, 1, 2), (0, 1, 3), (1, 0, 1), (1, 0, 3), (1, 2, 1), (1, 2, 3)]
+    errors = [
+        ((SCORES[q, p] - SCORES[q, n]) - (teacher[q, p] - teacher[q, n])).item() ** 2 for q, p, n in pairs
+    ]
+    assert margin_mse(SCORES, teacher, positive, ignored).item() == pytest.approx(sum(errors) / len(errors))
+    assert margin_mse(SCORES, SCORES + 7, positive, ignored).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_margin_mse_of_nothing_to_compare_is_zero() -> None:
+    scores = SCORES.clone().requires_grad_()
+    loss = margin_mse(scores, SCORES * 2, ~NOTHING, NOTHING)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert scores.grad is not None
+    assert scores.grad.isfinite().all()
 
 
 def test_distillation_written_out() -> None:

@@ -9,12 +9,12 @@ import torch
 
 from el.errors import ConfigError, InputError, MismatchError
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, EncoderSource, Hypencoder, load_model
+from el.models import BiEncoder, EncoderSource, load_model
 from el.ontology import Ontology
 from el.training import recipes as module
 from el.training.pairs import Pair, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
-from tests.tiny import WIDTH
+from tests.tiny import tiny_hypencoder
 
 RECIPE = Recipe(
     steps=2,
@@ -45,15 +45,10 @@ def files(tmp_path: Path, pairs: list[Pair]) -> PairFiles:
     return PairFiles(tmp_path / "dev.jsonl", tmp_path / "train.jsonl", tmp_path / "names.jsonl")
 
 
-def make_hypencoder(source: EncoderSource, **options: Any) -> Hypencoder:
-    torch.manual_seed(1)
-    return Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False, normalize=True, **options)
-
-
 def test_frozen_passages(
     source: EncoderSource, ontology: Ontology, vectors: NameVectors, files: PairFiles, tmp_path: Path
 ) -> None:
-    model = make_hypencoder(source)
+    model = tiny_hypencoder(source)
     before = model.passage_tower.fingerprint()
     outcome = run_recipe(
         model, RECIPE, files, ontology, vectors, tmp_path / "runs", tmp_path / "curves", tmp_path / "m"
@@ -108,11 +103,11 @@ def test_what_training_is_given(
     monkeypatch.setattr(module, "train", fake)
     recipes = [RECIPE, RECIPE, replace(RECIPE, learning_rate=2e-3), RECIPE]
     models = [
-        make_hypencoder(source),
-        make_hypencoder(source),
-        make_hypencoder(source),
+        tiny_hypencoder(source),
+        tiny_hypencoder(source),
+        tiny_hypencoder(source),
         # The same weights, other q-nets.
-        make_hypencoder(source, activation_type="gelu"),
+        tiny_hypencoder(source, activation_type="gelu"),
     ]
     for model, recipe in zip(models, recipes, strict=True):
         run_recipe(
@@ -149,7 +144,7 @@ def test_other_pairs_do_not_resume_from_an_old_run(
     for part in (pairs, pairs[1:]):
         write_pairs(files.mentions, part)
         run_recipe(
-            make_hypencoder(source),
+            tiny_hypencoder(source),
             RECIPE,
             files,
             ontology,
@@ -164,7 +159,7 @@ def test_other_pairs_do_not_resume_from_an_old_run(
 def test_vectors_of_another_tower(
     source: EncoderSource, ontology: Ontology, vectors: NameVectors, files: PairFiles, tmp_path: Path
 ) -> None:
-    model = make_hypencoder(source)
+    model = tiny_hypencoder(source)
     with torch.no_grad():
         next(model.passage_tower.parameters()).add_(1)
     with pytest.raises(MismatchError, match="made by another model"):

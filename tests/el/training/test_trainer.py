@@ -23,7 +23,7 @@ from el.training.losses import masked_cross_entropy
 from el.training.pairs import Pair
 from el.training.recipes import _switch_off_dropout
 from el.training.trainer import TrainConfig, rerank_accuracy, run_key, train
-from tests.tiny import WIDTH
+from tests.tiny import WIDTH, tiny_hypencoder
 
 CONFIG = TrainConfig(
     steps=6,
@@ -41,17 +41,14 @@ CONFIG = TrainConfig(
 
 def make_model(kind: str, source: EncoderSource) -> RetrievalModel:
     """Two towers, the passage tower frozen."""
-    torch.manual_seed(5)
     model: RetrievalModel
     if kind == "bi_encoder":
+        torch.manual_seed(5)
         one = BiEncoder.from_encoder(source)
         model = BiEncoder(one.query_tower, copy.deepcopy(one.query_tower), one.tokenizer)
     else:
         # Scaled as the pipeline does, or else so small a q-net hardly learns from unit vectors.
-        dimensions, scale = [WIDTH, WIDTH, 1], math.sqrt(WIDTH)
-        model = Hypencoder.from_encoder(
-            source, dimensions, shared_encoder=False, normalize=True, input_scale=scale
-        )
+        model = tiny_hypencoder(source, seed=5, input_scale=math.sqrt(WIDTH))
     model.freeze_passage_tower()
     return model
 
@@ -260,16 +257,43 @@ def gap(model: RetrievalModel, batch: dict[str, Tensor]) -> float:
 
 
 def test_weights_of_the_losses(source: EncoderSource, run: Run, pairs: list[Pair], tmp_path: Path) -> None:
-    config = replace(CONFIG, label_weight=0.5, distillation_weight=2.0)
     model = make_model("hypencoder", source).eval()
     collator = Collator(model, run.ontology, Candidates(3, 0), run.vectors, 1)
     batch = collator(0, pairs)
-    trainer = module.PairTrainer(
-        model, config, [pairs], collator, pairs, collator, module._arguments(config, tmp_path), []
+
+    def loss(**changes: float) -> float:
+        config = replace(CONFIG, **changes)
+        trainer = module.PairTrainer(
+            model, config, [pairs], collator, pairs, collator, module._arguments(config, tmp_path), []
+        )
+        with torch.no_grad():
+            return float(trainer.compute_loss(model, batch))
+
+    labels = loss()
+    assert labels == pytest.approx(label_loss(model, batch), rel=1e-4)
+    assert loss(label_weight=0.5, distillation_weight=2.0) == pytest.approx(
+        0.5 * labels + 2.0 * gap(model, batch), rel=1e-4
     )
-    with torch.no_grad():
-        loss = trainer.compute_loss(model, batch).item()
-    assert loss == pytest.approx(0.5 * label_loss(model, batch) + 2.0 * gap(model, batch), rel=1e-4)
+    # All items have score 1: of a margin of 0 the squares are those of the scores' own differences.
+    margins = loss(label_weight=0.0, margin_weight=1.0)
+    assert loss(label_weight=0.5, margin_weight=3.0) == pytest.approx(0.5 * labels + 3.0 * margins, rel=1e-4)
+    assert margins == pytest.approx(own_margins(model, batch), rel=1e-4)
+    # Fewer competitors, less to lose.
+    assert 0 < loss(label_items=1) < labels
+
+
+@torch.no_grad()
+def own_margins(model: RetrievalModel, batch: dict[str, Tensor]) -> float:
+    with inference_precision(model.device):
+        scores = module.candidate_scores(model, batch).float()
+    squares = []
+    for row in range(len(scores)):
+        own = [i for i in range(batch["own"].shape[1]) if not batch["ignored"][row, i]]
+        positive = [i for i in own if batch["positive"][row, i]]
+        squares += [
+            (scores[row, p] - scores[row, n]).item() ** 2 for p in positive for n in own if n not in positive
+        ]
+    return sum(squares) / len(squares)
 
 
 def test_names_as_text_are_trained_too(source: EncoderSource, run: Run) -> None:
@@ -289,7 +313,7 @@ def test_accuracy_is_over_own_items_and_the_batch(
     assert model.training
     hits = 0
     batch = collator(0, pairs)
-    with torch.inference_mode():
+    with torch.inference_mode(), inference_precision(model.device):
         scores = module.candidate_scores(model.eval(), batch)
     for row in range(len(pairs)):
         allowed = [i for i in range(scores.shape[1]) if not batch["ignored"][row, i]]
@@ -324,6 +348,8 @@ def test_run_key_is_that_of_parameters_and_inputs() -> None:
         ({"weight_decay": -0.1}, "weight_decay"),
         ({"squared_weight": -0.1}, "squared_weight"),
         ({"label_weight": 0.0}, "nothing to learn"),
+        ({"margin_weight": -1.0}, "margin_weight"),
+        ({"label_items": 0}, "label_items is 0"),
     ],
 )
 def test_config_out_of_range(changes: dict[str, Any], message: str) -> None:
