@@ -95,6 +95,14 @@ class RetrievalModel(nn.Module, abc.ABC):
         vectors: Tensor = self.passage_tower(input_ids, attention_mask)
         return vectors
 
+    def encode_queries_text(self, texts: Sequence[str]) -> Queries:
+        """Encodes B texts as queries; each is cut to the tokenizer's length."""
+        return self.encode_queries(**self.tokenize(texts))
+
+    def encode_passages_text(self, texts: Sequence[str]) -> Tensor:
+        """Returns (M, D) float32 passage vectors of texts, each cut to the tokenizer's length."""
+        return self.encode_passages(**self.tokenize(texts))
+
     def tokenize(self, texts: Sequence[str]) -> BatchEncoding:
         """Returns padded input_ids and attention_mask, (B, S) int64, on the model's device.
 

@@ -158,7 +158,7 @@ class Hypencoder(RetrievalModel):
     @classmethod
     def from_encoder(
         cls,
-        source: EncoderSource,
+        source: EncoderSource | str | Path,
         vector_dimensions: Sequence[int],
         *,
         shared_encoder: bool = True,
@@ -168,14 +168,16 @@ class Hypencoder(RetrievalModel):
         """Puts a fresh head, initialised as published, on a pretrained encoder.
 
         Args:
-            source: the encoder; its pooling becomes the passages' pooling.
+            source: the encoder, whose pooling becomes the passages' pooling; or just its folder or hub
+                name, and passages are pooled as published, by their first token.
             vector_dimensions: the q-nets' widths, [D, ..., 1].
             shared_encoder: whether one tower serves both sides.
             normalize: whether passage vectors are scaled to length 1 (not as published).
             options: further fields of `QNetConfig`.
         """
+        source = source if isinstance(source, EncoderSource) else EncoderSource.of(source)
         tower = load_tower(source, normalize)
-        tokenizer = load_tokenizer(source.resolve(), source.max_tokens)
+        tokenizer = load_tokenizer(source.resolve(), min(source.max_tokens, tower.max_positions))
         qnet = QNetConfig(tuple(vector_dimensions), **options)
         return cls.from_tower(tower, qnet, tokenizer, source.hub_name, shared_encoder=shared_encoder)
 
@@ -267,7 +269,15 @@ class Hypencoder(RetrievalModel):
             head = HyperHead(config.qnet, config.encoder_width)
         model = cls(config, query_tower, passage_tower, head, tokenizer)
         model._assign(folder)
+        model._freeze()
         return model.eval()
+
+    def _freeze(self) -> None:
+        """Keeps from training what the configuration says (`freeze_transformer`)."""
+        if self.spec.freeze_query:
+            self.query_tower.requires_grad_(False)
+        if self.spec.freeze_passage:
+            self.passage_tower.requires_grad_(False)
 
     def _assign(self, folder: Path) -> None:
         path, tensors = load_tensors(folder)

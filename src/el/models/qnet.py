@@ -145,12 +145,13 @@ class QNets:
         """Scores passages.
 
         Args:
-            passages: (M, v0), scored by every q-net; or (B, M, v0), each q-net's own.
+            passages: (M, v0), scored by every q-net; or (B, M, v0), each q-net's own. Taken in the
+                q-nets' dtype.
 
         Returns:
-            (B, M) scores, in the dtype of the q-nets' last layer.
+            (B, M) scores, in the dtype of the q-nets.
         """
-        x = passages if self.config.input_scale == 1.0 else passages * self.config.input_scale
+        x = passages.to(self.weights[0].dtype) * self.config.input_scale
         for layer, bias in enumerate(self.biases):
             x = self._hidden(layer, x, bias)
         return torch.matmul(x, self.weights[-1]).squeeze(-1)

@@ -41,6 +41,13 @@ class EncoderSource:
     max_tokens: int = 32
     aligned: bool = False
 
+    @classmethod
+    def of(cls, location: str | Path) -> "EncoderSource":
+        """An encoder by its folder or hub name, pooled by its first token, for whole passages."""
+        source: Source = "folder" if Path(location).is_dir() else "hub"
+        name = str(location)
+        return cls(Path(name).name, source, name, name, "cls", max_tokens=512)
+
     def resolve(self) -> str:
         """Returns a folder or hub name for transformers.
 
@@ -90,7 +97,10 @@ class Tower(nn.Module):
     @property
     def max_positions(self) -> int:
         """The longest input, in tokens, that the position embeddings allow."""
-        return int(getattr(self._config, "max_position_embeddings", 512))
+        positions = int(getattr(self._config, "max_position_embeddings", 512))
+        # RoBERTa and its kin count positions from after the padding's number.
+        padding = getattr(getattr(self.transformer, "embeddings", None), "padding_idx", None)
+        return positions if padding is None else positions - int(padding) - 1
 
     @property
     def _config(self) -> Any:

@@ -34,6 +34,8 @@ class Recipe(TrainConfig):
         dropout: whether the towers' dropout is on. Short trainings do not need it, and on a CPU
             drawing its random numbers takes as long as the rest of a pass.
         in_batch: which items of the other queries of a batch are candidates too.
+        gradient_checkpointing: whether the towers keep only the inputs of their layers and compute the
+            rest again for the gradients: less memory, a third more time.
     """
 
     passages: Literal["frozen", "trained"]
@@ -44,6 +46,7 @@ class Recipe(TrainConfig):
     dev_queries: int
     dropout: bool
     in_batch: InBatch = "first"
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,6 +109,9 @@ def run_recipe(
             raise ConfigError(f"{name}_per_batch is {count}, but this training takes no {name}; set it to 0")
     if not recipe.dropout:
         _switch_off_dropout(model)
+    if recipe.gradient_checkpointing:
+        for tower in {model.query_tower, model.passage_tower}:
+            tower.transformer.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     if model.device.type == "cpu":
         # The fused attention is fast forwards, but takes thrice as long as the plain one backwards.
         model.query_tower.transformer.set_attn_implementation("eager")  # type: ignore[operator]

@@ -267,6 +267,49 @@ def test_fresh_model_on_an_encoder(source: EncoderSource, tmp_path: Path, shared
     assert torch.equal(scores[0], scores[1])
 
 
+def test_encoder_by_its_folder_alone_is_used_as_published(source: EncoderSource) -> None:
+    model = Hypencoder.from_encoder(source.location, [WIDTH, WIDTH, 1])
+    assert (model.spec.pooling, model.spec.normalize, model.spec.shared_encoder) == ("cls", False, True)
+    assert model.spec.query_model == source.location
+    # No longer than the tower has positions.
+    texts = ["cold " * 100, "fever"]
+    with torch.inference_mode():
+        passages = model.eval().encode_passages_text(texts)
+        scores = model.encode_queries_text(texts)(passages)
+    assert model.tokenize(texts)["input_ids"].shape == (2, model.query_tower.max_positions)
+    assert (passages.shape, scores.shape) == ((2, WIDTH), (2, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(parity: Path, dtype: torch.dtype) -> None:
+    expected = read_expected(parity / "2_layer")
+    model = Hypencoder.from_pretrained(parity / "2_layer").to(dtype)
+    with torch.inference_mode():
+        qnets = model.encode_queries(*inputs(expected["queries"]))
+        passages = model.encode_passages(*inputs(expected["passages"]))
+        scores = qnets(passages)
+        each = qnets(passages.expand(len(qnets), -1, -1))
+    assert (passages.dtype, scores.dtype) == (torch.float32, dtype)
+    # Scores are near 2; bf16 has 8 significant bits, fp16 has 11.
+    close(scores.float(), expected["scores"], 0.2 if dtype == torch.bfloat16 else 0.02)
+    torch.testing.assert_close(each, scores, atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize("side", ["query", "passage"])
+def test_frozen_transformers_stay_so(parity: Path, side: str) -> None:
+    path = parity / "extra_nonsquare" / "config.json"
+    values = json.loads(path.read_text())
+    values[f"{side}_encoder_kwargs"]["freeze_transformer"] = True
+    path.write_text(json.dumps(values))
+    model = Hypencoder.from_pretrained(parity / "extra_nonsquare")
+    trains = {
+        "query": any(p.requires_grad for p in model.query_tower.parameters()),
+        "passage": any(p.requires_grad for p in model.passage_tower.parameters()),
+    }
+    assert trains == {"query": side != "query", "passage": side != "passage"}
+    assert all(p.requires_grad for p in model.head.parameters())
+
+
 def test_first_candidates_come_from_the_passage_tower(source: EncoderSource) -> None:
     model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False).eval()
     with torch.no_grad():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from transformers import RobertaConfig, RobertaModel
 
 from el.errors import ConfigError, ElError
 from el.models.tower import EncoderSource, Tower, load_tokenizer, load_tower
@@ -119,3 +120,21 @@ def test_folder_without_a_model(source: EncoderSource, tmp_path: Path) -> None:
         load_tower(replace(source, location=str(tmp_path)), normalize=False)
     with pytest.raises(ElError, match="no tokenizer"):
         load_tokenizer(tmp_path, 8)
+
+
+def test_positions_of_a_roberta_begin_after_its_padding() -> None:
+    config = RobertaConfig(
+        vocab_size=20,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        max_position_embeddings=12,
+        pad_token_id=1,
+    )
+    tower = Tower(RobertaModel(config), "cls", normalize=False)
+    assert tower.max_positions == 10
+    longest = torch.full((1, 10), 5)
+    assert tower(longest, torch.ones_like(longest)).shape == (1, 8)
+    with pytest.raises(ValueError, match="the tower has 10 positions"):
+        tower(torch.full((1, 11), 5), torch.ones(1, 11))

@@ -204,6 +204,24 @@ def test_dropout_is_switched_off_everywhere(
     )
 
 
+def test_checkpointing_changes_memory_only(
+    source: EncoderSource, ontology: Ontology, files: PairFiles, tmp_path: Path
+) -> None:
+    trained = []
+    for checkpointing in (False, True):
+        model = tiny_hypencoder(source)
+        recipe = replace(ALIGN, names_per_batch=4, gradient_checkpointing=checkpointing)
+        folder = tmp_path / str(checkpointing)
+        run_recipe(model, recipe, files, ontology, None, folder / "runs", folder / "curves", folder / "model")
+        for tower in (model.query_tower, model.passage_tower):
+            assert tower.transformer.is_gradient_checkpointing is checkpointing
+        trained.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    torch.testing.assert_close(trained[0], trained[1], atol=1e-6, rtol=1e-5)
+    assert not torch.equal(
+        trained[0], torch.cat([p.detach().flatten() for p in tiny_hypencoder(source).parameters()])
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
