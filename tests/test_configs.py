@@ -9,6 +9,7 @@ import yaml
 from el.cli import load_section
 from el.errors import ConfigError
 from el.models import EncoderSource
+from el.stages.common import SECTIONS
 from el.stages.compose import composed
 from el.training.recipes import Recipe
 from etl.fetch_corpus import CorpusSource
@@ -17,6 +18,7 @@ from etl.make_pairs import PairsConfig
 
 ROOT = Path(__file__).parent.parent
 DATA = sorted(path.stem for path in (ROOT / "configs" / "data").glob("*.yaml"))
+SCHEDULES = sorted(path.stem for path in (ROOT / "configs" / "schedule").glob("*.yaml"))
 ENCODERS = sorted(path.stem for path in (ROOT / "configs" / "encoder").glob("*.yaml"))
 
 
@@ -42,6 +44,24 @@ def test_every_group_composes_to_valid_sections(data: str, encoder: str) -> None
     load_section(PairsConfig, params, "pairs")
     for recipe in ("align", "pretrain", "finetune"):
         load_section(Recipe, params, recipe)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_composes_to_valid_recipes(schedule: str) -> None:
+    params = params_of(f"schedule={schedule}")
+    for recipe in ("align", "pretrain", "finetune"):
+        load_section(Recipe, params, recipe)
+    assert set(params) == set(SECTIONS)
+
+
+def test_contrastive_schedule_differs_from_the_published_one_in_its_losses_only() -> None:
+    one, other = (params_of(f"schedule={name}") for name in ("published", "contrastive"))
+    assert (one["finetune"]["label_items"], one["finetune"]["margin_weight"]) == (1, 1.0)
+    assert (other["finetune"]["in_batch"], other["finetune"]["own_items"]) == ("all", 9)
+    for params in (one, other):
+        for key in ("label_items", "margin_weight", "in_batch", "own_items"):
+            params["finetune"].pop(key, None)
+    assert one == other
 
 
 def test_published_schedule_trains_both_sides_of_released_checkpoints() -> None:
