@@ -2,14 +2,15 @@
 
 import string
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from el.index.vectors import build_name_vectors
+from el.index.vectors import NameVectors, build_name_vectors
 from el.inputs import InputVariant, name_inputs
 from el.linker import LinkerConfig, save_linker
-from el.models import EncoderSource, Hypencoder
+from el.models import BiEncoder, EncoderSource, Hypencoder
 from el.ontology import Concept, Name, Ontology
 from el.synonyms import LearnedSynonyms
 
@@ -46,6 +47,24 @@ def tiny_encoder(folder: Path) -> EncoderSource:
         pooling="mean",
         max_tokens=_MAX_TOKENS,
     )
+
+
+def tiny_hypencoder(source: EncoderSource, seed: int = 1, **options: Any) -> Hypencoder:
+    """A Hypencoder of two towers and one hidden layer, with a random head; the same for the same seed.
+
+    Args:
+        source: what `tiny_encoder` saved.
+        seed: of torch, which goes on from there.
+        options: more fields of the q-nets' configuration.
+    """
+    torch.manual_seed(seed)
+    return Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False, normalize=True, **options)
+
+
+def tiny_vectors(source: EncoderSource, ontology: Ontology, folder: Path) -> NameVectors:
+    """Vectors of an ontology's names by a tiny encoder, in `folder`."""
+    model = BiEncoder.from_encoder(source)
+    return build_name_vectors(model, ontology, ontology.name_texts, folder / "vectors", folder)
 
 
 def tiny_ontology() -> Ontology:

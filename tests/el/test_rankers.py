@@ -1,18 +1,16 @@
 """Rankers of models against brute force over all names."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from el import rankers as module
 from el.evaluation.queries import Query
-from el.index.vectors import NameVectors, build_name_vectors
-from el.models import BiEncoder, EncoderSource, Hypencoder, RetrievalModel
+from el.index.vectors import NameVectors
+from el.models import BiEncoder, EncoderSource, RetrievalModel
 from el.ontology import Ontology
 from el.rankers import ModelRanker, distinct_inputs
-from tests.tiny import WIDTH, tiny_encoder, tiny_ontology
+from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
 TEXTS = ["paracetamol", "acute liver failure", "colds", "lead poisoning", "headaches"]
 
@@ -35,18 +33,14 @@ def ontology() -> Ontology:
 def vectors(
     source: EncoderSource, ontology: Ontology, tmp_path_factory: pytest.TempPathFactory
 ) -> NameVectors:
-    folder: Path = tmp_path_factory.mktemp("vectors")
-    model = BiEncoder.from_encoder(source)
-    return build_name_vectors(model, ontology, ontology.name_texts, folder / "vectors", folder)
+    return tiny_vectors(source, ontology, tmp_path_factory.mktemp("vectors"))
 
 
 @pytest.fixture(params=["bi_encoder", "hypencoder"])
 def model(request: pytest.FixtureRequest, source: EncoderSource) -> RetrievalModel:
     if request.param == "bi_encoder":
         return BiEncoder.from_encoder(source).eval()
-    torch.manual_seed(1)
-    dimensions = [WIDTH, WIDTH, 1]
-    return Hypencoder.from_encoder(source, dimensions, shared_encoder=False, normalize=True).eval()
+    return tiny_hypencoder(source).eval()
 
 
 @torch.inference_mode()
