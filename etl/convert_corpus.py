@@ -1,7 +1,8 @@
 """Stage: from the raw corpus to one JSON-lines file for each split, with every change counted."""
 
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,22 @@ from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, mentions_restricted, restricted_triples
 from el.errors import InputError
-from el.files import atomic_folder, write_json
+from el.files import atomic_folder, read_json, write_json
 from el.ontology import Ontology
 from etl.retired import load_retired_ids
 
 SPLITS = ("train", "dev", "test")
 
+# Four composites' parts in the official BC5CDR files have locations one or two characters off.
+BC5CDR_TOLERANCE = 2
+_REPORT = "report.json"
+# Unknown ids that the summary names.
+_EXAMPLES = 5
 
-def convert_corpus(raw: Path, ontology: Ontology, retired: Mapping[str, str], out: Path) -> dict[str, Any]:
+
+def convert_corpus(
+    raw: Path, ontology: Ontology, retired: Mapping[str, str], out: Path, tolerance: int = 0
+) -> dict[str, Any]:
     """Converts the three splits of a corpus.
 
     Gold ids that the ontology does not have are replaced where `retired` knows their current id. Gold ids
@@ -34,34 +43,69 @@ def convert_corpus(raw: Path, ontology: Ontology, retired: Mapping[str, str], ou
         ontology: what the gold ids should name.
         retired: retired id -> current id.
         out: the folder to write, replaced as a whole: {train,dev,test}.jsonl and report.json.
+        tolerance: the most characters that BioC locations may be off and are moved; see `read_bioc`.
 
     Returns:
         The report, also written as report.json: for each split, the counts of `_count` and what was
         changed or differs; and the documents that stand in several splits.
 
     Raises:
-        InputError: a split is missing, empty or broken, or holds a document twice.
+        InputError: a split is missing, empty or broken, holds a document twice, or holds a mention whose
+            text is not the text at its offsets.
     """
     report: dict[str, Any] = {}
     splits: dict[str, list[Document]] = {}
     for split in SPLITS:
-        splits[split], report[split] = _convert_split(raw, split, ontology, retired)
+        splits[split], report[split] = _convert_split(raw, split, ontology, retired, tolerance)
     places = Counter(document.id for documents in splits.values() for document in documents)
     report["documents_in_several_splits"] = sorted(name for name, count in places.items() if count > 1)
     with atomic_folder(out) as folder:
         for split, documents in splits.items():
             write_documents(folder / f"{split}.jsonl", documents)
-        write_json(folder / "report.json", report)
+        write_json(folder / _REPORT, report)
     return report
 
 
+def corpus_tolerance(raw: Path) -> int:
+    """How many characters the locations of a raw corpus may be off: none, unless it is BC5CDR.
+
+    Raises:
+        InputError: the folder does not say in source.json where its corpus is from.
+    """
+    path = raw / "source.json"
+    source = read_json(path)
+    if not isinstance(source, dict) or "source" not in source:
+        raise InputError(path, "", "lacks 'source'", "Run the fetch stage")
+    return BC5CDR_TOLERANCE if source["source"] == "bc5cdr" else 0
+
+
+def summary(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each thing in a report that a user should know of; none if all is well."""
+    splits = [report[split] for split in SPLITS]
+    moved = sum(split["annotations_moved"] for split in splits)
+    if moved:
+        yield f"annotations moved to where their text stands: {moved:,}"
+    unknown: Counter[str] = Counter()
+    for split in splits:
+        unknown.update(split["ids_not_in_ontology"])
+    if unknown:
+        named = [concept_id for concept_id, _ in unknown.most_common(_EXAMPLES)]
+        more = ["..."] if len(unknown) > len(named) else []
+        lost = sum(split["mentions_with_no_id_in_ontology"] for split in splits)
+        mentions = sum(split["mentions"] for split in splits)
+        yield (
+            f"gold ids that are not in the ontology: {len(unknown):,} ({', '.join(named + more)}); "
+            f"{lost:,} of {mentions:,} mentions have no other and cannot be linked right"
+        )
+
+
 def _convert_split(
-    raw: Path, split: str, ontology: Ontology, retired: Mapping[str, str]
+    raw: Path, split: str, ontology: Ontology, retired: Mapping[str, str], tolerance: int
 ) -> tuple[list[Document], dict[str, Any]]:
     bioc, pubtator = raw / f"{split}.BioC.xml", raw / f"{split}.PubTator.txt"
     moved: list[str] = []
     if bioc.is_file():
-        source, documents = bioc, list(read_bioc(bioc, moved))
+        source, documents = bioc, list(read_bioc(bioc, tolerance, moved))
     elif pubtator.is_file():
         source, documents = pubtator, list(read_pubtator(pubtator))
     else:
@@ -79,7 +123,8 @@ def _convert_split(
         **_count(documents, ontology),
         "restricted": restricted,
         "retired_ids_replaced": {f"{old} -> {retired[old]}": count for old, count in replaced.items()},
-        "locations_moved": moved,
+        "annotations_moved": len(moved),
+        "moves": moved,
         "pubtator_differences": differences,
     }
 
@@ -210,10 +255,13 @@ def _describe(key: MentionKey) -> str:
 
 
 def main() -> None:
-    """Runs the stage with the folder `data.folder` of params.yaml."""
+    """Runs the stage with the folder `data.folder` of params.yaml; the summary goes to stderr."""
     folder = Path(load_params()["data"]["folder"])
+    raw, out = folder / "raw" / "corpus", folder / "corpus"
     ontology = Ontology.load(folder / "ontology")
-    convert_corpus(folder / "raw" / "corpus", ontology, load_retired_ids(), folder / "corpus")
+    report = convert_corpus(raw, ontology, load_retired_ids(), out, corpus_tolerance(raw))
+    for line in summary(report):
+        print(f"{line}; see {out / _REPORT}", file=sys.stderr)
 
 
 if __name__ == "__main__":

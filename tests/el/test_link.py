@@ -143,12 +143,16 @@ def test_arguments_that_do_not_go_together(linker: Path, file: Path, tmp_path: P
 def test_inputs_that_cannot_be_used(linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     beyond = tmp_path / "beyond"
     beyond.write_text("7|t|Short\n7\t3\t99\tx\tDisease\n")
+    # One character off.
+    off = tmp_path / "off.xml"
+    off.write_text(BIOC.replace('offset="10"', 'offset="9"'), encoding="utf-8")
     for path, message in (
         (tmp_path / "absent", "no such file"),
         (beyond, "document 7, annotation 0: expected 'x' at 3:99"),
+        (off, "document 7, annotation A: expected 'headache' at 9:17, found ' headach'. Count offsets"),
     ):
         assert code_of(path, "-l", linker, "-o", tmp_path / "out") == 1
-        assert message in capsys.readouterr().err
+        assert f"error: {path}: {message}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert code_of(tmp_path, "-l", linker) == 74
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from el.corpus.store import read_documents
 from el.corpus.views import mentions_full, restricted_triples
 from el.errors import InputError
 from el.ontology import Concept, Name, Ontology
-from etl.convert_corpus import SPLITS, convert_corpus
+from etl.convert_corpus import BC5CDR_TOLERANCE, SPLITS, convert_corpus, main, summary
 from etl.retired import load_retired_ids
 
 ONTOLOGY = Ontology.from_concepts(
@@ -26,7 +27,7 @@ BIOC = """<?xml version='1.0' encoding='UTF-8'?><!DOCTYPE collection SYSTEM 'Bio
 <infon key="MESH">C000001|D000002</infon><location offset="0" length="25"/>
 <text>Renal and hepatic failure</text></annotation>
 <annotation id="1"><infon key="type">Disease</infon><infon key="CompositeRole">IndividualMention</infon>
-<infon key="MESH">C000001</infon><location offset="0" length="5"/><location offset="17" length="7"/>
+<infon key="MESH">C000001</infon><location offset="0" length="5"/><location offset="18" length="7"/>
 <text>Renal failure</text></annotation>
 <annotation id="2"><infon key="type">Disease</infon><infon key="CompositeRole">IndividualMention</infon>
 <infon key="MESH">D000002</infon><location offset="10" length="15"/><text>hepatic failure</text></annotation>
@@ -39,6 +40,9 @@ BIOC = """<?xml version='1.0' encoding='UTF-8'?><!DOCTYPE collection SYSTEM 'Bio
 <location offset="38" length="5"/><text>grief</text></annotation>
 </passage></document></collection>
 """
+# One character off, as in the official BC5CDR files.
+BIOC_OFF = BIOC.replace('offset="18"', 'offset="17"')
+MOVE = "document dev, annotation 1: moved from 0:5, 17:24 to 0:5, 18:25"
 PUBTATOR = """7|t|Renal and hepatic failure
 7|a|Ache, pain, grief.
 7\t0\t25\tRenal and hepatic failure\tDisease\tC000001|D000002\tRenal failure|hepatic failure
@@ -91,7 +95,8 @@ def test_every_mention_is_kept_and_counted(raw: Path) -> None:
         "relations": 0,
         "restricted": {"mentions": 3, "triples": 3, "distinct_ids": 3},
         "retired_ids_replaced": {"C000001 -> D000001": 2},
-        "locations_moved": ["document dev, annotation 1: moved from 0:5, 17:24 to 0:5, 18:25"],
+        "annotations_moved": 0,
+        "moves": [],
         "pubtator_differences": [],
     }
     assert report["documents_in_several_splits"] == []
@@ -100,6 +105,84 @@ def test_every_mention_is_kept_and_counted(raw: Path) -> None:
     ids = [mention.concept_ids for mention in document.mentions]
     # C000009 is listed as retired, but this ontology still has it; D999999 is nowhere and stays.
     assert ids == [("D000001", "D000002"), ("D000001",), ("D000002",), (), ("D999999",), ("C000009",)]
+
+
+def make_off(raw: Path) -> None:
+    (raw / "dev.BioC.xml").write_text(BIOC_OFF.replace(">7<", ">dev<"), encoding="utf-8")
+
+
+def test_a_wrong_offset_is_refused(raw: Path) -> None:
+    make_off(raw)
+    problem = r"dev\.BioC\.xml: document dev, annotation 1: expected 'Renal failure' at 0:5, 17:24, found"
+    with pytest.raises(InputError, match=f"{problem}.*Count offsets in Unicode code points"):
+        convert(raw)
+    assert not (raw.parent / "corpus").exists()
+
+
+def test_what_the_tolerance_moves_is_counted(raw: Path) -> None:
+    untouched = convert(raw)
+    make_off(raw)
+    report = convert_corpus(raw, ONTOLOGY, RETIRED, raw.parent / "corpus", tolerance=1)
+    assert report["dev"] == untouched["dev"] | {"annotations_moved": 1, "moves": [MOVE]}
+    assert (report["train"], report["test"]) == (untouched["train"], untouched["test"])
+
+
+def test_the_summary_is_short_and_silent_where_all_is_well(raw: Path) -> None:
+    report = convert(raw)
+    (line,) = summary(report)
+    assert line == (
+        "gold ids that are not in the ontology: 1 (D999999); "
+        "3 of 12 mentions have no other and cannot be linked right"
+    )
+    for split in SPLITS:
+        report[split] |= {"annotations_moved": 2, "ids_not_in_ontology": {}}
+    assert list(summary(report)) == ["annotations moved to where their text stands: 6"]
+    ids = {f"D{number}": number for number in range(1, 8)}
+    report["dev"] |= {"ids_not_in_ontology": ids, "mentions_with_no_id_in_ontology": 1234}
+    _, line = summary(report)
+    assert line.startswith("gold ids that are not in the ontology: 7 (D7, D6, D5, D4, D3, ...); 1,236 of")
+
+
+@pytest.fixture
+def repository(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root with params.yaml and the folder `d`: an ontology and a raw corpus that is one character off."""
+    make_off(raw)
+    (tmp_path / "params.yaml").write_text("data: {folder: d}", encoding="utf-8")
+    ONTOLOGY.save(tmp_path / "d" / "ontology")
+    shutil.move(raw, tmp_path / "d" / "raw" / "corpus")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_origin(repository: Path, **values: str) -> None:
+    (repository / "d" / "raw" / "corpus" / "source.json").write_text(json.dumps(values), encoding="utf-8")
+
+
+def test_bc5cdr_is_moved_and_the_user_told(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_origin(repository, source="bc5cdr")
+    main()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    moved, unknown = captured.err.splitlines()
+    assert moved == "annotations moved to where their text stands: 1; see d/corpus/report.json"
+    # C000001 is in no table of retired ids but that of these tests.
+    assert unknown.startswith("gold ids that are not in the ontology: 2 (C000001, D999999); 3 of 12")
+    assert unknown.endswith("; see d/corpus/report.json")
+    assert json.loads((repository / "d" / "corpus" / "report.json").read_text())["dev"]["moves"] == [MOVE]
+
+
+@pytest.mark.parametrize("origin", ["path", "sample", ""])
+def test_no_other_corpus_is_moved(repository: Path, origin: str) -> None:
+    write_origin(repository, source=origin)
+    with pytest.raises(InputError, match="document dev, annotation 1: expected 'Renal failure'"):
+        main()
+
+
+def test_a_corpus_must_say_where_it_is_from(repository: Path) -> None:
+    for remedy in ("no such file", "lacks 'source'"):
+        with pytest.raises(InputError, match=rf"source\.json: {remedy}"):
+            main()
+        write_origin(repository)
 
 
 def test_pubtator_alone_is_enough(raw: Path) -> None:
@@ -206,14 +289,15 @@ def test_bc5cdr_comes_out_as_the_protocol_counts_it(tmp_path: Path) -> None:
                 member = f"CDR_Data/CDR.Corpus.v010516/CDR_{theirs}Set.{suffix}"
                 (raw / f"{split}.{suffix}").write_bytes(members.read(member))
 
-    report = convert_corpus(raw, ONTOLOGY, load_retired_ids(), tmp_path / "corpus")
+    report = convert_corpus(raw, ONTOLOGY, load_retired_ids(), tmp_path / "corpus", BC5CDR_TOLERANCE)
 
     for key, counts in BC5CDR_COUNTS.items():
         assert tuple(report[split][key] for split in SPLITS) == counts, key
     for split, (chemicals, diseases) in zip(SPLITS, BC5CDR_TYPES, strict=True):
         assert report[split]["mentions_by_type"] == {"chemical": chemicals, "disease": diseases}
     assert report["test"]["restricted"] == {"mentions": 9725, "triples": 5516, "distinct_ids": 1312}
-    assert [len(report[split]["locations_moved"]) for split in SPLITS] == [3, 1, 0]
+    assert [report[split]["annotations_moved"] for split in SPLITS] == [3, 1, 0]
+    assert [len(report[split]["moves"]) for split in SPLITS] == [3, 1, 0]
     # In two composites of the test split the parts' ids are not those of the composite.
     assert [len(report[split]["pubtator_differences"]) for split in SPLITS] == [0, 0, 4]
     assert report["documents_in_several_splits"] == []

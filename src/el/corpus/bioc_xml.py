@@ -34,11 +34,9 @@ _ID_KEYS = (_GOLD_KEY, _PREDICTED_KEY, "Identifier")
 _ROLE_KEY = "CompositeRole"
 _ROLES: dict[str, Role] = {"CompositeMention": "composite", "IndividualMention": "part"}
 _ROLE_NAMES = {role: name for name, role in _ROLES.items()}
-# How far BC5CDR's wrong locations lie from where the annotated text stands, nearest first.
-_SHIFTS = (0, 1, -1, 2, -2)
 
 
-def read_bioc(path: Path, moved: list[str] | None = None) -> Iterator[Document]:
+def read_bioc(path: Path, tolerance: int = 0, moved: list[str] | None = None) -> Iterator[Document]:
     """Yields the documents of a BioC XML file.
 
     An annotation keeps its id; its type is lower-cased; its concept ids come from the infon `MESH`,
@@ -48,13 +46,13 @@ def read_bioc(path: Path, moved: list[str] | None = None) -> Iterator[Document]:
 
     Args:
         path: the file. A document type may be declared and is never loaded.
-        moved: four parts of composites in BC5CDR have locations that are one or two characters off.
-            Given a list, the reader moves such locations to where the annotated text stands and adds
-            a line to the list for each mention moved. Without one, it refuses them.
+        tolerance: a location that is up to so many characters off is moved to where the annotated text
+            stands. For corpora known to have such locations; anywhere else a wrong offset is an error.
+        moved: gets a line for each annotation moved.
 
     Raises:
         InputError: the file is missing, is not BioC XML or declares entities; a mention's text is not
-            the text at its offsets.
+            the text at its offsets, give or take the tolerance.
     """
     _check_xml(path)
     try:
@@ -64,7 +62,7 @@ def read_bioc(path: Path, moved: list[str] | None = None) -> Iterator[Document]:
     except (etree.XMLSyntaxError, KeyError, TypeError, ValueError) as error:
         raise InputError(path, "", f"not BioC XML ({error})", "Check the file against BioC.dtd") from error
     for source in collection.documents:
-        yield _read_document(path, source, moved)
+        yield _read_document(path, source, tolerance, [] if moved is None else moved)
 
 
 def write_bioc(
@@ -129,7 +127,7 @@ def _check_xml(path: Path) -> None:
         raise InputError(path, f"line {error.lineno}", problem, "Check that the file is complete") from error
 
 
-def _read_document(path: Path, source: BioCDocument, moved: list[str] | None) -> Document:
+def _read_document(path: Path, source: BioCDocument, tolerance: int, moved: list[str]) -> Document:
     document_id = source.id or ""
     passages = [_read_passage(passage) for passage in source.passages]
     text = Document(document_id, tuple(passages)).text
@@ -139,7 +137,7 @@ def _read_document(path: Path, source: BioCDocument, moved: list[str] | None) ->
         if not annotation.locations:
             raise InputError(path, place, "has no location", "Add one or remove the annotation")
         mention = _read_mention(annotation)
-        if moved is not None and (spans := _moved_spans(text, mention)) != mention.spans:
+        if (spans := _moved_spans(text, mention, tolerance)) != mention.spans:
             moved.append(f"{place}: moved from {_format(mention.spans)} to {_format(spans)}")
             mention = replace(mention, spans=spans)
         mentions.append(mention)
@@ -188,19 +186,20 @@ def _read_mention(source: BioCAnnotation) -> Mention:
     )
 
 
-def _moved_spans(text: str, mention: Mention) -> tuple[Span, ...]:
-    """Returns the mention's spans, each moved by up to two characters to where its text stands.
+def _moved_spans(text: str, mention: Mention, tolerance: int) -> tuple[Span, ...]:
+    """Returns the mention's spans, each moved to where its text stands, if `tolerance` reaches there.
 
     The annotated text is cut into pieces as long as the spans. Where that does not work out, the spans
     are returned as they are.
     """
+    shifts = sorted(range(tolerance, -tolerance - 1, -1), key=abs)
     spans = []
     start = 0
     for span in mention.spans:
         length = span.stop - span.start
         piece = mention.text[start : start + length]
         start += length + 1
-        starts = [span.start + shift for shift in _SHIFTS]
+        starts = [span.start + shift for shift in shifts]
         fitting = [first for first in starts if text[first : first + length] == piece]
         if not fitting:
             return mention.spans

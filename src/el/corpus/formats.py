@@ -26,25 +26,23 @@ _PUBTATOR = re.compile(rb"[^|\t\n]+\|t\|")
 _JSON_LINES = re.compile(rb'\{"id":.*"passages":')
 
 
-def read_corpus(
-    path: Path, format: Format | Literal["auto"] = "auto", moved: list[str] | None = None
-) -> tuple[Format, Iterator[Document]]:
+def read_corpus(path: Path, format: Format | Literal["auto"] = "auto") -> tuple[Format, Iterator[Document]]:
     """Reads a file of documents.
 
     Args:
         path: BioC XML, PubTator, plain text (one document), or JSON lines as `el.corpus.store` writes them.
         format: "auto" goes by what the file begins with; what is nothing else is plain text.
-        moved: whether and where to report BioC locations that are slightly off; see `read_bioc`.
 
     Returns:
         The format, and the documents, which are read as they are asked for.
 
     Raises:
-        InputError: now if the file is missing, while reading if it cannot be read.
+        InputError: now if the file is missing; while reading if it cannot be read, or if a mention's text
+            is not the text at its offsets.
     """
     found = _recognise(path) if format == "auto" else format
     if found == "bioc":
-        return found, read_bioc(path, moved)
+        return found, read_bioc(path)
     if found == "pubtator":
         return found, read_pubtator(path)
     if found == "jsonl":

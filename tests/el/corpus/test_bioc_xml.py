@@ -27,10 +27,10 @@ def collection(text: str, *annotations: str, offset: int = 0, head: str = HEAD) 
     )
 
 
-def read(tmp_path: Path, xml: str, moved: list[str] | None = None) -> Document:
+def read(tmp_path: Path, xml: str, tolerance: int = 0, moved: list[str] | None = None) -> Document:
     path = tmp_path / "corpus.xml"
     path.write_text(xml, encoding="utf-8")
-    (document,) = read_bioc(path, moved)
+    (document,) = read_bioc(path, tolerance, moved)
     return document
 
 
@@ -129,37 +129,50 @@ def test_relations_are_read_from_infons_and_from_nodes(tmp_path: Path) -> None:
     assert rewritten(tmp_path, document) == document
 
 
-def test_a_text_that_is_not_at_its_offsets_is_refused(tmp_path: Path) -> None:
-    xml = collection("An ache", annotation(3, "ache", (2, 6)))
-    with pytest.raises(InputError, match="document 77, annotation 3: expected 'ache' at 2:6, found ' ach'"):
-        read(tmp_path, xml)
+@pytest.mark.parametrize("shift", [-2, -1, 1, 2, 3])
+def test_a_text_that_is_not_at_its_offsets_is_refused(tmp_path: Path, shift: int) -> None:
+    start, stop = 4 + shift, 8 + shift
+    xml = collection("One ache more", annotation(3, "ache", (start, stop)))
+    moved: list[str] = []
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, xml, moved=moved)
+    found = "One ache more"[start:stop]
+    assert str(caught.value) == (
+        f"{tmp_path / 'corpus.xml'}: document 77, annotation 3: expected 'ache' at {start}:{stop}, found "
+        f"{found!r}. Count offsets in Unicode code points from the start of the document, or correct the text"
+    )
+    assert moved == []
 
 
-def test_locations_off_by_two_are_moved_when_asked_for(tmp_path: Path) -> None:
+def test_locations_within_the_tolerance_are_moved(tmp_path: Path) -> None:
     xml = collection(
         "renal and hepatic failures",
         annotation(0, "renal failures", (0, 5), (17, 25)),
         annotation(1, "and hepatic", (4, 15)),
+        annotation(2, "hepatic", (10, 17)),
     )
     moved: list[str] = []
-    first, second = read(tmp_path, xml, moved).mentions
+    first, second, third = read(tmp_path, xml, 2, moved).mentions
     assert first.spans == (Span(0, 5), Span(18, 26))
     assert second.spans == (Span(6, 17),)
+    assert third.spans == (Span(10, 17),)
     assert moved == [
         "document 77, annotation 0: moved from 0:5, 17:25 to 0:5, 18:26",
         "document 77, annotation 1: moved from 4:15 to 6:17",
     ]
 
 
-@pytest.mark.parametrize("shift", [-2, -1, 1, 2])
-def test_locations_are_moved_either_way(tmp_path: Path, shift: int) -> None:
+@pytest.mark.parametrize(("tolerance", "shift"), [(1, -1), (1, 1), (2, -2), (2, 1), (3, 3)])
+def test_locations_are_moved_either_way(tmp_path: Path, tolerance: int, shift: int) -> None:
     xml = collection("One ache more", annotation(0, "ache", (4 + shift, 8 + shift)))
-    assert read(tmp_path, xml, []).mentions[0].spans == (Span(4, 8),)
+    assert read(tmp_path, xml, tolerance).mentions[0].spans == (Span(4, 8),)
 
 
-def test_locations_further_off_are_refused_all_the_same(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected 'ache'"):
-        read(tmp_path, collection("One ache", annotation(0, "ache", (1, 5))), [])
+@pytest.mark.parametrize(("tolerance", "shift"), [(1, -2), (1, 2), (2, 3)])
+def test_locations_beyond_the_tolerance_are_refused(tmp_path: Path, tolerance: int, shift: int) -> None:
+    xml = collection("One ache more", annotation(0, "ache", (4 + shift, 8 + shift)))
+    with pytest.raises(InputError, match="document 77, annotation 0: expected 'ache'"):
+        read(tmp_path, xml, tolerance)
 
 
 @pytest.mark.parametrize(

@@ -54,14 +54,12 @@ def test_a_given_format_is_not_second_guessed(tmp_path: Path) -> None:
     assert [document.id for document in documents] == ["input"]
 
 
-def test_locations_slightly_off_are_reported_when_asked_for(tmp_path: Path) -> None:
+def test_locations_slightly_off_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "input"
     wrong = '<annotation id="0"><location offset="2" length="4"/><text>ache</text></annotation></passage>'
     path.write_text(BIOC.replace("</passage>", wrong), encoding="utf-8")
-    moved: list[str] = []
-    (document,) = read_corpus(path, moved=moved)[1]
-    assert document.mentions[0].spans == (Span(3, 7),)
-    assert moved == ["document 7, annotation 0: moved from 2:6 to 3:7"]
+    with pytest.raises(InputError, match="document 7, annotation 0: expected 'ache' at 2:6, found ' ach'"):
+        list(read_corpus(path)[1])
 
 
 def test_a_missing_file_is_refused_at_once(tmp_path: Path) -> None:
