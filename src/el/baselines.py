@@ -1,4 +1,10 @@
-"""Rankers without a neural network: look-up, exact match, and character n-grams."""
+"""Rankers without a neural network: look-up, exact match, and character n-grams.
+
+These three take, besides documents or an ontology:
+
+    candidates: the only ids that may be ranked; None for all.
+    expand_abbreviations: rank for `Query.expanded`, not for `Query.text`.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -31,13 +37,7 @@ class MajorityLookup:
         candidates: Collection[str] | None = None,
         expand_abbreviations: bool = False,
     ) -> None:
-        """Counts the annotations.
-
-        Args:
-            documents: training documents.
-            candidates: the only ids that may be ranked; None for all.
-            expand_abbreviations: look `Query.expanded` up, not `Query.text`.
-        """
+        """Counts the annotations of training documents."""
         self._expand = expand_abbreviations
         self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for document in documents:
@@ -67,13 +67,7 @@ class ExactMatch:
         candidates: Collection[str] | None = None,
         expand_abbreviations: bool = False,
     ) -> None:
-        """Indexes the names.
-
-        Args:
-            ontology: the concepts.
-            candidates: the only ids that may be ranked; None for all.
-            expand_abbreviations: match `Query.expanded`, not `Query.text`.
-        """
+        """Indexes the names of the ontology's concepts."""
         self._ontology = ontology
         self._expand = expand_abbreviations
         self._name_rows: defaultdict[str, list[int]] = defaultdict(list)
@@ -108,12 +102,7 @@ class TfidfNames:
         candidates: Collection[str] | None = None,
         expand_abbreviations: bool = False,
     ) -> None:
-        """Indexes the names.
-
-        Args:
-            ontology: the concepts.
-            candidates: the only ids that may be ranked; None for all.
-            expand_abbreviations: search for `Query.expanded`, not `Query.text`.
+        """Indexes the names of the ontology's concepts.
 
         Raises:
             ValueError: no name is left to index.

@@ -1,6 +1,7 @@
 """Normalised names for comparison, and context windows."""
 
 import re
+import string
 import unicodedata
 
 _GREEK_LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
@@ -16,6 +17,11 @@ _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´′", "'") | {"″": "''"
 _POSSESSIVE = re.compile(r"(?<=[^\W\d_])'s\b")
 # All but letters, digits, plus signs, and primes after a digit.
 _SEPARATORS = re.compile(r"(?:[^\w+']|_|(?<![\d'])'+)+")
+# What becomes of each ASCII character in a text without apostrophes.
+_ASCII = str.maketrans(
+    {chr(code): " " for code in range(128)}
+    | {character: character.lower() for character in f"{string.ascii_letters}{string.digits}+"}
+)
 
 
 def normalise(text: str) -> str:
@@ -33,6 +39,13 @@ def normalise(text: str) -> str:
         Lower-case words with single spaces between; "" if there is no letter, digit or plus sign.
         Normalised text stays as it is when normalised again.
     """
+    # Nearly all names of MeSH; the general way takes eight times as long.
+    if text.isascii() and "'" not in text and "`" not in text:
+        return " ".join(text.translate(_ASCII).split())
+    return _normalise_any(text)
+
+
+def _normalise_any(text: str) -> str:
     # Before the decomposition, which would turn some apostrophes into a space and an accent.
     text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES))
     text = "".join(character for character in text if not unicodedata.combining(character))

@@ -1,8 +1,8 @@
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from el.text import context_window, normalise
+from el.text import _normalise_any, context_window, normalise
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,28 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
     assert once == " ".join(once.split())
+
+
+ASCII = "".join(map(chr, range(128)))
+
+
+@settings(max_examples=500)
+@given(
+    st.text(ASCII)
+    | st.text("aBs1+_-' `.,\t")
+    | st.lists(st.sampled_from(["2'", "'s", "`", "_", "é", "α", "Na+", "(1,2)", "X", " "])).map("".join)
+)
+@example(ASCII)
+@example(ASCII.replace("'", "").replace("`", ""))
+def test_the_short_way_for_ascii_is_the_general_way(text: str) -> None:
+    assert normalise(text) == _normalise_any(text)
+
+
+def test_every_pair_of_ascii_characters_is_normalised_the_general_way() -> None:
+    for one in ASCII:
+        for other in ASCII:
+            text = f"{one}{other}s {one}1{other}"
+            assert normalise(text) == _normalise_any(text), text
 
 
 def test_context_is_cut_at_the_offsets_not_at_the_first_occurrence() -> None:
