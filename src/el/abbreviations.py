@@ -42,10 +42,13 @@ def find_abbreviations(text: str) -> dict[str, str]:
 def expand(text: str, abbreviations: Mapping[str, str]) -> str:
     """Returns the long form of `text`, or `text` itself if it is no short form.
 
-    A plural counts as its singular: with "NSAID" or "NSAIDs" defined, either is expanded.
+    A plural counts as its singular: with "NSAID" or "NSAIDs" defined, either is expanded. A single
+    letter has no plural: "As" is arsenic, and no "A" is.
     """
-    forms = [text, text + "s"]
-    if text.endswith("s"):
+    forms = [text]
+    if len(text) > 1:
+        forms.append(text + "s")
+    if len(text) > 2 and text.endswith("s"):
         forms.append(text[:-1])
     return next((abbreviations[form] for form in forms if form in abbreviations), text)
 

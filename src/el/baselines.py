@@ -44,6 +44,7 @@ class MajorityLookup:
             for mention in document.mentions:
                 ids = [i for i in mention.concept_ids if candidates is None or i in candidates]
                 self._counts[normalise(mention.text)].update(ids)
+        self._counts.pop("", None)
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """Returns one ranking a query, of at most `k` concepts; empty for a form never seen."""
@@ -73,6 +74,8 @@ class ExactMatch:
         self._name_rows: defaultdict[str, list[int]] = defaultdict(list)
         for row in _name_rows(ontology, candidates).tolist():
             self._name_rows[normalise(ontology.name_texts[row])].append(row)
+        # Of names that are signs alone nothing is left; they are not equal for that.
+        self._name_rows.pop("", None)
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """Returns one ranking a query, of at most `k` concepts; empty if no name is equal."""

@@ -41,7 +41,9 @@ class LearnedSynonyms:
             for mention in document.mentions:
                 if len(mention.concept_ids) == 1 and mention.concept_ids[0] in known:
                     form = normalise(expand(mention.text, abbreviations))
-                    counts[form][mention.concept_ids[0]] += 1
+                    # Of signs alone nothing is left, and nothing is learned.
+                    if form:
+                        counts[form][mention.concept_ids[0]] += 1
         return cls(dict(counts))
 
     def concept_of(self, text: str) -> str | None:

@@ -85,6 +85,9 @@ def test_expand() -> None:
     assert expand("NSAID", abbreviations) == "nonsteroidal anti-inflammatory drugs"
     assert expand("aki", abbreviations) == "aki"
     assert expand("renal failure", abbreviations) == "renal failure"
+    # Neither a plural of A nor the singular of As.
+    assert expand("A", {"As": "arsenic"}) == "A"
+    assert expand("As", {"A": "adenine"}) == "As"
 
 
 _PIECES = st.sampled_from(["AKI", "acute", "kidney", "injury", *"()[];.-sİα"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from el.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
@@ -69,6 +71,14 @@ def test_exact_match_prefers_preferred_names_then_descriptors_then_small_ids(ont
     assert ranked(ExactMatch(ontology), "shock", k=2) == ("D1", "D2")
     assert ranked(ExactMatch(ontology), "acute-renal failure") == ("D7",)
     assert ranked(ExactMatch(ontology), "renal failure") == ()
+
+
+def test_signs_alone_are_equal_to_nothing(training: list[Document]) -> None:
+    signs = Ontology.from_concepts([concept("D1", "Something", "++")])
+    (document,) = training
+    mention = replace(document.mentions[0], text="--", concept_ids=("D1",))
+    for ranker in (ExactMatch(signs), MajorityLookup([replace(document, mentions=(mention,))])):
+        assert ranked(ranker, "--") == ()
 
 
 def test_tfidf_finds_similar_names(ontology: Ontology) -> None:

@@ -30,6 +30,11 @@ def test_only_mentions_of_one_known_id_count() -> None:
     assert LearnedSynonyms.of_documents(documents, KNOWN).counts == {}
 
 
+def test_signs_alone_teach_nothing() -> None:
+    learned = LearnedSynonyms.of_documents([document("a -- b", ("--", "D1"))], KNOWN)
+    assert learned.concept_of("--") is learned.concept_of("+") is None
+
+
 def test_abbreviations_are_written_out() -> None:
     learned = LearnedSynonyms.of_documents([document("acute disease (AD) and AD", ("AD", "D1"))], KNOWN)
     assert learned.concept_of("Acute Disease") == "D1"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TextIO
@@ -13,7 +14,7 @@ from el.corpus.plain import read_plain
 from el.corpus.pubtator import read_pubtator, write_pubtator
 from el.corpus.store import read_documents
 from el.corpus.types import Document, LinkedDocument, LinkedMention
-from el.errors import InputError
+from el.errors import ElError, InputError
 from el.files import atomic_file
 
 Format = Literal["bioc", "pubtator", "plain", "jsonl"]
@@ -74,6 +75,7 @@ def write_linked(documents: Sequence[LinkedDocument], target: Path | TextIO, for
         elif format == "jsonl":
             _write_json_lines(documents, stream)
         else:
+            _check_ids(documents)
             write = write_bioc if format == "bioc" else write_pubtator
             links = {
                 (linked.document.id, mention.mention.id): mention
@@ -81,6 +83,16 @@ def write_linked(documents: Sequence[LinkedDocument], target: Path | TextIO, for
                 for mention in linked.mentions
             }
             write((_with_linked_mentions(linked) for linked in documents), stream, links)
+
+
+def _check_ids(documents: Sequence[LinkedDocument]) -> None:
+    counts = Counter(linked.document.id for linked in documents)
+    repeated = next((document_id for document_id, count in counts.items() if count > 1), None)
+    if repeated is not None:
+        raise ElError(
+            f"{counts[repeated]} documents have the id {repeated!r}: their links cannot be told apart. "
+            "Give each document an id of its own"
+        )
 
 
 def _recognise(path: Path) -> Format:

@@ -129,3 +129,11 @@ def test_nothing_is_written_when_the_format_cannot_hold_it(tmp_path: Path) -> No
         write_linked([LINKED], target, "pubtator")
     assert target.read_text(encoding="utf-8") == "before"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("format", ["bioc", "pubtator"])
+def test_documents_of_one_id_are_refused(tmp_path: Path, format: Format) -> None:
+    # Their links would be taken for each other's.
+    with pytest.raises(ElError, match=f"2 documents have the id '{LINKED.document.id}'"):
+        write_linked([LINKED, LINKED], tmp_path / "output", format)
+    assert list(tmp_path.iterdir()) == []
