@@ -114,6 +114,40 @@ def test_second_run_does_nothing_and_links(clone: Clone) -> None:
     assert "D000082" in linked.stdout
 
 
+def test_a_finished_run_is_published(clone: Clone) -> None:
+    clone.run(sys.executable, "-m", "el.stages.publish", "--command", "dvc repro")
+    assert clone.json("results/sample-tiny/run.json") == {
+        "command": "dvc repro",
+        "commit": clone.run("git", "rev-parse", "HEAD").stdout.strip(),
+    }
+    assert clone.json("results/sample-tiny/test.json") == clone.json("report/test.json")
+    stored = clone.folder / "results" / "sample-tiny" / "predictions" / "hypencoder_2" / "test-full.jsonl.gz"
+    row = json.loads(gzip.decompress(stored.read_bytes()).splitlines()[0])
+    # No text of the corpus.
+    assert set(row) == {"query", "document", "gold", "rows", "ranked", "scores"}
+
+
+def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
+    (clone.folder / "small.yaml").write_text(
+        "baseline: bi_encoder\nvariants:\n  bi_encoder: {depth: 0}\n"
+        "  published: {depth: 1, seeds: [3], changes: {qnet.start: published}}\n"
+    )
+    command = (sys.executable, "-m", "el.stages.study", "small.yaml")
+    path = Path(clone.run(*command).stdout.strip())
+    table = (clone.folder / path).read_text()
+    assert "| bi_encoder | 1 |" in table
+    assert "| published | 1 |" in table
+    record = clone.json(str(path.parent / "published-3.json"))
+    assert record["params"]["finetune"]["seed"] == 3
+    assert record["params"]["qnet"]["start"] == "published"
+    assert 0 <= record["metrics"]["full/published/all/accuracy@1"] <= 1
+    stored = clone.folder / path.parent / "published-3.jsonl.gz"
+    before = stored.stat().st_mtime_ns
+    clone.run(*command)
+    assert stored.stat().st_mtime_ns == before
+    assert (clone.folder / path).read_text() == table
+
+
 def test_changed_parameter_reruns_what_depends_and_shows_in_diffs(clone: Clone) -> None:
     # The lexical systems do not depend on training.
     clone.change(finetune={"learning_rate": 0.01})

