@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.tiny import tiny_encoder
+from el.models import Hypencoder
+from tests.tiny import WIDTH, tiny_encoder
 
 ROOT = Path(__file__).parent.parent
 
@@ -146,6 +147,27 @@ def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
     clone.run(*command)
     assert stored.stat().st_mtime_ns == before
     assert (clone.folder / path).read_text() == table
+
+
+def test_a_checkpoint_of_the_released_layout_is_fine_tuned(
+    clone: Clone, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One parameter, its path; here a checkpoint as released: a shared tower, pooled by its first token."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    encoder = tiny_encoder(folder / "encoder")
+    Hypencoder.from_encoder(encoder.location, [WIDTH, WIDTH, WIDTH, 1]).save_pretrained(folder / "given_2")
+    path = clone.folder / "params.yaml"
+    text = path.read_text()
+    try:
+        clone.change(qnet={"pretrained": str(folder / "given_{depth}")})
+        clone.run("dvc", "repro", "train_hypencoder", "evaluate_hypencoder")
+    finally:
+        path.write_text(text)
+    given = json.loads((folder / "given_2" / "config.json").read_text())
+    assert given["shared_encoder"]
+    made = clone.json("models/sample-tiny/finetuned/hypencoder_2/config.json")
+    assert made["query_encoder_kwargs"] == given["query_encoder_kwargs"]
+    assert 0 <= clone.json("metrics/hypencoder_2.json")["dev.full.accuracy@1"] <= 1
 
 
 def test_changed_parameter_reruns_what_depends_and_shows_in_diffs(clone: Clone) -> None:

@@ -2,6 +2,7 @@
 
 import abc
 import contextlib
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -58,6 +59,11 @@ class RetrievalModel(nn.Module, abc.ABC):
         towers = [(tower.pooling, tower.normalize) for tower in (self.query_tower, self.passage_tower)]
         length = self.tokenizer.model_max_length if self.tokenizer is not None else None
         return f"{self.kind} {towers} {length}"
+
+    def split_towers(self) -> None:
+        """Gives passages a tower of their own, a copy, where one serves both sides."""
+        if self.own_passage_tower is None:
+            self.own_passage_tower = copy.deepcopy(self.query_tower)
 
     def freeze_passage_tower(self) -> None:
         """Keeps the passage tower, which must not be shared, from training."""

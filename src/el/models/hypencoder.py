@@ -6,7 +6,7 @@ Reads and writes the layout of the released checkpoints (`jfkback/hypencoder.N_l
 import copy
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +208,10 @@ class Hypencoder(RetrievalModel):
 
     def settings(self) -> str:
         return f"{super().settings()} {json.dumps(self.spec.to_dict(), sort_keys=True)}"
+
+    def split_towers(self) -> None:
+        super().split_towers()
+        self.spec = replace(self.spec, shared_encoder=False)
 
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> QNets:
         """Turns (B, S) int64 token ids and mask into B q-nets."""

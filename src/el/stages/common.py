@@ -149,10 +149,16 @@ class Workspace:
         return NameVectors.open(folder, ontology)
 
     def train(
-        self, model: RetrievalModel, section: str, files: PairFiles, name: str, vectors: NameVectors | None
+        self,
+        model: RetrievalModel,
+        section: str,
+        files: PairFiles,
+        name: str,
+        vectors: NameVectors | None,
+        **changes: Any,
     ) -> None:
-        """Trains a model by the recipe in a section of the parameters, and saves it as `name`."""
-        recipe = load_section(Recipe, self.params, section)
+        """Trains a model by the recipe of a section, with changes to it, and saves it as `name`."""
+        recipe = load_section(Recipe, self.params, section, **changes)
         ontology, out = self.ontology(), self.models / name
         outcome = run_recipe(model, recipe, files, ontology, vectors, RUNS, CURVES / name, out)
         write_json(METRICS / "training" / f"{name}.json", outcome)

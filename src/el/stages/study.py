@@ -33,7 +33,6 @@ from el.stages.common import RUNS, Workspace
 from el.stages.evaluate import PROTOCOLS, EvaluateConfig
 from el.stages.pretrain import fresh_hypencoder
 from el.stages.publish import RESULTS
-from el.stages.train_bi_encoder import with_frozen_names
 from el.training.recipes import PairFiles, Recipe, run_recipe
 
 ROWS = ("all", "unseen_form")
@@ -110,12 +109,14 @@ def train_variant(space: Workspace, depth: int, scratch: Path) -> RetrievalModel
     both = PairFiles(dev=names.dev, names=names.names, mentions=mined / "train.jsonl")
     model: RetrievalModel
     if depth == 0:
-        model = with_frozen_names(aligned)
+        model = aligned
     else:
         recipe = load_section(Recipe, space.params, "pretrain")
         model = fresh_hypencoder(aligned, space.encoder.hub_name, depth, space.qnet, recipe.seed)
         run_recipe(model, recipe, names, ontology, vectors, RUNS, scratch / "curves", scratch / "pretrained")
     recipe = load_section(Recipe, space.params, "finetune")
+    if recipe.passages == "frozen":
+        model.split_towers()
     run_recipe(model, recipe, both, ontology, vectors, RUNS, scratch / "curves", scratch / "model")
     return model.eval()
 

@@ -1,32 +1,34 @@
 """Stage: the aligned bi-encoder, fine-tuned on the corpus by the recipe that the Hypencoders get too."""
 
-import copy
+from typing import Any
 
 from el.cli import run_stage
-from el.index.vectors import NameVectors
 from el.models import BiEncoder, RetrievalModel
 from el.stages.common import Workspace
 from el.training.recipes import PairFiles
 
 
-def finetune(space: Workspace, model: RetrievalModel, name: str) -> None:
-    """Fine-tunes a model of either kind: same pairs, same batches, same steps, same selection."""
+def finetune(space: Workspace, model: RetrievalModel, name: str, **changes: Any) -> None:
+    """Fine-tunes a model of either kind: same pairs, same batches, same steps, same selection.
+
+    Args:
+        space: the workspace.
+        model: trained in place; where names are frozen, passages get a tower of their own.
+        name: what it is called.
+        changes: parameters of the section `finetune` that are to differ.
+    """
     mined = space.models / "mined"
     files = PairFiles(dev=mined / "dev.jsonl", mentions=mined / "train.jsonl", names=mined / "names.jsonl")
-    vectors = NameVectors.open(space.aligned_vectors, space.ontology())
-    space.train(model, "finetune", files, f"finetuned/{name}", vectors)
-
-
-def with_frozen_names(aligned: BiEncoder) -> BiEncoder:
-    """Gives a bi-encoder of one tower a second one, so that only queries need be trained."""
-    return BiEncoder(aligned.query_tower, copy.deepcopy(aligned.query_tower), aligned.tokenizer)
+    vectors = None
+    if space.params["finetune"]["passages"] == "frozen":
+        model.split_towers()
+        vectors = space.vectors(model, space.ontology())
+    space.train(model, "finetune", files, f"finetuned/{name}", vectors, **changes)
 
 
 def main() -> None:
     space = Workspace.here()
-    aligned = BiEncoder.from_pretrained(space.models / "aligned")
-    frozen = space.params["finetune"]["passages"] == "frozen"
-    finetune(space, with_frozen_names(aligned) if frozen else aligned, "bi_encoder")
+    finetune(space, BiEncoder.from_pretrained(space.models / "aligned"), "bi_encoder")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@ from el.stages.train_bi_encoder import finetune
 def main() -> None:
     depth = depth_argument("Fine-tune the Hypencoder of one q-net depth.")
     space = Workspace.here()
-    finetune(
-        space,
-        Hypencoder.from_pretrained(space.models / f"pretrained/hypencoder_{depth}"),
-        f"hypencoder_{depth}",
-    )
+    model = Hypencoder.from_pretrained(space.models / f"pretrained/hypencoder_{depth}")
+    # The anchor is the passage tower's own dot product, for which a given checkpoint was not trained.
+    changes = {"distillation_weight": 0.0} if space.qnet.pretrained else {}
+    finetune(space, model, f"hypencoder_{depth}", **changes)
 
 
 if __name__ == "__main__":

@@ -310,6 +310,21 @@ def test_frozen_transformers_stay_so(parity: Path, side: str) -> None:
     assert all(p.requires_grad for p in model.head.parameters())
 
 
+def test_split_towers_are_saved_and_trained_apart(parity: Path, tmp_path: Path) -> None:
+    model = Hypencoder.from_pretrained(parity / "2_layer")
+    before = model.passage_tower.fingerprint()
+    model.split_towers()
+    model.freeze_passage_tower()
+    with torch.no_grad():
+        for parameter in model.query_tower.parameters():
+            parameter.add_(0.05)
+    model.save_pretrained(tmp_path / "saved")
+    again = Hypencoder.from_pretrained(tmp_path / "saved")
+    assert again.own_passage_tower is not None
+    assert again.passage_tower.fingerprint() == before != again.query_tower.fingerprint()
+    assert again.fingerprint() == model.fingerprint()
+
+
 def test_first_candidates_come_from_the_passage_tower(source: EncoderSource) -> None:
     model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False).eval()
     with torch.no_grad():
