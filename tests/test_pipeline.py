@@ -115,19 +115,6 @@ def test_second_run_does_nothing_and_links(clone: Clone) -> None:
     assert "D000082" in linked.stdout
 
 
-def test_a_finished_run_is_published(clone: Clone) -> None:
-    clone.run(sys.executable, "-m", "el.stages.publish", "--command", "dvc repro")
-    assert clone.json("results/sample-tiny/run.json") == {
-        "command": "dvc repro",
-        "commit": clone.run("git", "rev-parse", "HEAD").stdout.strip(),
-    }
-    assert clone.json("results/sample-tiny/test.json") == clone.json("report/test.json")
-    stored = clone.folder / "results" / "sample-tiny" / "predictions" / "hypencoder_2" / "test-full.jsonl.gz"
-    row = json.loads(gzip.decompress(stored.read_bytes()).splitlines()[0])
-    # No text of the corpus.
-    assert set(row) == {"query", "document", "gold", "rows", "ranked", "scores"}
-
-
 def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
     (clone.folder / "small.yaml").write_text(
         "baseline: bi_encoder\nvariants:\n  bi_encoder: {depth: 0}\n"
@@ -147,6 +134,21 @@ def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
     clone.run(*command)
     assert stored.stat().st_mtime_ns == before
     assert (clone.folder / path).read_text() == table
+
+
+def test_a_finished_run_is_published(clone: Clone) -> None:
+    clone.run(sys.executable, "-m", "el.stages.publish", "--command", "dvc repro")
+    run = clone.json("results/sample-tiny/run.json")
+    assert (run["command"], run["changed"]) == ("dvc repro", False)
+    # The one that the report was made at, not the one that holds it.
+    assert run["commit"] == clone.run("git", "rev-parse", "HEAD~1").stdout.strip()
+    assert clone.json("results/sample-tiny/test.json") == clone.json("report/test.json")
+    stored = clone.folder / "results" / "sample-tiny" / "predictions" / "hypencoder_2" / "test-full.jsonl.gz"
+    row = json.loads(gzip.decompress(stored.read_bytes()).splitlines()[0])
+    # The study of the test before is not lost.
+    assert (clone.folder / "results" / "sample-tiny" / "study" / "small" / "table.md").is_file()
+    # No text of the corpus.
+    assert set(row) == {"query", "document", "gold", "rows", "ranked", "scores"}
 
 
 def test_a_checkpoint_of_the_released_layout_is_fine_tuned(

@@ -98,22 +98,18 @@ def exhaustive_table(figures: Mapping[str, float], protocol: Protocol, systems: 
         systems: those without such figures are left out.
     """
     lines = [
-        _line(["system", "surface forms", "accuracy@1 over all names", "over the retrieved names"]),
+        _line(["system", "surface forms", "right over all names", "right over the retrieved names"]),
         _line(["---"] + ["---:"] * 3),
     ]
     for system in systems:
         prefix = f"{protocol.name}/{system}"
-        if f"{prefix}/exhaustive_sample/count" in figures:
-            lines.append(
-                _line(
-                    [
-                        system,
-                        _number(figures, f"{prefix}/exhaustive_sample/count", "{:.0f}"),
-                        _share(figures, f"{prefix}/exhaustive_sample/accuracy@1"),
-                        _share(figures, f"{prefix}/retrieved_sample/accuracy@1"),
-                    ]
-                )
-            )
+        count = figures.get(f"{prefix}/exhaustive_sample/count", 0)
+        if count:
+            right = [
+                str(round(count * figures[f"{prefix}/{sample}/accuracy@1"]))
+                for sample in ("exhaustive_sample", "retrieved_sample")
+            ]
+            lines.append(_line([system, f"{count:.0f}", *right]))
     return "\n".join(lines) + "\n" if len(lines) > 2 else ""
 
 

@@ -1,6 +1,7 @@
 """Stage: all systems side by side, as a table, as flat figures and as files for plots."""
 
 import csv
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from el.stages.evaluate import LEXICAL, protocols
 REPORT = Path("report")
 PLOTS = Path("plots")
 _BASELINE = "bi_encoder"
+_CODE = ("etl", "src", "configs", "dvc.yaml")
 _COMPARED_ROWS = ("all", "chemical", "disease", "unseen_form", "unseen_id")
 
 
@@ -51,7 +53,22 @@ def main() -> None:
         (out / "latency.md").write_text(_latency_page(space, latency), encoding="utf-8")
         # All of them: what the figures rest on.
         write_json(out / "params.json", space.params)
+        write_json(out / "code.json", _code())
     _write_plots(space, latency)
+
+
+def _code() -> dict[str, str | bool]:
+    """The commit that is checked out, and whether tracked code differs from it."""
+
+    def git(*arguments: str) -> str:
+        try:
+            done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        except OSError:
+            # Without git, or outside a repository, nothing is known.
+            return ""
+        return done.stdout.strip()
+
+    return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("diff", "HEAD", "--stat", "--", *_CODE))}
 
 
 def _page(

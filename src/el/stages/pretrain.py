@@ -1,8 +1,8 @@
 """Stage: a pretrained Hypencoder of one q-net depth.
 
 A released checkpoint where one is configured (`qnet.pretrained`). Otherwise a fresh head on the aligned
-tower, which starts as that tower's dot product (`qnet.start`) and is held to it on names of the ontology:
-a q-net that has learned from few labels alone fits what it has seen and generalises badly.
+tower, which starts as that tower's dot product or is taught it (`qnet.start`) on names of the ontology: a
+q-net that has learned from few labels alone fits what it has seen and generalises badly.
 """
 
 import math
@@ -10,6 +10,7 @@ import math
 import torch
 
 from el.cli import run_stage
+from el.errors import ConfigError
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, Hypencoder, QNetConfig
 from el.stages.common import QNetSection, Workspace, depth_argument
@@ -36,7 +37,32 @@ def fresh_hypencoder(
         aligned.passage_tower, qnet, aligned.tokenizer, model_name, shared_encoder=False
     )
     if section.start == "dot_product":
+        if aligned.passage_tower.pooling != "mean":
+            raise ConfigError(
+                "qnet.start: dot_product needs an encoder with mean pooling. For others, use "
+                "schedule=distilled: the published start, taught the dot product in many steps"
+            )
         model.head.initialise_as_dot_product(1 / TEACHER_TEMPERATURE)
+    return model
+
+
+def given_hypencoder(location: str, depth: int) -> Hypencoder:
+    """Loads the checkpoint of a depth.
+
+    Args:
+        location: a folder or hub name, "{depth}" in it.
+        depth: the q-nets' hidden layers.
+
+    Raises:
+        ConfigError: the checkpoint has another depth.
+    """
+    name = location.format(depth=depth)
+    model = Hypencoder.from_pretrained(name)
+    if model.spec.qnet.depth != depth:
+        raise ConfigError(
+            f"qnet.pretrained: {name} has q-nets of {model.spec.qnet.depth} hidden layers, not of {depth}. "
+            'Put "{depth}" into the name, or set qnet.depths to what there is'
+        )
     return model
 
 
@@ -46,7 +72,7 @@ def main() -> None:
     name = f"pretrained/hypencoder_{depth}"
     qnet = space.qnet
     if qnet.pretrained:
-        space.pass_through(Hypencoder.from_pretrained(qnet.pretrained.format(depth=depth)), name)
+        space.pass_through(given_hypencoder(qnet.pretrained, depth), name)
         return
     aligned = BiEncoder.from_pretrained(space.models / "aligned")
     model = fresh_hypencoder(aligned, space.encoder.hub_name, depth, qnet, space.params["pretrain"]["seed"])

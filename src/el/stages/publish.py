@@ -4,12 +4,11 @@
 
 For each split the flat figures, the tables and the predictions; besides the parameters, the training
 outcomes, the latencies with the machine that they were measured on, the command as it was given, and the
-commit that was checked out.
+commit that made the report. Studies that are there stay.
 """
 
 import argparse
 import shutil
-import subprocess
 from pathlib import Path
 
 from el.cli import run_stage
@@ -41,7 +40,8 @@ def publish(space: Workspace, command: str) -> Path:
         )
     with atomic_folder(folder) as out:
         for path in sorted(REPORT.iterdir()):
-            shutil.copy(path, out)
+            if path.name != "code.json":
+                shutil.copy(path, out)
         for system in all_systems(space):
             (out / "predictions" / system).mkdir(parents=True)
             for path in sorted(space.evaluation(system).glob("*.jsonl.gz")):
@@ -49,14 +49,11 @@ def publish(space: Workspace, command: str) -> Path:
         for name in ("latency.json", "latency_machine.json", "winner.json"):
             shutil.copy(METRICS / name, out)
         shutil.copytree(METRICS / "training", out / "training")
-        write_json(out / "run.json", {"command": command, "commit": _commit()})
+        write_json(out / "run.json", {"command": command, **read_json(REPORT / "code.json")})
+        # Studies stand on the same models, and are made apart.
+        if (folder / "study").is_dir():
+            shutil.copytree(folder / "study", out / "study")
     return folder
-
-
-def _commit() -> str:
-    """The commit that is checked out; "" outside a git repository."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
 
 
 def main() -> None:

@@ -10,6 +10,9 @@ there already is not done again. The test split has no part in it.
 
 import argparse
 import copy
+import hashlib
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +28,10 @@ from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_boo
 from el.evaluation.protocol import Protocol, load_protocol
 from el.evaluation.rankings import Prediction, read_predictions, write_predictions
 from el.evaluation.run import evaluate, load_split
-from el.files import atomic_file, read_json, write_json
+from el.files import atomic_file, read_json, sha256_file, write_json
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, RetrievalModel
+from el.models import BiEncoder, RetrievalModel, load_model
+from el.ontology import Ontology
 from el.rankers import ModelRanker
 from el.stages.common import RUNS, Workspace
 from el.stages.evaluate import PROTOCOLS, EvaluateConfig
@@ -36,6 +40,11 @@ from el.stages.publish import RESULTS
 from el.training.recipes import PairFiles, Recipe, run_recipe
 
 ROWS = ("all", "unseen_form")
+# What a variant may change: all else is the pipeline's and the same for all.
+_CHANGEABLE = ("pretrain", "finetune")
+_CHANGEABLE_QNET = ("start", "activation_type")
+# What a variant's figures rest on.
+_SECTIONS = ("encoder", "evaluate", "finetune", "inputs", "pretrain", "qnet")
 
 
 @dataclass(frozen=True)
@@ -87,13 +96,17 @@ def changed(params: Mapping[str, Any], changes: Mapping[str, Any], seed: int) ->
     """Returns parameters with some changed, and the seed in both trainings of a model.
 
     Raises:
-        ConfigError: a changed parameter does not exist.
+        ConfigError: a changed parameter does not exist, or is not one of a model's own training.
     """
     new = copy.deepcopy(dict(params))
     for name, value in changes.items():
         section, _, key = name.partition(".")
-        if section not in new or not key:
-            raise ConfigError(f"study: there is no parameter {name}")
+        own = section in _CHANGEABLE or (section == "qnet" and key in _CHANGEABLE_QNET)
+        if not own or key not in new[section]:
+            raise ConfigError(
+                f"study: {name} cannot be changed; parameters of {', '.join(_CHANGEABLE)}, and "
+                f"{', '.join(f'qnet.{key}' for key in _CHANGEABLE_QNET)} can"
+            )
         new[section][key] = value
     for section in ("pretrain", "finetune"):
         new[section]["seed"] = seed
@@ -101,24 +114,44 @@ def changed(params: Mapping[str, Any], changes: Mapping[str, Any], seed: int) ->
 
 
 def train_variant(space: Workspace, depth: int, scratch: Path) -> RetrievalModel:
-    """Trains a model as the stages do; goes on where an interrupted run stopped."""
+    """Trains a model as the stages do; goes on where an interrupted run stopped.
+
+    Args:
+        space: the workspace, with the variant's parameters.
+        depth: hidden layers of the q-nets; 0 for a bi-encoder.
+        scratch: a folder of the variant's own, kept until it is done.
+    """
     ontology, aligned = space.ontology(), BiEncoder.from_pretrained(space.models / "aligned")
     vectors = NameVectors.open(space.aligned_vectors, ontology)
     mined = space.models / "mined"
     names = PairFiles(dev=mined / "dev.jsonl", names=mined / "names.jsonl")
     both = PairFiles(dev=names.dev, names=names.names, mentions=mined / "train.jsonl")
-    model: RetrievalModel
-    if depth == 0:
-        model = aligned
-    else:
-        recipe = load_section(Recipe, space.params, "pretrain")
-        model = fresh_hypencoder(aligned, space.encoder.hub_name, depth, space.qnet, recipe.seed)
-        run_recipe(model, recipe, names, ontology, vectors, RUNS, scratch / "curves", scratch / "pretrained")
+    model: RetrievalModel = aligned
+    if depth:
+        if not (scratch / "pretrained").is_dir():
+            recipe = load_section(Recipe, space.params, "pretrain")
+            fresh = fresh_hypencoder(aligned, space.encoder.hub_name, depth, space.qnet, recipe.seed)
+            _run(fresh, recipe, names, ontology, vectors, scratch, "pretrained")
+        # Read again as a stage would: training has frozen this and switched off that.
+        model = load_model(scratch / "pretrained")
     recipe = load_section(Recipe, space.params, "finetune")
     if recipe.passages == "frozen":
         model.split_towers()
-    run_recipe(model, recipe, both, ontology, vectors, RUNS, scratch / "curves", scratch / "model")
-    return model.eval()
+    _run(model, recipe, both, ontology, vectors, scratch, "model")
+    return load_model(scratch / "model")
+
+
+def _run(
+    model: RetrievalModel,
+    recipe: Recipe,
+    files: PairFiles,
+    ontology: Ontology,
+    vectors: NameVectors,
+    scratch: Path,
+    name: str,
+) -> None:
+    runs, curves = scratch / "runs", scratch / "curves" / name
+    run_recipe(model, recipe, files, ontology, vectors, runs, curves, scratch / name)
 
 
 def score_variant(
@@ -184,22 +217,33 @@ def study_table(study: Study, runs: Mapping[str, Sequence[Sequence[Prediction]]]
 
 
 def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:
-    """Trains and scores what is not there yet, and writes the table. Returns the folder."""
-    label = f"{space.params['data']['name']}-{space.params['encoder']['name']}"
-    folder = RESULTS / label / "study" / study.name
+    """Trains and scores what is not there yet, and writes the table. Returns the folder.
+
+    Raises:
+        ConfigError: the models of the parameters are given ones.
+    """
+    if space.qnet.pretrained:
+        raise ConfigError("a study makes its own heads: set qnet.pretrained to null")
+    folder = (
+        RESULTS / f"{space.params['data']['name']}-{space.params['encoder']['name']}" / "study" / study.name
+    )
+    inputs = _inputs(space)
     runs: dict[str, list[list[Prediction]]] = {}
     for name, variant in study.variants.items():
         for seed in variant.seeds:
             one = Workspace(changed(space.params, variant.changes, seed))
+            used = {section: one.params[section] for section in _SECTIONS}
+            record = {"depth": variant.depth, "params": used, "inputs": inputs}
             path = folder / f"{name}-{seed}.jsonl.gz"
-            record = {"params": one.params, "depth": variant.depth}
             if not _is_done(path, record):
-                scratch = RUNS / "study" / study.name / f"{name}-{seed}"
+                key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
+                scratch = RUNS / f"study-{key}"
                 model = train_variant(one, variant.depth, scratch)
                 metrics, predictions = score_variant(one, model, name, protocol)
                 write_predictions(path, predictions)
                 # Last, for it says that the run is done.
                 write_json(_record_path(path), {**record, "metrics": metrics})
+                shutil.rmtree(scratch)
             runs.setdefault(name, []).append(read_predictions(path))
     caption = (
         f"Protocol `{protocol.name}`, dev, all names; accuracy@1 of the model's own scores over the "
@@ -211,12 +255,25 @@ def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:
     return folder
 
 
+def _inputs(space: Workspace) -> dict[str, str]:
+    """Checksums of what all variants start from."""
+    mined = space.models / "mined"
+    files = [mined / f"{name}.jsonl" for name in ("dev", "names", "train")]
+    vectors = read_json(space.aligned_vectors / "manifest.json")
+    return {
+        "aligned": vectors["model"],
+        "ontology": vectors["ontology"],
+        "dev": sha256_file(space.data / "corpus" / "dev.jsonl"),
+        **{f"mined_{path.stem}": sha256_file(path) for path in files},
+    }
+
+
 def _record_path(predictions: Path) -> Path:
     return predictions.with_suffix("").with_suffix(".json")
 
 
 def _is_done(predictions: Path, record: Mapping[str, Any]) -> bool:
-    """Whether a run is there, made with these parameters."""
+    """Whether a run is there, made with these parameters from these inputs."""
     path = _record_path(predictions)
     if not path.is_file() or not predictions.is_file():
         return False

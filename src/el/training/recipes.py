@@ -58,6 +58,14 @@ class Recipe(TrainConfig):
             )
         if self.own_items < 1 or self.dev_queries < 1:
             raise ConfigError("own_items and dev_queries must be 1 or more")
+        alone = self.in_batch == "none" and not self.random_names
+        if self.label_weight and alone and 1 in (self.own_items, self.label_items):
+            raise ConfigError(
+                "a single item and nothing shared leave nothing to tell apart: raise own_items, label_items "
+                "or random_names, or set in_batch to first"
+            )
+        if self.margin_weight and self.own_items == 1:
+            raise ConfigError("margin_weight needs own_items of 2 or more: a positive and a negative")
         if self.distillation_weight and self.passages == "trained":
             raise ConfigError("distillation needs passages: frozen; its teacher is the frozen passage tower")
 
@@ -111,7 +119,7 @@ def run_recipe(
         _switch_off_dropout(model)
     if recipe.gradient_checkpointing:
         for tower in {model.query_tower, model.passage_tower}:
-            tower.transformer.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+            tower.transformer.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     if model.device.type == "cpu":
         # The fused attention is fast forwards, but takes thrice as long as the plain one backwards.
         model.query_tower.transformer.set_attn_implementation("eager")  # type: ignore[operator]

@@ -163,7 +163,7 @@ class PairTrainer(Trainer):
             )
             loss = loss + config.margin_weight * margins
         if teacher is not None:
-            # Ignored own places hold nothing; ignored shared names are names like others here.
+            # Ignored own places hold nothing. Shared names are names like others here, whoever's they are.
             empty = inputs["ignored"].clone()
             empty[:, own:] = False
             distance = distillation(scores, teacher, config.squared_weight, empty)
@@ -247,7 +247,7 @@ def train(
     scratch: Path,
     curves: Path,
 ) -> dict[str, float]:
-    """Trains a model in place and leaves it in its best state on dev.
+    """Trains a model in place and leaves it in its best state on dev; that may be the one it came in.
 
     Args:
         model: as it starts.
@@ -265,6 +265,7 @@ def train(
     """
     torch.manual_seed(config.seed)
     start = rerank_accuracy(model, dev, dev_collator)
+    start_state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     last = _last_checkpoint(scratch)
     live_folder = scratch / "dvclive"
     if last is not None:
@@ -292,6 +293,10 @@ def train(
     best = trainer.state.best_metric
     if best is None:  # fewer steps than `evaluate_every`
         best = rerank_accuracy(model, dev, dev_collator)
+    if best < start:
+        # What training has made worse is left as it was.
+        model.load_state_dict(start_state)
+        best = start
     model.eval()
     return {"steps": config.steps, "dev_accuracy_start": start, "dev_accuracy": best}
 

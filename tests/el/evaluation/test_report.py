@@ -54,7 +54,7 @@ def test_each_figure_stands_in_its_line_and_column() -> None:
 
 def test_exhaustive_table_has_the_systems_that_were_sampled() -> None:
     _, _, *lines = cells(exhaustive_table(FIGURES, FULL, ["exact", "qnet"]))
-    assert lines == [["qnet", "20", ".300", ".400"]]
+    assert lines == [["qnet", "20", "6", "8"]]
     assert exhaustive_table(FIGURES, FULL, ["exact"]) == ""
 
 

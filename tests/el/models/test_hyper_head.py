@@ -164,6 +164,8 @@ def test_start_as_dot_product(depth: int, options: dict[str, Any]) -> None:
         scores = head(hidden, mask)(functional.normalize(passages, dim=-1))
     # What relu cuts and what the norms centre.
     torch.testing.assert_close(scores, 20 * cosines, atol=1.0, rtol=0.05)
+    assert torch.corrcoef(torch.stack([scores.flatten(), cosines.flatten()]))[0, 1] > 0.995
+    assert torch.equal(scores.argmax(dim=1), cosines.argmax(dim=1))
 
 
 def test_all_of_a_head_started_as_dot_product_can_learn() -> None:

@@ -52,4 +52,5 @@ def test_peak_memory_of_loading(layout: str, tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(folder)], capture_output=True, text=True, check=True
     )
-    assert int(run.stdout) < 1.3 * path.stat().st_size
+    # The file holds a shared tower twice; the model has it once.
+    assert int(run.stdout) < 1.3 * sum(4 * parameter.numel() for parameter in model.parameters())

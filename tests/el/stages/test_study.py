@@ -73,9 +73,9 @@ def test_changes_and_seed() -> None:
         "finetune": {"seed": 4, "steps": 9},
     }
     assert params["finetune"] == {"seed": 1, "steps": 3}
-    for name in ("steps", "qnets.start", "finetune."):
-        with pytest.raises(ConfigError, match="no parameter"):
-            changed(params, {name: 1}, 1)
+    for name in ("steps", "qnets.start", "finetune.", "finetune.step", "mining.nearest", "qnet.pretrained"):
+        with pytest.raises(ConfigError, match="cannot be changed"):
+            changed(params | {"mining": {"nearest": 1}}, {name: 1}, 1)
 
 
 def test_seeds_are_averaged_before_systems_are_compared() -> None:

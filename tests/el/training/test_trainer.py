@@ -211,6 +211,17 @@ def test_best_state_on_dev_is_kept(
     assert model.fingerprint() == states[best_step // 2]
 
 
+def test_training_that_made_it_worse_is_taken_back(
+    source: EncoderSource, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.9, 0.1, 0.2, 0.3])
+    monkeypatch.setattr(module, "rerank_accuracy", lambda *_: next(accuracies))
+    model = make_model("hypencoder", source)
+    before = model.fingerprint()
+    assert run(model)["dev_accuracy"] == 0.9
+    assert model.fingerprint() == before
+
+
 def test_fewer_steps_than_until_the_first_look(source: EncoderSource, run: Run, pairs: list[Pair]) -> None:
     model = make_model("bi_encoder", source)
     outcome = run(model, replace(CONFIG, evaluate_every=50, learning_rate=1e-9))
