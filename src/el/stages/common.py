@@ -7,16 +7,13 @@ from typing import Any, Literal
 
 from el.cli import load_params, load_section
 from el.errors import ConfigError
-from el.files import write_json
 from el.index.vectors import NameVectors, build_name_vectors
 from el.inputs import InputVariant, name_inputs
 from el.models import EncoderSource, RetrievalModel
 from el.ontology import Ontology
-from el.training.recipes import PairFiles, Recipe, run_recipe
 
 # Checkpoints and half-built artefacts; outside the stages' outputs, which DVC deletes before a stage.
 RUNS = Path("runs")
-CURVES = Path("dvclive")
 METRICS = Path("metrics")
 LINKER = Path("models") / "linker"
 
@@ -147,27 +144,6 @@ class Workspace:
             texts = name_inputs(ontology, definition)
             build_name_vectors(model, ontology, texts, folder, RUNS)
         return NameVectors.open(folder, ontology)
-
-    def train(
-        self,
-        model: RetrievalModel,
-        section: str,
-        files: PairFiles,
-        name: str,
-        vectors: NameVectors | None,
-        **changes: Any,
-    ) -> None:
-        """Trains a model by the recipe of a section, with changes to it, and saves it as `name`."""
-        recipe = load_section(Recipe, self.params, section, **changes)
-        ontology, out = self.ontology(), self.models / name
-        outcome = run_recipe(model, recipe, files, ontology, vectors, RUNS, CURVES / name, out)
-        write_json(METRICS / "training" / f"{name}.json", outcome)
-
-    def pass_through(self, model: RetrievalModel, name: str) -> None:
-        """Saves a model under a name without training it, with the outputs that a training has."""
-        model.save_pretrained(self.models / name)
-        (CURVES / name).mkdir(parents=True, exist_ok=True)
-        write_json(METRICS / "training" / f"{name}.json", {"steps": 0})
 
 
 def depth_argument(description: str) -> int:

@@ -14,6 +14,7 @@ from el.errors import ConfigError
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, Hypencoder, QNetConfig
 from el.stages.common import QNetSection, Workspace, depth_argument
+from el.stages.training import pass_through, train
 from el.training.recipes import PairFiles
 from el.training.trainer import TEACHER_TEMPERATURE
 
@@ -72,14 +73,14 @@ def main() -> None:
     name = f"pretrained/hypencoder_{depth}"
     qnet = space.qnet
     if qnet.pretrained:
-        space.pass_through(given_hypencoder(qnet.pretrained, depth), name)
+        pass_through(space, given_hypencoder(qnet.pretrained, depth), name)
         return
     aligned = BiEncoder.from_pretrained(space.models / "aligned")
     model = fresh_hypencoder(aligned, space.encoder.hub_name, depth, qnet, space.params["pretrain"]["seed"])
     mined = space.models / "mined"
     files = PairFiles(dev=mined / "dev.jsonl", names=mined / "names.jsonl")
     vectors = NameVectors.open(space.aligned_vectors, space.ontology())
-    space.train(model, "pretrain", files, name, vectors)
+    train(space, model, "pretrain", files, name, vectors)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Any
 from el.cli import run_stage
 from el.models import BiEncoder, RetrievalModel
 from el.stages.common import Workspace
+from el.stages.training import train
 from el.training.recipes import PairFiles
 
 
@@ -23,7 +24,7 @@ def finetune(space: Workspace, model: RetrievalModel, name: str, **changes: Any)
     if space.params["finetune"]["passages"] == "frozen":
         model.split_towers()
         vectors = space.vectors(model, space.ontology())
-    space.train(model, "finetune", files, f"finetuned/{name}", vectors, **changes)
+    train(space, model, "finetune", files, f"finetuned/{name}", vectors, **changes)
 
 
 def main() -> None:

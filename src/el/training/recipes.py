@@ -102,13 +102,17 @@ def run_recipe(
         out: where the model is saved.
 
     Returns:
-        What `train` returns.
+        What `train` returns; of 0 steps just their number.
 
     Raises:
         InputError: a pair file is missing, broken or empty.
         MismatchError: the vectors were made by another passage tower.
         ConfigError: the recipe takes mentions or names that `files` does not have.
     """
+    if recipe.steps == 0:
+        model.save_pretrained(out)
+        curves.mkdir(parents=True, exist_ok=True)
+        return {"steps": 0}
     for name, path, count in (
         ("mentions", files.mentions, recipe.mentions_per_batch),
         ("names", files.names, recipe.names_per_batch),

@@ -35,7 +35,7 @@ class TrainConfig:
     """How a model is trained.
 
     Attributes:
-        steps: optimiser steps.
+        steps: optimiser steps; with 0 the model stays as it is.
         learning_rate: peak rate of the tower; rises over `warmup_steps`, then falls linearly to 0.
         head_learning_rate: peak rate of the hyper-head; a bi-encoder has none.
         warmup_steps: steps until the peak.
@@ -64,7 +64,9 @@ class TrainConfig:
     margin_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "evaluate_every", "label_items"):
+        if self.steps < 0:
+            raise ConfigError(f"steps is {self.steps}; it must not be negative")
+        for name in ("evaluate_every", "label_items"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         for name in ("learning_rate", "head_learning_rate"):

@@ -205,6 +205,17 @@ def test_dropout_is_switched_off_everywhere(
     )
 
 
+def test_no_steps_save_the_model_as_it_is(
+    source: EncoderSource, ontology: Ontology, files: PairFiles, tmp_path: Path
+) -> None:
+    model = tiny_hypencoder(source)
+    recipe, out = replace(RECIPE, steps=0), tmp_path / "model"
+    outcome = run_recipe(model, recipe, files, ontology, None, tmp_path / "runs", tmp_path / "curves", out)
+    assert outcome == {"steps": 0}
+    assert load_model(out).fingerprint() == tiny_hypencoder(source).fingerprint()
+    assert (tmp_path / "curves").is_dir()
+
+
 def test_checkpointing_changes_memory_only(
     source: EncoderSource,
     ontology: Ontology,
@@ -246,7 +257,7 @@ def test_checkpointing_changes_memory_only(
         ({"own_items": 0}, "own_items and dev_queries"),
         ({"dev_queries": 0}, "own_items and dev_queries"),
         ({"passages": "trained"}, "distillation needs passages: frozen"),
-        ({"steps": 0}, "steps is 0"),
+        ({"steps": -1}, "steps is -1"),
     ],
 )
 def test_recipes_that_make_no_sense(changes: dict[str, Any], message: str) -> None:

@@ -351,7 +351,7 @@ def test_run_key_is_that_of_parameters_and_inputs() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "steps is 0"),
+        ({"steps": -1}, "steps is -1"),
         ({"evaluate_every": 0}, "evaluate_every is 0"),
         ({"learning_rate": 0.0}, r"learning_rate is 0\.0"),
         ({"head_learning_rate": 1.0}, r"head_learning_rate is 1\.0"),

@@ -1,0 +1,37 @@
+"""What the training stages share: a recipe from the parameters, and what a training leaves behind."""
+
+from pathlib import Path
+from typing import Any
+
+from el.cli import load_section
+from el.files import write_json
+from el.index.vectors import NameVectors
+from el.models import RetrievalModel
+from el.stages.common import METRICS, RUNS, Workspace
+from el.training.recipes import PairFiles, Recipe, run_recipe
+
+CURVES = Path("dvclive")
+
+
+def train(
+    space: Workspace,
+    model: RetrievalModel,
+    section: str,
+    files: PairFiles,
+    name: str,
+    vectors: NameVectors | None,
+    **changes: Any,
+) -> None:
+    """Trains a model by the recipe of a section, with changes to it, and saves it as `name`."""
+    recipe = load_section(Recipe, space.params, section, **changes)
+    outcome = run_recipe(
+        model, recipe, files, space.ontology(), vectors, RUNS, CURVES / name, space.models / name
+    )
+    write_json(METRICS / "training" / f"{name}.json", outcome)
+
+
+def pass_through(space: Workspace, model: RetrievalModel, name: str) -> None:
+    """Saves a model under a name without training it, with the outputs that a training has."""
+    model.save_pretrained(space.models / name)
+    (CURVES / name).mkdir(parents=True, exist_ok=True)
+    write_json(METRICS / "training" / f"{name}.json", {"steps": 0})
