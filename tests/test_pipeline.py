@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import lzma
 import os
 import re
 import shutil
@@ -159,12 +160,12 @@ def test_a_finished_run_is_published(clone: Clone) -> None:
     # The one that the report was made at, not the one that holds it.
     assert run["commit"] == clone.run("git", "rev-parse", "HEAD~1").stdout.strip()
     assert clone.json("results/sample-tiny/test.json") == clone.json("report/test.json")
-    stored = clone.folder / "results" / "sample-tiny" / "predictions" / "hypencoder_2" / "test-full.jsonl.gz"
-    row = json.loads(gzip.decompress(stored.read_bytes()).splitlines()[0])
+    stored = clone.folder / "results" / "sample-tiny" / "predictions" / "hypencoder_2" / "test-full.jsonl.xz"
+    row = json.loads(lzma.decompress(stored.read_bytes()).splitlines()[0])
     # The study of the test before is not lost.
     assert (clone.folder / "results" / "sample-tiny" / "study" / "small" / "table.md").is_file()
     # No text of the corpus.
-    assert set(row) == {"query", "document", "gold", "rows", "ranked", "scores"}
+    assert set(row) == {"query", "document", "gold", "rows", "ranked", "scores", "gold_rank"}
 
 
 def test_a_checkpoint_of_the_released_layout_is_fine_tuned(

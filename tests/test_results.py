@@ -1,6 +1,7 @@
 """The figures that the README shows are those that were measured and stored."""
 
 import json
+import lzma
 import re
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,28 @@ def test_every_figure_of_the_readme_is_the_stored_one() -> None:
         assert row["accuracy@1 (95 %)"] == f"{share(whole)} ({share(low)}–{share(high)})"
         for heading, key in COLUMNS.items():
             assert row[heading] == share(figures[f"{prefix}/{key}"]), (row["system"], heading)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(RESULTS.glob("predictions/*/*.jsonl.xz")), ids=lambda p: f"{p.parent.name}/{p.name}"
+)
+def test_figures_can_be_counted_again_from_the_predictions(path: Path) -> None:
+    """With none of the project's code."""
+    split, protocol = path.name.removesuffix(".jsonl.xz").split("-")
+    figures = stored(f"{split}.json")
+    rows = [json.loads(line) for line in lzma.decompress(path.read_bytes()).decode().splitlines()]
+    for group in ("all", "disease", "unseen_form"):
+        ranks = [row["gold_rank"] for row in rows if group in row["rows"]]
+        counted = {
+            "count": len(ranks),
+            "mrr": sum(1 / rank for rank in ranks if rank) / len(ranks),
+            **{f"accuracy@{k}": sum(0 < rank <= k for rank in ranks) / len(ranks) for k in (1, 5, 10, 100)},
+        }
+        for name, value in counted.items():
+            assert figures[f"{protocol}/{path.parent.name}/{group}/{name}"] == pytest.approx(value, abs=1e-6)
+    for row in rows:
+        first = next((n for n, id_ in enumerate(row["ranked"], start=1) if id_ in row["gold"]), 0)
+        assert row["gold_rank"] == first if first else row["gold_rank"] == 0 or row["gold_rank"] > 10
 
 
 def test_latencies_of_the_readme_are_the_stored_ones() -> None:

@@ -8,16 +8,21 @@ commit that made the report. Studies that are there stay.
 """
 
 import argparse
+import json
+import lzma
 import shutil
 from pathlib import Path
 
 from el.cli import run_stage
 from el.errors import ElError, MismatchError
+from el.evaluation.metrics import gold_ranks
+from el.evaluation.rankings import read_predictions
 from el.files import atomic_folder, read_json, write_json
 from el.stages.common import METRICS, Workspace
 from el.stages.compare import REPORT, all_systems
 
 RESULTS = Path("results")
+PUBLISHED_IDS = 10
 
 
 def publish(space: Workspace, command: str) -> Path:
@@ -45,7 +50,7 @@ def publish(space: Workspace, command: str) -> Path:
         for system in all_systems(space):
             (out / "predictions" / system).mkdir(parents=True)
             for path in sorted(space.evaluation(system).glob("*.jsonl.gz")):
-                shutil.copy(path, out / "predictions" / system)
+                publish_predictions(path, out / "predictions" / system)
         for name in ("latency.json", "latency_machine.json", "winner.json"):
             shutil.copy(METRICS / name, out)
         shutil.copytree(METRICS / "training", out / "training")
@@ -54,6 +59,29 @@ def publish(space: Workspace, command: str) -> Path:
         if (folder / "study").is_dir():
             shutil.copytree(folder / "study", out / "study")
     return folder
+
+
+def publish_predictions(path: Path, folder: Path) -> None:
+    """Writes predictions in a tenth of their size, for git: `<name>.jsonl.xz`.
+
+    Of each ranking the first 10 ids with their scores, and as "gold_rank" the place, from 1, of the first
+    gold id among all that were kept (0 where there is none), so that every figure can be counted again.
+    """
+    lines = []
+    for prediction in read_predictions(path):
+        (rank,) = gold_ranks([prediction], len(prediction.ranked))
+        row = {
+            "query": prediction.query_id,
+            "document": prediction.document_id,
+            "gold": prediction.gold,
+            "rows": prediction.rows,
+            "ranked": prediction.ranked[:PUBLISHED_IDS],
+            "scores": prediction.scores[:PUBLISHED_IDS],
+            "gold_rank": int(rank),
+        }
+        lines.append(json.dumps(row) + "\n")
+    name = path.name.removesuffix(".gz") + ".xz"
+    (folder / name).write_bytes(lzma.compress("".join(lines).encode()))
 
 
 def main() -> None:
