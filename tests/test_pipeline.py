@@ -138,7 +138,7 @@ def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
         "  published: {depth: 1, seeds: [3], changes: {qnet.start: published}}\n"
     )
     command = (sys.executable, "-m", "el.stages.study", "small.yaml")
-    path = Path(clone.run(*command).stdout.strip())
+    path = Path(clone.run(*command).stdout.splitlines()[-1])
     table = (clone.folder / path).read_text()
     assert "| bi_encoder | 1 |" in table
     assert "| published | 1 |" in table
