@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
+from el.evaluation.protocol import Protocol
 from el.index.vectors import NameVectors, build_name_vectors
 from el.inputs import InputVariant, name_inputs
 from el.linker import LinkerConfig, save_linker
@@ -90,6 +91,22 @@ def tiny_ontology() -> Ontology:
             _concept("D029424", "disease", "Pulmonary Disease, Chronic Obstructive", "COPD", "COLD"),
             _concept("D003080", "other", "Cold Temperature", "Cold"),
         ]
+    )
+
+
+def tiny_protocol(rows: tuple[str, ...] = ("all",), bootstrap_samples: int = 200) -> Protocol:
+    """A protocol named "full" in which two concepts are retrieved and looked at."""
+    return Protocol(
+        name="full",
+        mentions="full",
+        candidates="all",
+        retrieved=2,
+        cutoffs=(1, 2),
+        rows=rows,
+        bootstrap_samples=bootstrap_samples,
+        bootstrap_seed=0,
+        learned_synonyms=False,
+        type_filter=False,
     )
 
 

@@ -1,6 +1,6 @@
 """Queries: the mentions that a protocol scores, with everything a ranker may look at."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from el.abbreviations import expand, find_abbreviations
@@ -43,15 +43,9 @@ def full_queries(documents: Iterable[Document], context_characters: int = 0) -> 
         documents: annotated documents.
         context_characters: the most characters of context on each side.
     """
-    return [
-        query
-        for document in documents
-        for query in mention_queries(
-            document,
-            (mention for mention in mentions_full(document) if mention.concept_ids),
-            context_characters,
-        )
-    ]
+    return _queries(
+        documents, lambda document: [m for m in mentions_full(document) if m.concept_ids], context_characters
+    )
 
 
 def nil_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:
@@ -61,15 +55,11 @@ def nil_queries(documents: Iterable[Document], context_characters: int = 0) -> l
         documents: annotated documents.
         context_characters: the most characters of context on each side.
     """
-    return [
-        query
-        for document in documents
-        for query in mention_queries(
-            document,
-            (mention for mention in mentions_full(document) if not mention.concept_ids),
-            context_characters,
-        )
-    ]
+    return _queries(
+        documents,
+        lambda document: [m for m in mentions_full(document) if not m.concept_ids],
+        context_characters,
+    )
 
 
 def restricted_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:
@@ -79,12 +69,22 @@ def restricted_queries(documents: Iterable[Document], context_characters: int = 
         documents: annotated documents.
         context_characters: the most characters of context on each side.
     """
+    return _queries(
+        documents,
+        lambda document: [mention for _, _, mention in restricted_triples([document])],
+        context_characters,
+    )
+
+
+def _queries(
+    documents: Iterable[Document],
+    mentions_of: Callable[[Document], Iterable[Mention]],
+    context_characters: int,
+) -> list[Query]:
     return [
         query
         for document in documents
-        for query in mention_queries(
-            document, (mention for _, _, mention in restricted_triples([document])), context_characters
-        )
+        for query in mention_queries(document, mentions_of(document), context_characters)
     ]
 
 

@@ -145,7 +145,7 @@ def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
 
     The same predictions give the same bytes, compressed or not.
     """
-    lines = (json.dumps(_row(prediction)) + "\n" for prediction in predictions)
+    lines = (json.dumps(prediction_row(prediction)) + "\n" for prediction in predictions)
     data = "".join(lines).encode()
     with atomic_file(path) as temporary:
         # Without a time stamp, or else no two files were equal.
@@ -168,7 +168,8 @@ def read_predictions(path: Path) -> list[Prediction]:
     return predictions
 
 
-def _row(prediction: Prediction) -> dict[str, Any]:
+def prediction_row(prediction: Prediction) -> dict[str, Any]:
+    """Returns a prediction as the JSON object that a file of predictions has on its line."""
     return {
         "query": prediction.query_id,
         "document": prediction.document_id,

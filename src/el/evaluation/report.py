@@ -72,21 +72,19 @@ def result_table(
     """
     columns = (*_COLUMNS, (f"recall@{retrieved}", "all", f"recall@{retrieved}"))
     headings = ["system", "accuracy@1 (95 %)", *(heading for heading, _, _ in columns), "ms", "ratio"]
-    lines = [_line(headings), _line(["---"] + ["---:"] * (len(headings) - 1))]
+    rows = []
     for system in systems:
         prefix = f"{protocol.name}/{system}"
-        lines.append(
-            _line(
-                [
-                    system,
-                    _with_interval(figures, f"{prefix}/all/accuracy@1"),
-                    *(_share(figures, f"{prefix}/{row}/{metric}") for _, row, metric in columns),
-                    _number(latency, f"{system}/total_p50_ms", "{:.1f}"),
-                    _number(latency, f"{system}/total_p50_ratio", "{:.2f}"),
-                ]
-            )
+        rows.append(
+            [
+                system,
+                _with_interval(figures, f"{prefix}/all/accuracy@1"),
+                *(_share(figures, f"{prefix}/{row}/{metric}") for _, row, metric in columns),
+                _number(latency, f"{system}/total_p50_ms", "{:.1f}"),
+                _number(latency, f"{system}/total_p50_ratio", "{:.2f}"),
+            ]
         )
-    return "\n".join(lines) + "\n"
+    return markdown_table(headings, rows)
 
 
 def exhaustive_table(figures: Mapping[str, float], protocol: Protocol, systems: Sequence[str]) -> str:
@@ -97,10 +95,7 @@ def exhaustive_table(figures: Mapping[str, float], protocol: Protocol, systems: 
         protocol: whose figures.
         systems: those without such figures are left out.
     """
-    lines = [
-        _line(["system", "surface forms", "right over all names", "right over the retrieved names"]),
-        _line(["---"] + ["---:"] * 3),
-    ]
+    rows = []
     for system in systems:
         prefix = f"{protocol.name}/{system}"
         count = figures.get(f"{prefix}/exhaustive_sample/count", 0)
@@ -109,8 +104,9 @@ def exhaustive_table(figures: Mapping[str, float], protocol: Protocol, systems: 
                 str(round(count * figures[f"{prefix}/{sample}/accuracy@1"]))
                 for sample in ("exhaustive_sample", "retrieved_sample")
             ]
-            lines.append(_line([system, f"{count:.0f}", *right]))
-    return "\n".join(lines) + "\n" if len(lines) > 2 else ""
+            rows.append([system, f"{count:.0f}", *right])
+    headings = ["system", "surface forms", "right over all names", "right over the retrieved names"]
+    return markdown_table(headings, rows) if rows else ""
 
 
 def latency_table(latency: Mapping[str, float], systems: Sequence[str]) -> str:
@@ -121,11 +117,11 @@ def latency_table(latency: Mapping[str, float], systems: Sequence[str]) -> str:
         systems: in the order of the lines.
     """
     headings = ["system", *(heading for heading, _, _ in _LATENCY_COLUMNS)]
-    lines = [_line(headings), _line(["---"] + ["---:"] * len(_LATENCY_COLUMNS))]
-    for system in systems:
-        numbers = (_number(latency, f"{system}/{name}", layout) for _, name, layout in _LATENCY_COLUMNS)
-        lines.append(_line([system, *numbers]))
-    return "\n".join(lines) + "\n"
+    rows = [
+        [system, *(_number(latency, f"{system}/{name}", layout) for _, name, layout in _LATENCY_COLUMNS)]
+        for system in systems
+    ]
+    return markdown_table(headings, rows)
 
 
 def compare_systems(
@@ -162,30 +158,19 @@ def compare_systems(
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
     """Returns a Markdown table of differences in accuracy@1."""
-    lines = [
-        _line(["system", "against", "row", "difference", "95 %", "p"]),
-        _line(["---"] * 3 + ["---:"] * 3),
-    ]
+    headings = ["system", "against", "row", "difference", "95 %", "p"]
+    rows = []
     for comparison in comparisons:
         d = comparison.difference
-        interval = f"{d.lo:+.3f} to {d.hi:+.3f}"
-        lines.append(
-            _line(
-                [
-                    comparison.system,
-                    comparison.baseline,
-                    comparison.row,
-                    f"{d.difference:+.3f}",
-                    interval,
-                    f"{d.p:.3f}",
-                ]
-            )
-        )
-    return "\n".join(lines) + "\n"
+        compared = [comparison.system, comparison.baseline, comparison.row]
+        rows.append([*compared, f"{d.difference:+.3f}", f"{d.lo:+.3f} to {d.hi:+.3f}", f"{d.p:.3f}"])
+    return markdown_table(headings, rows, left=3)
 
 
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Returns a Markdown table; its first `left` columns stand to the left, the others to the right."""
+    alignment = ["---"] * left + ["---:"] * (len(headings) - left)
+    return "".join("| " + " | ".join(line) + " |\n" for line in (headings, alignment, *rows))
 
 
 def _share(figures: Mapping[str, float], key: str) -> str:

@@ -8,7 +8,7 @@ passed through.
 from el.cli import run_stage
 from el.models import BiEncoder
 from el.stages.common import Workspace
-from el.stages.training import pass_through, train
+from el.stages.training import train
 from el.training.recipes import PairFiles
 
 
@@ -17,10 +17,8 @@ def main() -> None:
     model = BiEncoder.from_encoder(space.encoder)
     pairs = space.data / "pairs"
     files = PairFiles(dev=pairs / "dev.jsonl", names=pairs / "names.jsonl")
-    if space.encoder.aligned:
-        pass_through(space, model, "aligned")
-    else:
-        train(space, model, "align", files, "aligned", None)
+    changes = {"steps": 0} if space.encoder.aligned else {}
+    train(space, model, "align", files, "aligned", None, **changes)
 
 
 if __name__ == "__main__":

@@ -28,17 +28,16 @@ def main() -> None:
     space = Workspace.here()
     system = winner(space)
     model = space.finetuned(system)
-    ontology = space.ontology()
     # What may be known when test is scored: train and dev.
     documents = known_documents(space.data / "corpus", "test")
     save_linker(
         LINKER,
         model=model,
         ontology=space.data / "ontology",
-        vectors=space.vectors(load_model(model), ontology),
+        vectors=space.vectors(load_model(model)),
         config=load_section(LinkerConfig, space.params, "link"),
         inputs=space.inputs,
-        synonyms=LearnedSynonyms.of_documents(documents, ontology),
+        synonyms=LearnedSynonyms.of_documents(documents, space.ontology),
         made_by={
             "system": system,
             "data": space.params["data"]["name"],

@@ -17,7 +17,6 @@ from el.stages.machine import MACHINE
 def main() -> None:
     space = Workspace.here()
     config = load_section(BenchmarkConfig, space.params, "benchmark")
-    ontology = space.ontology()
     queries = split_queries(
         load_split(space.data / "corpus", "dev"),
         load_protocol(PROTOCOLS / "full.yaml"),
@@ -29,7 +28,7 @@ def main() -> None:
     indexes = {}
     for system in space.trained_systems:
         model = load_model(space.finetuned(system))
-        vectors = space.vectors(model, ontology)
+        vectors = space.vectors(model)
         key = vectors.manifest["model"]
         if key not in indexes:
             indexes[key] = build_index(vectors, config.index)

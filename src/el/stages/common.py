@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,8 +79,13 @@ class Workspace:
         return Path(self.params["data"]["folder"])
 
     @property
+    def label(self) -> str:
+        """What tells this run's folders from those of others: corpus and encoder."""
+        return f"{self.params['data']['name']}-{self.params['encoder']['name']}"
+
+    @property
     def models(self) -> Path:
-        return Path("models") / f"{self.params['data']['name']}-{self.params['encoder']['name']}"
+        return Path("models") / self.label
 
     @property
     def encoder(self) -> EncoderSource:
@@ -117,22 +123,19 @@ class Workspace:
             group = "finetuned"
         else:
             group = "linker" if system.startswith("el_link") else "reference"
-        return (
-            Path("evaluation")
-            / f"{self.params['data']['name']}-{self.params['encoder']['name']}"
-            / group
-            / system
-        )
+        return Path("evaluation") / self.label / group / system
 
     @property
     def aligned_vectors(self) -> Path:
         return self.models / "vectors"
 
+    @cached_property
     def ontology(self) -> Ontology:
         return Ontology.load(self.data / "ontology")
 
-    def vectors(self, model: RetrievalModel, ontology: Ontology) -> NameVectors:
+    def vectors(self, model: RetrievalModel) -> NameVectors:
         """Opens the names' vectors that fit a model; those of a trained passage tower are built once."""
+        ontology = self.ontology
         fingerprint = model.passage_tower.fingerprint()
         aligned = NameVectors.open(self.aligned_vectors, ontology)
         if aligned.manifest["model"] == fingerprint:

@@ -9,7 +9,7 @@ from el.stages.common import RUNS, Workspace
 
 def main() -> None:
     space = Workspace.here()
-    ontology = space.ontology()
+    ontology = space.ontology
     texts = name_inputs(ontology, space.inputs.definition_characters)
     build_name_vectors(load_model(space.models / "aligned"), ontology, texts, space.aligned_vectors, RUNS)
 

@@ -60,7 +60,7 @@ class SystemMaker:
         self.space = space
         self.system = system
         self.config = config
-        self.ontology = space.ontology()
+        self.ontology = space.ontology
         self.model = None if system in LEXICAL or system.startswith("el_link") else self._model()
 
     def _model(self) -> RetrievalModel:
@@ -86,7 +86,7 @@ class SystemMaker:
         """The ranker of a system that is a model."""
         model = self.model
         assert model is not None
-        vectors = self.space.vectors(model, self.ontology)
+        vectors = self.space.vectors(model)
         description = f"{self.system} on {split}"
         return ModelRanker(model, vectors, self.ontology, self.config.candidates, candidates, description)
 

@@ -12,7 +12,7 @@ from el.training.pairs import read_pairs, write_pairs
 
 def main() -> None:
     space = Workspace.here()
-    ontology = space.ontology()
+    ontology = space.ontology
     model = load_model(space.models / "aligned")
     vectors = NameVectors.open(space.aligned_vectors, ontology)
     config = load_section(MiningConfig, space.params, "mining")

@@ -14,8 +14,7 @@ from el.errors import ConfigError
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, Hypencoder, QNetConfig
 from el.stages.common import QNetSection, Workspace, depth_argument
-from el.stages.training import pass_through, train
-from el.training.recipes import PairFiles
+from el.stages.training import mined_pairs, train
 from el.training.trainer import TEACHER_TEMPERATURE
 
 
@@ -72,14 +71,13 @@ def main() -> None:
     space = Workspace.here()
     name = f"pretrained/hypencoder_{depth}"
     qnet = space.qnet
+    files = mined_pairs(space, with_mentions=False)
     if qnet.pretrained:
-        pass_through(space, given_hypencoder(qnet.pretrained, depth), name)
+        train(space, given_hypencoder(qnet.pretrained, depth), "pretrain", files, name, None, steps=0)
         return
     aligned = BiEncoder.from_pretrained(space.models / "aligned")
     model = fresh_hypencoder(aligned, space.encoder.hub_name, depth, qnet, space.params["pretrain"]["seed"])
-    mined = space.models / "mined"
-    files = PairFiles(dev=mined / "dev.jsonl", names=mined / "names.jsonl")
-    vectors = NameVectors.open(space.aligned_vectors, space.ontology())
+    vectors = NameVectors.open(space.aligned_vectors, space.ontology)
     train(space, model, "pretrain", files, name, vectors)
 
 

@@ -11,12 +11,13 @@ import argparse
 import json
 import lzma
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from el.cli import run_stage
 from el.errors import ElError, MismatchError
 from el.evaluation.metrics import gold_ranks
-from el.evaluation.rankings import read_predictions
+from el.evaluation.rankings import prediction_row, read_predictions
 from el.files import atomic_folder, read_json, write_json
 from el.stages.common import METRICS, Workspace
 from el.stages.compare import REPORT, all_systems
@@ -36,7 +37,7 @@ def publish(space: Workspace, command: str) -> Path:
         ElError: the run is not finished.
         MismatchError: the report is of a run with other parameters.
     """
-    folder = RESULTS / f"{space.params['data']['name']}-{space.params['encoder']['name']}"
+    folder = RESULTS / space.label
     if not REPORT.is_dir():
         raise ElError(f"{REPORT}: no such folder. Run `dvc repro` to its end first")
     if read_json(REPORT / "params.json") != space.params:
@@ -70,16 +71,12 @@ def publish_predictions(path: Path, folder: Path) -> None:
     lines = []
     for prediction in read_predictions(path):
         (rank,) = gold_ranks([prediction], len(prediction.ranked))
-        row = {
-            "query": prediction.query_id,
-            "document": prediction.document_id,
-            "gold": prediction.gold,
-            "rows": prediction.rows,
-            "ranked": prediction.ranked[:PUBLISHED_IDS],
-            "scores": prediction.scores[:PUBLISHED_IDS],
-            "gold_rank": int(rank),
-        }
-        lines.append(json.dumps(row) + "\n")
+        short = replace(
+            prediction,
+            ranked=prediction.ranked[:PUBLISHED_IDS],
+            scores=prediction.scores[:PUBLISHED_IDS],
+        )
+        lines.append(json.dumps({**prediction_row(short), "gold_rank": int(rank)}) + "\n")
     name = path.name.removesuffix(".gz") + ".xz"
     (folder / name).write_bytes(lzma.compress("".join(lines).encode()))
 

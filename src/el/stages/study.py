@@ -27,16 +27,17 @@ from el.errors import ConfigError, InputError
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
 from el.evaluation.protocol import Protocol, load_protocol
 from el.evaluation.rankings import Prediction, read_predictions, write_predictions
+from el.evaluation.report import markdown_table
 from el.evaluation.run import evaluate, load_split
 from el.files import atomic_file, read_json, sha256_file, write_json
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, RetrievalModel, load_model
-from el.ontology import Ontology
 from el.rankers import ModelRanker
 from el.stages.common import RUNS, Workspace
 from el.stages.evaluate import PROTOCOLS, EvaluateConfig
 from el.stages.pretrain import fresh_hypencoder
 from el.stages.publish import RESULTS
+from el.stages.training import mined_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
 
 ROWS = ("all", "unseen_form")
@@ -121,49 +122,39 @@ def train_variant(space: Workspace, depth: int, scratch: Path) -> RetrievalModel
         depth: hidden layers of the q-nets; 0 for a bi-encoder.
         scratch: a folder of the variant's own, kept until it is done.
     """
-    ontology, aligned = space.ontology(), BiEncoder.from_pretrained(space.models / "aligned")
-    vectors = NameVectors.open(space.aligned_vectors, ontology)
-    mined = space.models / "mined"
-    names = PairFiles(dev=mined / "dev.jsonl", names=mined / "names.jsonl")
-    both = PairFiles(dev=names.dev, names=names.names, mentions=mined / "train.jsonl")
+    aligned = BiEncoder.from_pretrained(space.models / "aligned")
     model: RetrievalModel = aligned
     if depth:
         if not (scratch / "pretrained").is_dir():
             recipe = load_section(Recipe, space.params, "pretrain")
             fresh = fresh_hypencoder(aligned, space.encoder.hub_name, depth, space.qnet, recipe.seed)
-            _run(fresh, recipe, names, ontology, vectors, scratch, "pretrained")
+            _run(space, fresh, recipe, mined_pairs(space, with_mentions=False), scratch, "pretrained")
         # Read again as a stage would: training has frozen this and switched off that.
         model = load_model(scratch / "pretrained")
     recipe = load_section(Recipe, space.params, "finetune")
     if recipe.passages == "frozen":
         model.split_towers()
-    _run(model, recipe, both, ontology, vectors, scratch, "model")
+    _run(space, model, recipe, mined_pairs(space, with_mentions=True), scratch, "model")
     return load_model(scratch / "model")
 
 
 def _run(
-    model: RetrievalModel,
-    recipe: Recipe,
-    files: PairFiles,
-    ontology: Ontology,
-    vectors: NameVectors,
-    scratch: Path,
-    name: str,
+    space: Workspace, model: RetrievalModel, recipe: Recipe, files: PairFiles, scratch: Path, name: str
 ) -> None:
+    vectors = NameVectors.open(space.aligned_vectors, space.ontology)
     runs, curves = scratch / "runs", scratch / "curves" / name
-    run_recipe(model, recipe, files, ontology, vectors, runs, curves, scratch / name)
+    run_recipe(model, recipe, files, space.ontology, vectors, runs, curves, scratch / name)
 
 
 def score_variant(
     space: Workspace, model: RetrievalModel, name: str, protocol: Protocol
 ) -> tuple[dict[str, float], list[Prediction]]:
     """Ranks all names for the mentions of dev."""
-    ontology = space.ontology()
     config = load_section(EvaluateConfig, space.params, "evaluate")
-    vectors = space.vectors(model, ontology)
+    vectors = space.vectors(model)
     return evaluate(
         name,
-        lambda ids: ModelRanker(model, vectors, ontology, config.candidates, ids, f"{name} on dev"),
+        lambda ids: ModelRanker(model, vectors, space.ontology, config.candidates, ids, f"{name} on dev"),
         load_split(space.data / "corpus", "dev"),
         protocol,
         space.inputs.context_characters,
@@ -200,7 +191,7 @@ def study_table(study: Study, runs: Mapping[str, Sequence[Sequence[Prediction]]]
     headings = ["variant", "seeds"]
     for row in ROWS:
         headings += [row, f"{row}, by seed", f"{row}, against {study.baseline} (95 %)"]
-    lines = [headings, ["---"] + ["---:"] * (len(headings) - 1)]
+    lines = []
     for name, predictions in runs.items():
         cells = [name, str(len(predictions))]
         for row in ROWS:
@@ -213,7 +204,7 @@ def study_table(study: Study, runs: Mapping[str, Sequence[Sequence[Prediction]]]
                 "" if name == study.baseline else against,
             ]
         lines.append(cells)
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return markdown_table(headings, lines)
 
 
 def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:
@@ -224,9 +215,7 @@ def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:
     """
     if space.qnet.pretrained:
         raise ConfigError("a study makes its own heads: set qnet.pretrained to null")
-    folder = (
-        RESULTS / f"{space.params['data']['name']}-{space.params['encoder']['name']}" / "study" / study.name
-    )
+    folder = RESULTS / space.label / "study" / study.name
     inputs = _inputs(space)
     runs: dict[str, list[list[Prediction]]] = {}
     for name, variant in study.variants.items():

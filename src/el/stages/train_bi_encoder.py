@@ -5,8 +5,7 @@ from typing import Any
 from el.cli import run_stage
 from el.models import BiEncoder, RetrievalModel
 from el.stages.common import Workspace
-from el.stages.training import train
-from el.training.recipes import PairFiles
+from el.stages.training import mined_pairs, train
 
 
 def finetune(space: Workspace, model: RetrievalModel, name: str, **changes: Any) -> None:
@@ -18,12 +17,11 @@ def finetune(space: Workspace, model: RetrievalModel, name: str, **changes: Any)
         name: what it is called.
         changes: parameters of the section `finetune` that are to differ.
     """
-    mined = space.models / "mined"
-    files = PairFiles(dev=mined / "dev.jsonl", mentions=mined / "train.jsonl", names=mined / "names.jsonl")
     vectors = None
     if space.params["finetune"]["passages"] == "frozen":
         model.split_towers()
-        vectors = space.vectors(model, space.ontology())
+        vectors = space.vectors(model)
+    files = mined_pairs(space, with_mentions=True)
     train(space, model, "finetune", files, f"finetuned/{name}", vectors, **changes)
 
 

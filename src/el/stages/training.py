@@ -13,6 +13,13 @@ from el.training.recipes import PairFiles, Recipe, run_recipe
 CURVES = Path("dvclive")
 
 
+def mined_pairs(space: Workspace, *, with_mentions: bool) -> PairFiles:
+    """The mined pairs: names of the ontology and, of the corpus, dev and maybe training mentions."""
+    mined = space.models / "mined"
+    mentions = mined / "train.jsonl" if with_mentions else None
+    return PairFiles(dev=mined / "dev.jsonl", mentions=mentions, names=mined / "names.jsonl")
+
+
 def train(
     space: Workspace,
     model: RetrievalModel,
@@ -25,13 +32,6 @@ def train(
     """Trains a model by the recipe of a section, with changes to it, and saves it as `name`."""
     recipe = load_section(Recipe, space.params, section, **changes)
     outcome = run_recipe(
-        model, recipe, files, space.ontology(), vectors, RUNS, CURVES / name, space.models / name
+        model, recipe, files, space.ontology, vectors, RUNS, CURVES / name, space.models / name
     )
     write_json(METRICS / "training" / f"{name}.json", outcome)
-
-
-def pass_through(space: Workspace, model: RetrievalModel, name: str) -> None:
-    """Saves a model under a name without training it, with the outputs that a training has."""
-    model.save_pretrained(space.models / name)
-    (CURVES / name).mkdir(parents=True, exist_ok=True)
-    write_json(METRICS / "training" / f"{name}.json", {"steps": 0})

@@ -1,6 +1,5 @@
 import dataclasses
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,15 +14,11 @@ from el.evaluation.metrics import (
     paired_bootstrap,
     reciprocal_ranks,
 )
-from el.evaluation.protocol import load_protocol
 from el.evaluation.rankings import Prediction
+from tests.tiny import tiny_protocol
 
 PROTOCOL = dataclasses.replace(
-    load_protocol(Path(__file__).parents[3] / "configs" / "protocol" / "full.yaml"),
-    retrieved=6,
-    cutoffs=(1, 2, 6),
-    rows=("all", "chemical"),
-    bootstrap_samples=50,
+    tiny_protocol(("all", "chemical"), bootstrap_samples=50), retrieved=6, cutoffs=(1, 2, 6)
 )
 
 IDS = [f"D{i}" for i in range(8)]

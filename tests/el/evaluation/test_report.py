@@ -1,6 +1,5 @@
 """The tables that people read."""
 
-from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import Prediction
 from el.evaluation.report import (
     compare_systems,
@@ -9,19 +8,9 @@ from el.evaluation.report import (
     latency_table,
     result_table,
 )
+from tests.tiny import tiny_protocol
 
-FULL = Protocol(
-    name="full",
-    mentions="full",
-    candidates="all",
-    retrieved=2,
-    cutoffs=(1, 2),
-    rows=("all", "chemical"),
-    bootstrap_samples=200,
-    bootstrap_seed=0,
-    learned_synonyms=False,
-    type_filter=False,
-)
+FULL = tiny_protocol(("all", "chemical"))
 FIGURES = {
     "full/exact/all/accuracy@1": 0.5,
     "full/exact/all/accuracy@1_lo": 0.25,

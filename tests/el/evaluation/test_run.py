@@ -5,25 +5,14 @@ from collections.abc import Sequence
 import pytest
 
 from el.corpus.types import Document, Mention, Passage, Span
-from el.evaluation.protocol import Protocol
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking
 from el.evaluation.rows import Seen
 from el.evaluation.run import Split, evaluate
+from tests.tiny import tiny_protocol
 
 TEXT = "aspirin, fever, ache, thing"
-FULL = Protocol(
-    name="full",
-    mentions="full",
-    candidates="all",
-    retrieved=2,
-    cutoffs=(1, 2),
-    rows=("all",),
-    bootstrap_samples=10,
-    bootstrap_seed=0,
-    learned_synonyms=False,
-    type_filter=False,
-)
+FULL = tiny_protocol(bootstrap_samples=10)
 
 
 def mention(number: int, text: str, *gold: str) -> Mention:

@@ -6,23 +6,12 @@ import numpy as np
 import pytest
 
 from el.errors import ConfigError, InputError
-from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import Prediction
 from el.stages.study import Study, Variant, changed, difference, load_study, mean_hits, study_table
+from tests.tiny import tiny_protocol
 
 ROOT = Path(__file__).parents[3]
-FULL = Protocol(
-    name="full",
-    mentions="full",
-    candidates="all",
-    retrieved=2,
-    cutoffs=(1, 2),
-    rows=("all", "unseen_form"),
-    bootstrap_samples=200,
-    bootstrap_seed=0,
-    learned_synonyms=False,
-    type_filter=False,
-)
+FULL = tiny_protocol(("all", "unseen_form"))
 
 
 def predictions(hits: str) -> list[Prediction]:

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, EncoderSource, Hypencoder, RetrievalModel
+from el.models import BiEncoder, EncoderSource, RetrievalModel
 from el.ontology import Ontology
 from el.training.collator import Candidates, Collator, candidate_scores, name_rows
 from el.training.pairs import Item, Pair
-from tests.tiny import WIDTH
+from tests.tiny import WIDTH, tiny_hypencoder
 
 
 @pytest.fixture
@@ -137,16 +137,11 @@ def test_random_names_of_own_concepts_are_ignored(
     assert not batch["positive"][:, 1:].any()
 
 
-def make_hypencoder(source: EncoderSource) -> Hypencoder:
-    torch.manual_seed(1)
-    return Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False, normalize=True)
-
-
 @pytest.mark.parametrize("kind", ["bi_encoder", "hypencoder"])
 def test_text_and_vectors_give_the_same_scores(
     kind: str, source: EncoderSource, ontology: Ontology, two: list[Pair], vectors: NameVectors
 ) -> None:
-    model = (BiEncoder.from_encoder(source) if kind == "bi_encoder" else make_hypencoder(source)).eval()
+    model = (BiEncoder.from_encoder(source) if kind == "bi_encoder" else tiny_hypencoder(source)).eval()
     vectors.check_model(model)
     scores = []
     for lookup in (None, vectors):
