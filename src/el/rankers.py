@@ -18,7 +18,8 @@ from el.models.qnet import QNets
 from el.ontology import Ontology
 from el.progress import progress
 
-_QUERY_BATCH = 64
+# Larger ones are slower where queries become q-nets: what lies between the steps leaves the cache.
+_QUERY_BATCH = 32
 # Names that a batch of q-nets scores at once, when it scores all of them: what lies between the layers
 # then stays in the cache.
 _NAME_BLOCK = 256
