@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from el.models.base import RetrievalModel
+from el.models.sentences import load_towers, save_towers
 from el.models.tower import EncoderSource, Tower, load_tokenizer, load_tower
 
 
@@ -84,9 +85,6 @@ class BiEncoder(RetrievalModel):
 
     def save_pretrained(self, folder: Path) -> None:
         """Writes a SentenceTransformer; with two towers, one that routes queries and documents."""
-        # Here, because importing sentence-transformers takes seconds, and Hypencoders do without.
-        from el.models.sentences import save_towers
-
         assert self.tokenizer is not None
         save_towers(self.query_tower, self.own_passage_tower, self.tokenizer, folder)
 
@@ -97,6 +95,4 @@ class BiEncoder(RetrievalModel):
         Raises:
             InputError: the folder holds something else.
         """
-        from el.models.sentences import load_towers
-
         return cls(*load_towers(folder), temperature)

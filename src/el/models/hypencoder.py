@@ -30,6 +30,11 @@ from el.models.qnet import QNetConfig, QNets
 from el.models.tower import EncoderSource, Pooling, Tower, empty_transformer, load_tokenizer, load_tower
 
 ARCHITECTURE = "HypencoderDualEncoder"
+_TEXT_BATCH = 64
+# A softmax over tokens gives all but e^-20 of its weight to one that is so much higher than the others.
+_FIRST_TOKEN_GAP = 20.0
+# Share of the mean variance that is added to every direction's, so that chance finds none.
+_RIDGE = 1e-3
 _QUERY, _PASSAGE, _HEAD = "query_encoder.transformer.", "passage_encoder.transformer.", "query_encoder."
 
 
@@ -205,6 +210,47 @@ class Hypencoder(RetrievalModel):
         head.initialise()
         passage_tower = None if shared_encoder else copy.deepcopy(tower)
         return cls(config, tower, passage_tower, head, tokenizer)
+
+    def initialise_as_dot_product(self, scale: float, texts: Sequence[str]) -> None:
+        """Starts the head as the towers' own cosine, times `scale` (`HyperHead.initialise_as_dot_product`).
+
+        Args:
+            scale: factor on the cosine.
+            texts: some hundred inputs such as queries will be. Where the towers pool by the first token,
+                they show what tells it from the others.
+
+        Raises:
+            ConfigError: q-nets whose layers cannot be the identity, or first tokens that do not stand out.
+        """
+        first_token = None if self.query_tower.pooling == "mean" else self._first_token(texts)
+        self.head.initialise_as_dot_product(scale, first_token)
+
+    @torch.no_grad()
+    def _first_token(self, texts: Sequence[str]) -> Tensor:
+        """(D,) the direction on which first tokens lie highest above others, by ridge regression."""
+        vectors, is_first = [], []
+        for start in range(0, len(texts), _TEXT_BATCH):
+            encoding = self.tokenize(texts[start : start + _TEXT_BATCH])
+            hidden = self.query_tower.hidden(encoding["input_ids"], encoding["attention_mask"])
+            mask = encoding["attention_mask"].bool()
+            vectors.append(hidden[mask].double())
+            first = torch.zeros_like(mask)
+            first[:, 0] = True
+            is_first.append(first[mask])
+        tokens, chosen = torch.cat(vectors), torch.cat(is_first)
+        centred = tokens - tokens.mean(dim=0)
+        covariance = centred.T @ centred / len(centred)
+        ridge = _RIDGE * covariance.trace() / len(covariance) * torch.eye(len(covariance))
+        direction = torch.linalg.solve(covariance + ridge, centred[chosen].mean(dim=0))
+        heights = tokens @ direction
+        gap = heights[chosen].min() - heights[~chosen].max()
+        if gap <= 0:
+            raise ConfigError(
+                "qnet.start: dot_product finds nothing that tells this encoder's first tokens from others; "
+                "use the published start (schedule=distilled)"
+            )
+        first_token: Tensor = direction * _FIRST_TOKEN_GAP / gap
+        return first_token.float()
 
     def settings(self) -> str:
         return f"{super().settings()} {json.dumps(self.spec.to_dict(), sort_keys=True)}"

@@ -64,18 +64,23 @@ class HyperHead(nn.Module):
             nn.init.normal_(query, std=10)
 
     @torch.no_grad()
-    def initialise_as_dot_product(self, scale: float) -> None:
+    def initialise_as_dot_product(self, scale: float, first_token: Tensor | None = None) -> None:
         """Starts as the cosine of passage and query, times `scale`; the caller seeds torch.
 
         Ours, not the published start, from which a q-net must first learn to compare at all. Hidden layers
         begin as the identity: with weights I and bias b, relu(x + b) = x + b for nearly all x of unit
         variance, the norm takes b away, and weights are divided by what residuals have added up to. The
-        output weights begin as the query's mean token vector: equal attention to all tokens, values I.
+        output weights begin as the query's mean or first token vector: attention to all tokens or to the
+        first alone, values I.
         The parts of hidden layers that depend on the query begin at zero; from the published start's
         projections training makes them grow.
 
-        Passages must come with unit variance (see `QNetConfig.input_scale`), and the query's vector be the
-        mean of its tokens; where the encoder pools otherwise, this is a start all the same.
+        Passages must come with unit variance (see `QNetConfig.input_scale`).
+
+        Args:
+            scale: factor on the cosine.
+            first_token: for encoders that pool by the first token, a (D,) direction on which that token's
+                projection is far above those of the others; None where they take the mean.
 
         Raises:
             ConfigError: q-nets whose layers cannot be the identity.
@@ -101,7 +106,12 @@ class HyperHead(nn.Module):
             magnitude = magnitude + 1.0 if grows else 1.0
         output = self.config.depth
         self.hyper_base_matrices[output].zero_()
-        _zero(self.key_projections[output])
+        keys = _linear(self.key_projections, output)
+        _zero(keys)
+        if first_token is not None:
+            # The attention's logits become the projections on the direction.
+            query = self.weight_query_embeddings[output].flatten()
+            keys.weight.copy_(torch.outer(query / query.square().sum(), first_token))
         values = _linear(self.value_projections, output)
         values.weight.copy_(torch.eye(width))
         values.bias.fill_(_SHIFT)

@@ -171,8 +171,12 @@ def load_tower(source: EncoderSource, normalize: bool) -> Tower:
     return Tower(transformer, source.pooling, normalize)
 
 
-def load_tokenizer(location: str | Path, max_tokens: int) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer of an encoder or a saved model, cutting texts to `max_tokens` tokens.
+def load_tokenizer(location: str | Path, max_tokens: int | None = None) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer of an encoder or a saved model.
+
+    Args:
+        location: its folder or hub name.
+        max_tokens: it cuts texts to so many tokens; None leaves that as it was saved.
 
     Raises:
         ElError: there is none.
@@ -184,7 +188,8 @@ def load_tokenizer(location: str | Path, max_tokens: int) -> PreTrainedTokenizer
             f"{location}: no tokenizer ({_first_line(error)}). "
             "Put the encoder's tokenizer files beside its model"
         ) from error
-    tokenizer.model_max_length = max_tokens
+    if max_tokens is not None:
+        tokenizer.model_max_length = max_tokens
     return tokenizer
 
 

@@ -13,19 +13,21 @@ from el.cli import run_stage
 from el.errors import ConfigError
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, Hypencoder, QNetConfig
-from el.stages.common import QNetSection, Workspace, depth_argument
+from el.stages.common import Workspace, depth_argument
 from el.stages.training import mined_pairs, train
-from el.training.trainer import TEACHER_TEMPERATURE
+from el.training.config import TEACHER_TEMPERATURE
+
+# Names that show a fresh head what its queries will look like.
+_SHOWN_NAMES = 500
 
 
-def fresh_hypencoder(
-    aligned: BiEncoder, model_name: str, depth: int, section: QNetSection, seed: int
-) -> Hypencoder:
+def fresh_hypencoder(space: Workspace, aligned: BiEncoder, depth: int, seed: int) -> Hypencoder:
     """Puts a fresh head of `depth` hidden layers on a copy of the aligned tower.
 
     The passage tower stays the aligned one. Its vectors have length 1; q-nets take them times the
     square root of their width, which gives each coordinate a variance of 1.
     """
+    section = space.qnet
     torch.manual_seed(seed)
     width = aligned.passage_tower.width
     qnet = QNetConfig(
@@ -34,15 +36,11 @@ def fresh_hypencoder(
         input_scale=round(math.sqrt(width), 6),
     )
     model = Hypencoder.from_tower(
-        aligned.passage_tower, qnet, aligned.tokenizer, model_name, shared_encoder=False
+        aligned.passage_tower, qnet, aligned.tokenizer, space.encoder.hub_name, shared_encoder=False
     )
     if section.start == "dot_product":
-        if aligned.passage_tower.pooling != "mean":
-            raise ConfigError(
-                "qnet.start: dot_product needs an encoder with mean pooling. For others, use "
-                "schedule=distilled: the published start, taught the dot product in many steps"
-            )
-        model.head.initialise_as_dot_product(1 / TEACHER_TEMPERATURE)
+        names = space.ontology.name_texts
+        model.initialise_as_dot_product(1 / TEACHER_TEMPERATURE, names[:: max(1, len(names) // _SHOWN_NAMES)])
     return model
 
 
@@ -70,13 +68,12 @@ def main() -> None:
     depth = depth_argument("Pretrain the Hypencoder of one q-net depth.")
     space = Workspace.here()
     name = f"pretrained/hypencoder_{depth}"
-    qnet = space.qnet
     files = mined_pairs(space, with_mentions=False)
-    if qnet.pretrained:
-        train(space, given_hypencoder(qnet.pretrained, depth), "pretrain", files, name, None, steps=0)
+    if space.qnet.pretrained:
+        train(space, given_hypencoder(space.qnet.pretrained, depth), "pretrain", files, name, None, steps=0)
         return
     aligned = BiEncoder.from_pretrained(space.models / "aligned")
-    model = fresh_hypencoder(aligned, space.encoder.hub_name, depth, qnet, space.params["pretrain"]["seed"])
+    model = fresh_hypencoder(space, aligned, depth, space.params["pretrain"]["seed"])
     vectors = NameVectors.open(space.aligned_vectors, space.ontology)
     train(space, model, "pretrain", files, name, vectors)
 

@@ -127,7 +127,7 @@ def train_variant(space: Workspace, depth: int, scratch: Path) -> RetrievalModel
     if depth:
         if not (scratch / "pretrained").is_dir():
             recipe = load_section(Recipe, space.params, "pretrain")
-            fresh = fresh_hypencoder(aligned, space.encoder.hub_name, depth, space.qnet, recipe.seed)
+            fresh = fresh_hypencoder(space, aligned, depth, recipe.seed)
             _run(space, fresh, recipe, mined_pairs(space, with_mentions=False), scratch, "pretrained")
         # Read again as a stage would: training has frozen this and switched off that.
         model = load_model(scratch / "pretrained")

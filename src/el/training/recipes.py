@@ -15,8 +15,8 @@ from el.models.base import RetrievalModel
 from el.ontology import Ontology
 from el.training.batches import Source, plan_batches
 from el.training.collator import Candidates, Collator, InBatch
+from el.training.config import TrainConfig, run_key
 from el.training.pairs import Pair, read_pairs
-from el.training.trainer import TrainConfig, run_key, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +113,9 @@ def run_recipe(
         model.save_pretrained(out)
         curves.mkdir(parents=True, exist_ok=True)
         return {"steps": 0}
+    # Here, because importing it takes seconds, and recipes without steps do without.
+    from el.training.trainer import train
+
     for name, path, count in (
         ("mentions", files.mentions, recipe.mentions_per_batch),
         ("names", files.names, recipe.names_per_batch),

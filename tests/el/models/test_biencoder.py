@@ -1,6 +1,7 @@
 """The bi-encoder, and what others read of it: plain SentenceTransformers."""
 
 import copy
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,29 @@ def test_anybody_can_load_two_towers(source: EncoderSource, tmp_path: Path) -> N
     assert torch.equal(encode(again)[1], passages)
     assert again.fingerprint() == model.fingerprint()
     assert again.tokenize(TEXTS)["input_ids"].shape[1] == source.max_tokens
+
+
+def test_folders_of_older_versions(source: EncoderSource, tmp_path: Path) -> None:
+    model = BiEncoder.from_encoder(source).eval()
+    model.save_pretrained(tmp_path)
+    modules = json.loads((tmp_path / "modules.json").read_text())
+    for module in modules:
+        module["type"] = "sentence_transformers.models." + module["type"].rpartition(".")[2]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    pooling = {
+        "pooling_mode_cls_token": False,
+        "pooling_mode_mean_tokens": True,
+        "word_embedding_dimension": 32,
+    }
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    (tmp_path / "sentence_bert_config.json").write_text('{"max_seq_length": 9, "do_lower_case": false}')
+    again = BiEncoder.from_pretrained(tmp_path)
+    assert (again.query_tower.pooling, again.query_tower.normalize) == ("mean", True)
+    assert again.tokenize(TEXTS)["input_ids"].shape[1] == 9
+    pooling["pooling_mode_cls_token"] = True
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    with pytest.raises(InputError, match=r"1_Pooling/config.json.*\['cls', 'mean'\]"):
+        BiEncoder.from_pretrained(tmp_path)
 
 
 def test_scores_are_dot_products_over_the_temperature(source: EncoderSource) -> None:

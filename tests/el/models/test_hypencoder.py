@@ -1,6 +1,8 @@
 """The Hypencoder against numbers of the released code (tests/fixtures/parity), and its own files."""
 
+import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from el.errors import ConfigError, InputError
 from el.models import EncoderSource, Hypencoder, load_model
 from el.models.hypencoder import HypencoderConfig
 from el.models.qnet import QNetConfig
+from el.models.tower import Pooling
 from el.training.losses import margin_mse, masked_cross_entropy
 from tests.tiny import WIDTH, tiny_encoder
 
@@ -265,6 +268,36 @@ def test_fresh_model_on_an_encoder(source: EncoderSource, tmp_path: Path, shared
         torch.testing.assert_close(mentions(passages), scores[-1])
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
     assert torch.equal(scores[0], scores[1])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_start_as_the_towers_own_dot_product(source: EncoderSource, pooling: Pooling) -> None:
+    model = Hypencoder.from_encoder(
+        dataclasses.replace(source, pooling=pooling),
+        [WIDTH, WIDTH, WIDTH, 1],
+        shared_encoder=False,
+        normalize=True,
+        input_scale=math.sqrt(WIDTH),
+    ).eval()
+    torch.manual_seed(3)
+    model.initialise_as_dot_product(20.0, ["aspirin", "renal failure", "n-acetyl-p-aminophenol", "cold"])
+    texts = ["paracetamol", "heart attack", "lithium", "acute liver failure", "aches", "l-dopa"]
+    with torch.inference_mode():
+        vectors = model.encode_passages_text(texts)
+        scores = model.encode_queries_text(texts)(vectors)
+    cosines = vectors @ vectors.T
+    assert torch.corrcoef(torch.stack([scores.flatten(), cosines.flatten()]))[0, 1] > 0.98
+    assert scores.argmax(dim=1).tolist() == list(range(len(texts)))
+
+
+def test_start_as_dot_product_needs_first_tokens_that_stand_out(
+    source: EncoderSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Hypencoder.from_encoder(dataclasses.replace(source, pooling="cls"), [WIDTH, WIDTH, 1]).eval()
+    torch.manual_seed(3)
+    monkeypatch.setattr(model.query_tower, "hidden", lambda ids, mask: torch.randn(*ids.shape, WIDTH))
+    with pytest.raises(ConfigError, match="first tokens"):
+        model.initialise_as_dot_product(20.0, ["aspirin", "cold"] * 40)
 
 
 def test_encoder_by_its_folder_alone_is_used_as_published(source: EncoderSource) -> None:

@@ -12,7 +12,7 @@ from el.errors import ConfigError, InputError, MismatchError
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, EncoderSource, load_model
 from el.ontology import Ontology
-from el.training import recipes as module
+from el.training import trainer
 from el.training.pairs import Pair, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
 from tests.tiny import tiny_hypencoder
@@ -101,7 +101,7 @@ def test_what_training_is_given(
         arguments[6].mkdir(parents=True)
         return {}
 
-    monkeypatch.setattr(module, "train", fake)
+    monkeypatch.setattr(trainer, "train", fake)
     recipes = [RECIPE, RECIPE, replace(RECIPE, learning_rate=2e-3), RECIPE]
     models = [
         tiny_hypencoder(source),
@@ -140,7 +140,7 @@ def test_other_pairs_do_not_resume_from_an_old_run(
         scratches[-1].mkdir(parents=True)
         return {}
 
-    monkeypatch.setattr(module, "train", fake)
+    monkeypatch.setattr(trainer, "train", fake)
     assert files.mentions is not None
     for part in (pairs, pairs[1:]):
         write_pairs(files.mentions, part)
@@ -191,7 +191,7 @@ def test_dropout_is_switched_off_everywhere(
         assert torch.equal(first, second) is not dropout
         return {}
 
-    monkeypatch.setattr(module, "train", fake)
+    monkeypatch.setattr(trainer, "train", fake)
     recipe = replace(ALIGN, dropout=dropout)
     run_recipe(
         BiEncoder.from_encoder(source),

@@ -19,10 +19,11 @@ from el.ontology import Ontology
 from el.training import trainer as module
 from el.training.batches import Source, plan_batches
 from el.training.collator import Candidates, Collator
+from el.training.config import TrainConfig, run_key
 from el.training.losses import masked_cross_entropy
 from el.training.pairs import Pair
 from el.training.recipes import _switch_off_dropout
-from el.training.trainer import TrainConfig, rerank_accuracy, run_key, train
+from el.training.trainer import rerank_accuracy, train
 from tests.tiny import WIDTH, tiny_hypencoder
 
 CONFIG = TrainConfig(

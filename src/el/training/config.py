@@ -1,0 +1,66 @@
+"""How a model is trained, as a value; apart from the trainer, whose import takes seconds."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from el.errors import ConfigError
+
+TEACHER_TEMPERATURE = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a model is trained.
+
+    Attributes:
+        steps: optimiser steps; with 0 the model stays as it is.
+        learning_rate: peak rate of the tower; rises over `warmup_steps`, then falls linearly to 0.
+        head_learning_rate: peak rate of the hyper-head; a bi-encoder has none.
+        warmup_steps: steps until the peak.
+        weight_decay: AdamW's.
+        label_weight: weight of the cross-entropy with the gold concepts.
+        label_items: how many of a query's own items take part in it, first ones first; None for all.
+        margin_weight: weight of the margin-MSE over a query's own items; its teacher is what the miner
+            scored them, as a dot product at the aligned tower's temperature.
+        distillation_weight: weight of the distance to the scores of the frozen passage tower.
+        squared_weight: weight, inside the distillation, of the squared difference.
+        evaluate_every: steps between looks at dev accuracy; the best state there is kept.
+        seed: of dropout and batches.
+    """
+
+    steps: int
+    learning_rate: float
+    head_learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    label_weight: float
+    distillation_weight: float
+    squared_weight: float
+    evaluate_every: int
+    seed: int
+    label_items: int | None = None
+    margin_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ConfigError(f"steps is {self.steps}; it must not be negative")
+        for name in ("evaluate_every", "label_items"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        for name in ("learning_rate", "head_learning_rate"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+        weights = ("label_weight", "margin_weight", "distillation_weight")
+        for name in ("warmup_steps", "weight_decay", "squared_weight", *weights):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if not any(getattr(self, name) for name in weights):
+            raise ConfigError(f"{', '.join(weights)} are all 0: nothing to learn")
+
+
+def run_key(config: Any, inputs: dict[str, str]) -> str:
+    """A short name for a training's scratch folder: equal where parameters and inputs are equal."""
+    text = json.dumps([asdict(config), inputs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
