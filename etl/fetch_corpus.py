@@ -49,7 +49,8 @@ _MAX_MEMBER_BYTES = 64 << 20
 
 _REMEDY = (
     f"Put {ARCHIVE} into a folder and name that folder in the environment variable EL_MIRROR or the "
-    "parameter data.corpus.mirror; or run with the made-up sample (`dvc repro` with data=sample)."
+    "parameter data.corpus.mirror; or go back to the made-up sample: `python -m el.stages.compose`, then "
+    "`dvc repro`."
 )
 
 
@@ -139,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, __doc__)

@@ -47,16 +47,14 @@ class PairsConfig:
 
     def __post_init__(self) -> None:
         if self.names < 1:
-            raise ConfigError(f"pairs.names is {self.names}; it must be 1 or more")
+            raise ConfigError(f"names is {self.names}; it must be 1 or more")
         if self.max_characters < 10:
-            raise ConfigError(f"pairs.max_characters is {self.max_characters}; it must be 10 or more")
+            raise ConfigError(f"max_characters is {self.max_characters}; it must be 10 or more")
         if not 0.0 <= self.descriptor_share <= 1.0:
-            raise ConfigError(
-                f"pairs.descriptor_share is {self.descriptor_share}; it must be between 0 and 1"
-            )
+            raise ConfigError(f"descriptor_share is {self.descriptor_share}; it must be between 0 and 1")
         unknown = set(self.kinds) - {"chemical", "disease", "other"}
         if unknown or not self.kinds:
-            raise ConfigError(f"pairs.kinds is {list(self.kinds)}; chemical, disease and other are known")
+            raise ConfigError(f"kinds is {list(self.kinds)}; chemical, disease and other are known")
 
 
 def name_pairs(ontology: Ontology, config: PairsConfig, definition_characters: int) -> Iterator[Pair]:
@@ -176,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, __doc__)

@@ -47,7 +47,10 @@ class BenchmarkConfig:
 
     def __post_init__(self) -> None:
         if min(self.mentions, self.batch, self.candidates) < 1:
-            raise ConfigError("benchmark: mentions, batch and candidates must be 1 or more")
+            raise ConfigError(
+                f"mentions is {self.mentions}, batch {self.batch}, candidates {self.candidates}; each must "
+                "be 1 or more"
+            )
 
 
 @dataclass(frozen=True)

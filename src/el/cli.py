@@ -1,5 +1,6 @@
 """What every command shares: parameters in, one clear message and an exit code out."""
 
+import argparse
 import dataclasses
 import os
 import sys
@@ -72,7 +73,10 @@ def load_section(kind: type[Section], params: Mapping[str, Any], section: str, *
             raise ConfigError(f"params.yaml: {section}.{name} is missing")
         if name in values:
             values[name] = _checked(f"{section}.{name}", hints[name], values[name])
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise ConfigError(f"params.yaml: {section}: {error}") from error
 
 
 def _checked(place: str, hint: Any, value: Any) -> Any:
@@ -106,12 +110,19 @@ def _checked(place: str, hint: Any, value: Any) -> Any:
     return value
 
 
-def run_stage(main: Callable[[], None]) -> None:
+def run_stage(main: Callable[[], None], description: str | None = None) -> None:
     """Runs a command; an error that a user can act on becomes one message and an exit code.
+
+    Args:
+        main: the command.
+        description: for --help, of a command that takes no arguments; None where `main` reads its own.
 
     Exit codes: 0 done, 1 an `ElError`, 74 the disk is full or a file cannot be read or written,
     130 interrupted by Ctrl-C.
     """
+    if description is not None:
+        formatter = argparse.RawDescriptionHelpFormatter
+        argparse.ArgumentParser(description=description, formatter_class=formatter).parse_args()
     try:
         main()
     except ElError as error:

@@ -39,7 +39,7 @@ What comes out is in the format that came in:
   plain text   a table: document, start, stop, text, type, ids, scores, names
   JSON lines   one JSON object a mention, with its candidates
 Offsets count Unicode code points. An id of -1 says that no concept fits. Scores are between 0 and 1 and not
-calibrated: 1 for a mention that equals a name.
+calibrated: 1 for a mention that equals a name, or a learned synonym.
 """
 
 _EPILOG = """\

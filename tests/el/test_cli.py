@@ -1,5 +1,6 @@
 """Parameters in, messages and exit codes out."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from el.cli import load_params, load_section, run_stage
 from el.errors import ConfigError, ElError
+from el.training.mining import MiningConfig
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,22 @@ def test_exit_codes(
     assert caught.value.code == code
     captured = capsys.readouterr()
     assert (captured.out, captured.err.strip()) == ("", message)
+
+
+def test_help_of_commands_without_arguments(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["stage", "--help"])
+    with pytest.raises(SystemExit) as stop:
+        run_stage(lambda: pytest.fail("the stage ran"), "Stage: does this.")
+    assert stop.value.code == 0
+    assert "Stage: does this." in capsys.readouterr().out
+
+
+def test_what_a_section_refuses_is_named_with_its_place() -> None:
+    params = {"mining": {"names": 0, "nearest": 1, "positives": 1}}
+    with pytest.raises(ConfigError, match=r"params\.yaml: mining: names is 0"):
+        load_section(MiningConfig, params, "mining")
 
 
 def test_bugs_keep_their_traceback() -> None:

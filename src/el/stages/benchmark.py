@@ -6,12 +6,19 @@ from el.benchmark import BenchmarkConfig, build_index, peak_memory_mb, time_mode
 from el.cli import load_section, run_stage
 from el.evaluation.protocol import load_protocol
 from el.evaluation.run import load_split, split_queries
-from el.files import read_json, write_json
+from el.files import atomic_folder, read_json, write_json
 from el.models import load_model
 from el.rankers import distinct_inputs
 from el.stages.common import METRICS, Workspace
 from el.stages.evaluate import PROTOCOLS
 from el.stages.machine import MACHINE
+
+# What `dvc metrics` shows of each system.
+_SHOWN = (
+    ("ms", "total_p50_ms"),
+    ("ratio", "total_p50_ratio"),
+    ("mentions_per_second", "mentions_per_second"),
+)
 
 
 def main() -> None:
@@ -42,8 +49,11 @@ def main() -> None:
     # Of the whole run, its index included.
     figures["peak_memory_mb"] = round(peak_memory_mb(), 1)
     write_json(METRICS / "latency.json", figures)
+    with atomic_folder(METRICS / "latency") as out:
+        for system in space.trained_systems:
+            write_json(out / f"{system}.json", {name: figures[f"{system}/{key}"] for name, key in _SHOWN})
     write_json(METRICS / "latency_machine.json", read_json(MACHINE))
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, __doc__)

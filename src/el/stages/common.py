@@ -54,7 +54,7 @@ class QNetSection:
 
     def __post_init__(self) -> None:
         if not self.depths or min(self.depths) < 1 or len(set(self.depths)) != len(self.depths):
-            raise ConfigError(f"qnet.depths is {list(self.depths)}; different numbers from 1 are needed")
+            raise ConfigError(f"depths is {list(self.depths)}; different numbers from 1 are needed")
 
 
 @dataclass(frozen=True)

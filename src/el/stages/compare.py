@@ -151,4 +151,4 @@ def _write_plots(space: Workspace, latency: Mapping[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, __doc__)

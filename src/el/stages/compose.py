@@ -4,7 +4,7 @@ python -m el.stages.compose                       the committed default
 python -m el.stages.compose data=bc5cdr_indra     real data, for every `dvc repro` from now on
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -38,7 +38,11 @@ def composed(overrides: list[str], configs: Path = CONFIGS) -> str:
 
 
 def main() -> None:
-    text = composed(sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("overrides", nargs="*", metavar="group=name or section.key=value")
+    text = composed(parser.parse_args().overrides)
     with atomic_file(PARAMS) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -48,9 +48,12 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         if not self.splits or not set(self.splits) <= {"dev", "test"}:
-            raise ConfigError(f"evaluate.splits is {list(self.splits)}; some of dev and test are needed")
+            raise ConfigError(f"splits is {list(self.splits)}; some of dev and test are needed")
         if self.candidates < 1 or self.exhaustive < 0:
-            raise ConfigError("evaluate.candidates must be 1 or more, evaluate.exhaustive 0 or more")
+            raise ConfigError(
+                f"candidates is {self.candidates}, exhaustive {self.exhaustive}; they must be 1 or more, and "
+                "0 or more"
+            )
 
 
 class SystemMaker:
@@ -174,7 +177,7 @@ def main() -> None:
 def _summary(split: str, protocol: Protocol, system: str, metrics: dict[str, float]) -> dict[str, float]:
     """The few figures that `dvc metrics diff` shows."""
     row = f"{protocol.name}/{system}/all"
-    names = ("accuracy@1", "accuracy@5", "mrr")
+    names = ("accuracy@1", "mrr")
     return {f"{split}.{protocol.name}.{m}": metrics[f"{row}/{m}"] for m in names if f"{row}/{m}" in metrics}
 
 

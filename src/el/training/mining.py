@@ -32,7 +32,10 @@ class MiningConfig:
 
     def __post_init__(self) -> None:
         if min(self.names, self.nearest, self.positives) < 1:
-            raise ConfigError("mining.names, mining.nearest and mining.positives must be 1 or more")
+            raise ConfigError(
+                f"names is {self.names}, nearest {self.nearest}, positives {self.positives}; each must be "
+                "1 or more"
+            )
 
 
 class Miner:

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import nn
 
 from el.errors import ConfigError, InputError
-from el.files import sha256_file
+from el.files import sha256_file, write_json
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.ontology import Ontology
@@ -111,7 +111,8 @@ def run_recipe(
     """
     if recipe.steps == 0:
         model.save_pretrained(out)
-        curves.mkdir(parents=True, exist_ok=True)
+        # Curves of nothing: git, which keeps them, keeps no empty folders.
+        write_json(curves / "metrics.json", {"step": 0})
         return {"steps": 0}
     # Here, because importing it takes seconds, and recipes without steps do without.
     from el.training.trainer import train
