@@ -18,7 +18,7 @@ run: setup
 	python -m el.link docs/sample_document.txt
 
 test: setup lint
-	pytest
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	ruff check
