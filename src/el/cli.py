@@ -110,6 +110,13 @@ def _checked(place: str, hint: Any, value: Any) -> Any:
     return value
 
 
+def command_parser(description: str | None) -> argparse.ArgumentParser:
+    """Returns a parser whose --help shows a module's documentation as it was written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def run_stage(main: Callable[[], None], description: str | None = None) -> None:
     """Runs a command; an error that a user can act on becomes one message and an exit code.
 
@@ -121,8 +128,7 @@ def run_stage(main: Callable[[], None], description: str | None = None) -> None:
     130 interrupted by Ctrl-C.
     """
     if description is not None:
-        formatter = argparse.RawDescriptionHelpFormatter
-        argparse.ArgumentParser(description=description, formatter_class=formatter).parse_args()
+        command_parser(description).parse_args()
     try:
         main()
     except ElError as error:

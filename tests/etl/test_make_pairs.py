@@ -185,12 +185,12 @@ def test_nothing_to_pair(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"names": 0}, r"names is 0"),
-        ({"max_characters": 9}, r"max_characters is 9"),
-        ({"descriptor_share": 1.1}, r"descriptor_share is 1\.1"),
-        ({"descriptor_share": -0.1}, r"descriptor_share"),
-        ({"kinds": ("chemical", "gene")}, r"kinds is .*gene"),
-        ({"kinds": ()}, r"kinds is \[\]"),
+        ({"names": 0}, r"^names is 0"),
+        ({"max_characters": 9}, r"^max_characters is 9"),
+        ({"descriptor_share": 1.1}, r"^descriptor_share is 1\.1"),
+        ({"descriptor_share": -0.1}, r"^descriptor_share"),
+        ({"kinds": ("chemical", "gene")}, r"^kinds is .*gene"),
+        ({"kinds": ()}, r"^kinds is \[\]"),
     ],
 )
 def test_config_out_of_range(changes: dict[str, Any], message: str) -> None:

@@ -228,22 +228,19 @@ class Hypencoder(RetrievalModel):
     @torch.no_grad()
     def _first_token(self, texts: Sequence[str]) -> Tensor:
         """(D,) the direction on which first tokens lie highest above others, by ridge regression."""
-        vectors, is_first = [], []
+        first, others = [], []
         for start in range(0, len(texts), _TEXT_BATCH):
             encoding = self.tokenize(texts[start : start + _TEXT_BATCH])
             hidden = self.query_tower.hidden(encoding["input_ids"], encoding["attention_mask"])
-            mask = encoding["attention_mask"].bool()
-            vectors.append(hidden[mask].double())
-            first = torch.zeros_like(mask)
-            first[:, 0] = True
-            is_first.append(first[mask])
-        tokens, chosen = torch.cat(vectors), torch.cat(is_first)
+            first.append(hidden[:, 0].double())
+            others.append(hidden[:, 1:][encoding["attention_mask"][:, 1:].bool()].double())
+        chosen, rest = torch.cat(first), torch.cat(others)
+        tokens = torch.cat([chosen, rest])
         centred = tokens - tokens.mean(dim=0)
         covariance = centred.T @ centred / len(centred)
         ridge = _RIDGE * covariance.trace() / len(covariance) * torch.eye(len(covariance))
-        direction = torch.linalg.solve(covariance + ridge, centred[chosen].mean(dim=0))
-        heights = tokens @ direction
-        gap = heights[chosen].min() - heights[~chosen].max()
+        direction = torch.linalg.solve(covariance + ridge, centred[: len(chosen)].mean(dim=0))
+        gap = (chosen @ direction).min() - (rest @ direction).max()
         if gap <= 0:
             raise ConfigError(
                 "qnet.start: dot_product finds nothing that tells this encoder's first tokens from others; "

@@ -71,9 +71,8 @@ class HyperHead(nn.Module):
         begin as the identity: with weights I and bias b, relu(x + b) = x + b for nearly all x of unit
         variance, the norm takes b away, and weights are divided by what residuals have added up to. The
         output weights begin as the query's mean or first token vector: attention to all tokens or to the
-        first alone, values I.
-        The parts of hidden layers that depend on the query begin at zero; from the published start's
-        projections training makes them grow.
+        first alone, values I. The parts of hidden layers that depend on the query begin at zero; from the
+        published start's projections training makes them grow.
 
         Passages must come with unit variance (see `QNetConfig.input_scale`).
 

@@ -113,7 +113,4 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer, cutting texts where the model was told to; older versions say that beside it."""
     beside = folder / "sentence_bert_config.json"
     cut = read_json(beside).get("max_seq_length") if beside.is_file() else None
-    tokenizer = load_tokenizer(folder)
-    if cut is not None:
-        tokenizer.model_max_length = cut
-    return tokenizer
+    return load_tokenizer(folder, cut)

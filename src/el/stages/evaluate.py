@@ -6,7 +6,6 @@ the second), `tfidf` (character 3-grams), `encoder` (as it was pretrained), `ali
 without and with the surface forms of the training documents as names).
 """
 
-import argparse
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from el.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
-from el.cli import load_section, run_stage
+from el.cli import command_parser, load_section, run_stage
 from el.errors import ConfigError
 from el.evaluation.protocol import Protocol, load_protocol
 from el.evaluation.rankings import Ranker, write_predictions
@@ -63,7 +62,6 @@ class SystemMaker:
         self.space = space
         self.system = system
         self.config = config
-        self.ontology = space.ontology
         self.model = None if system in LEXICAL or system.startswith("el_link") else self._model()
 
     def _model(self) -> RetrievalModel:
@@ -91,7 +89,9 @@ class SystemMaker:
         assert model is not None
         vectors = self.space.vectors(model)
         description = f"{self.system} on {split}"
-        return ModelRanker(model, vectors, self.ontology, self.config.candidates, candidates, description)
+        return ModelRanker(
+            model, vectors, self.space.ontology, self.config.candidates, candidates, description
+        )
 
     def _linker(self, split: str, candidates: set[str] | None) -> Ranker:
         linker = Linker.load(LINKER)
@@ -106,7 +106,7 @@ class SystemMaker:
             return MajorityLookup(known, candidates, expand_abbreviations=True)
 
         def exact() -> Ranker:
-            return ExactMatch(self.ontology, candidates, expand_abbreviations=True)
+            return ExactMatch(self.space.ontology, candidates, expand_abbreviations=True)
 
         if self.system == "lookup":
             return lookup()
@@ -114,7 +114,7 @@ class SystemMaker:
             return exact()
         if self.system == "lookup_exact":
             return FirstAnswer([lookup(), exact()])
-        return TfidfNames(self.ontology, candidates, expand_abbreviations=True)
+        return TfidfNames(self.space.ontology, candidates, expand_abbreviations=True)
 
 
 def exhaustive_metrics(maker: SystemMaker, split: Split, protocol: Protocol) -> dict[str, float]:
@@ -164,9 +164,7 @@ def evaluate_system(space: Workspace, system: str, config: EvaluateConfig) -> No
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("--systems", nargs="+", required=True, metavar="SYSTEM")
     space = Workspace.here()
     config = load_section(EvaluateConfig, space.params, "evaluate")

@@ -7,14 +7,13 @@ outcomes, the latencies with the machine that they were measured on, the command
 commit that made the report. Studies that are there stay.
 """
 
-import argparse
 import json
 import lzma
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from el.cli import run_stage
+from el.cli import command_parser, run_stage
 from el.errors import ElError, MismatchError
 from el.evaluation.metrics import gold_ranks
 from el.evaluation.rankings import prediction_row, read_predictions
@@ -82,9 +81,7 @@ def publish_predictions(path: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("--command", required=True, help="the command that made the run")
     print(publish(Workspace.here(), parser.parse_args().command))
 

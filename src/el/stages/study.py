@@ -8,7 +8,6 @@ figures and predictions of each variant and seed, and a table with differences f
 there already is not done again. The test split has no part in it.
 """
 
-import argparse
 import copy
 import hashlib
 import json
@@ -22,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from el.cli import load_section, run_stage
+from el.cli import command_parser, load_section, run_stage
 from el.errors import ConfigError, InputError
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
 from el.evaluation.protocol import Protocol, load_protocol
@@ -271,9 +270,7 @@ def _is_done(predictions: Path, record: Mapping[str, Any]) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("study", type=Path, help="a file such as configs/study/depths.yaml")
     study = load_study(parser.parse_args().study)
     print(run_study(Workspace.here(), study, load_protocol(PROTOCOLS / "full.yaml")) / "table.md")

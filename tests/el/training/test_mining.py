@@ -85,7 +85,7 @@ def test_queries_are_mined_for_by_their_mention(miner: Miner) -> None:
 
 @pytest.mark.parametrize("values", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
 def test_numbers_below_one(values: tuple[int, int, int]) -> None:
-    with pytest.raises(ConfigError, match="must be 1 or more"):
+    with pytest.raises(ConfigError, match="each must be 1 or more"):
         MiningConfig(*values)
 
 
