@@ -121,15 +121,9 @@ def test_forced_rerun_gives_the_same_figures_to_the_last_digit(clone: Clone) -> 
     figures = [(clone.folder / name).read_bytes() for name in names]
     weights = clone.folder / "models" / "sample-tiny" / "finetuned" / "hypencoder_2" / "model.safetensors"
     before = weights.read_bytes()
-    stages = [
-        "align",
-        "embed",
-        "mine",
-        "pretrain_hypencoder@2",
-        "train_hypencoder@2",
-        "evaluate_hypencoder@2",
-    ]
-    clone.run("dvc", "repro", "--force", "--single-item", *stages)
+    stages = ["mine", "pretrain_hypencoder@2", "train_hypencoder@2", "evaluate_hypencoder@2"]
+    ran = clone.run("dvc", "repro", "--force", "--single-item", *stages).stdout
+    assert re.findall(r"Running stage '(.*)'", ran) == stages
     assert [(clone.folder / name).read_bytes() for name in names] == figures
     assert weights.read_bytes() == before
 
@@ -177,29 +171,21 @@ def test_a_checkpoint_of_the_released_layout_is_fine_tuned(
     folder = tmp_path_factory.mktemp("checkpoints")
     encoder = tiny_encoder(folder / "encoder")
     Hypencoder.from_encoder(encoder.location, [WIDTH, WIDTH, WIDTH, 1]).save_pretrained(folder / "given_2")
-    path = clone.folder / "params.yaml"
-    text = path.read_text()
-    try:
-        clone.change(qnet={"pretrained": str(folder / "given_{depth}")})
-        clone.run("dvc", "repro", "train_hypencoder", "evaluate_hypencoder")
-    finally:
-        path.write_text(text)
+    clone.change(qnet={"pretrained": str(folder / "given_{depth}")})
+    out = clone.run("dvc", "repro", "train_hypencoder", "evaluate_hypencoder").stdout
+    assert "Running stage 'train_hypencoder@2'" in out
+    # What does not depend on the parameter.
+    assert "Running stage 'align'" not in out
     given = json.loads((folder / "given_2" / "config.json").read_text())
     assert given["shared_encoder"]
     made = clone.json("models/sample-tiny/finetuned/hypencoder_2/config.json")
     assert made["query_encoder_kwargs"] == given["query_encoder_kwargs"]
-    assert 0 <= clone.json("metrics/hypencoder_2.json")["dev.full.accuracy@1"] <= 1
 
 
-def test_changed_parameter_reruns_what_depends_and_shows_in_diffs(clone: Clone) -> None:
-    # The lexical systems do not depend on training.
-    clone.change(finetune={"learning_rate": 0.01})
-    out = clone.run("dvc", "repro", "train_bi_encoder", "evaluate_bi_encoder").stdout
-    assert "Running stage 'train_bi_encoder'" in out
-    assert "Running stage 'align'" not in out
-    diff = json.loads(clone.run("dvc", "metrics", "diff", "--json").stdout)
-    changed = json.dumps(diff)
-    assert "metrics/bi_encoder.json" in changed
+def test_what_a_changed_parameter_changed_shows_in_diffs(clone: Clone) -> None:
+    """The parameter is that of the test before."""
+    changed = json.dumps(json.loads(clone.run("dvc", "metrics", "diff", "--json").stdout))
+    assert "metrics/hypencoder_2.json" in changed
     assert "dev.full.accuracy@1" in changed
     shown = clone.run("dvc", "metrics", "show").stdout.splitlines()
     systems = [line.split()[0] for line in shown[1:]]
