@@ -141,8 +141,14 @@ def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
     record = clone.json(str(path.parent / "published-3.json"))
     assert record["params"]["finetune"]["seed"] == 3
     assert record["params"]["qnet"]["start"] == "published"
-    assert 0 <= record["metrics"]["full/published/all/accuracy@1"] <= 1
     stored = clone.folder / path.parent / "published-3.jsonl.gz"
+    rows = [json.loads(line) for line in gzip.decompress(stored.read_bytes()).splitlines()]
+    assert max(len(row["ranked"]) for row in rows) == 10
+    right = sum(
+        bool(row["ranked"]) and row["ranked"][0] in row["gold"] for row in rows if "all" in row["rows"]
+    )
+    counted = sum("all" in row["rows"] for row in rows)
+    assert record["metrics"]["full/published/all/accuracy@1"] == pytest.approx(right / counted, abs=1e-6)
     before = stored.stat().st_mtime_ns
     clone.run(*command)
     assert stored.stat().st_mtime_ns == before

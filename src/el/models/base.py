@@ -84,13 +84,18 @@ class RetrievalModel(nn.Module, abc.ABC):
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> Queries:
         """Encodes (B, S) int64 token ids and mask as B queries."""
 
-    @abc.abstractmethod
+    def retrieving_tower(self) -> Tower:
+        """The tower whose vectors of mentions retrieve the first candidates."""
+        return self.query_tower
+
     def first_stage(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Returns (B, D) float32 vectors that retrieve the first candidates of (B, S) mentions."""
+        vectors: Tensor = self.retrieving_tower()(input_ids, attention_mask)
+        return vectors
 
     @abc.abstractmethod
     def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Queries, Tensor]:
-        """Returns queries and first-stage vectors together, with one tower pass where that is enough."""
+        """Returns queries and first-stage vectors, of one pass where one tower makes both."""
 
     @abc.abstractmethod
     def save_pretrained(self, folder: Path) -> None:

@@ -76,9 +76,6 @@ class BiEncoder(RetrievalModel):
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> DotProducts:
         return DotProducts(self.query_tower(input_ids, attention_mask), 1.0 / self.temperature)
 
-    def first_stage(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        return self.encode_queries(input_ids, attention_mask).vectors
-
     def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[DotProducts, Tensor]:
         queries = self.encode_queries(input_ids, attention_mask)
         return queries, queries.vectors

@@ -50,7 +50,8 @@ class HypencoderConfig:
         encoder_width: D, `base_encoder_output_dim`.
         pooling: how passages are pooled, "cls" or "mean".
         normalize: whether passage vectors are scaled to length 1; not in the published architecture.
-        embedding_representation: carried along; the release can return a query vector besides.
+        embedding_representation: how the query tower makes a vector besides the q-net, "cls" or "mean"; None
+            where it is not trained to. Here that vector retrieves what the q-net scores.
         freeze_query: whether the query backbone is kept from training.
         freeze_passage: whether the passage backbone is kept from training.
         loss_type: names of the losses that it was trained with, carried along.
@@ -261,16 +262,24 @@ class Hypencoder(RetrievalModel):
         qnets: QNets = self.head(self.query_tower.hidden(input_ids, attention_mask), attention_mask)
         return qnets
 
-    def first_stage(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        return self.encode_passages(input_ids, attention_mask)
+    def retrieving_tower(self) -> Tower:
+        """The query tower if its vectors were trained to retrieve, as `embedding_representation` says.
+
+        A published query tower learns nothing but q-nets; then the passage tower reads mentions too.
+        """
+        return self.passage_tower if self.spec.embedding_representation is None else self.query_tower
+
+    def retrieve_by_query_tower(self) -> None:
+        """Says that the query tower's vectors are trained to retrieve."""
+        self.spec = replace(self.spec, embedding_representation=self.query_tower.pooling)
 
     def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[QNets, Tensor]:
-        """Returns q-nets and the passage tower's vectors of the same texts; one pass where shared."""
+        """Returns q-nets and first-stage vectors; one pass of the query tower, where that makes both."""
         hidden = self.query_tower.hidden(input_ids, attention_mask)
         qnets: QNets = self.head(hidden, attention_mask)
-        if self.own_passage_tower is None:
+        if self.retrieving_tower() is self.query_tower:
             return qnets, self.query_tower.pool(hidden, attention_mask)
-        return qnets, self.encode_passages(input_ids, attention_mask)
+        return qnets, self.first_stage(input_ids, attention_mask)
 
     def save_pretrained(self, folder: Path) -> None:
         """Writes the released layout as safetensors, with tokenizer and backbone configuration.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from el.index.vectors import NameVectors
-from el.models.base import RetrievalModel
+from el.models.base import Queries, RetrievalModel
 from el.ontology import Ontology
 from el.training.pairs import Item, Pair
 
@@ -146,11 +146,15 @@ class Collator:
         return {"passage_ids": encoding["input_ids"], "passage_mask": encoding["attention_mask"]}
 
 
-def candidate_scores(model: RetrievalModel, batch: dict[str, Tensor]) -> Tensor:
+def candidate_scores(queries: Queries, passages: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Returns (B, K + R) scores of a batch's candidates: here, and only here, models are compared alike."""
-    queries = model.encode_queries(batch["query_ids"], batch["query_mask"])
-    passages = passage_vectors(model, batch)
     return torch.cat([queries(passages[batch["own"]]), queries(passages[batch["shared"]])], dim=1)
+
+
+def batch_scores(model: RetrievalModel, batch: dict[str, Tensor]) -> Tensor:
+    """Returns (B, K + R) scores of a batch's candidates by the model's own queries."""
+    queries = model.encode_queries(batch["query_ids"], batch["query_mask"])
+    return candidate_scores(queries, passage_vectors(model, batch), batch)
 
 
 def passage_vectors(model: RetrievalModel, batch: dict[str, Tensor]) -> Tensor:

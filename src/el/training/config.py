@@ -25,6 +25,9 @@ class TrainConfig:
         margin_weight: weight of the margin-MSE over a query's own items; its teacher is what the miner
             scored them, as a dot product at the aligned tower's temperature.
         distillation_weight: weight of the distance to the scores of the frozen passage tower.
+        joint_weight: weight of all these once more, for the dot products of a Hypencoder's query tower:
+            its vectors retrieve what the q-nets then score. `run_recipe` leaves it out for a bi-encoder,
+            which has no others, and where vectors are not of length 1.
         squared_weight: weight, inside the distillation, of the squared difference.
         evaluate_every: steps between looks at dev accuracy; the best state there is kept.
         seed: of dropout and batches.
@@ -42,6 +45,7 @@ class TrainConfig:
     seed: int
     label_items: int | None = None
     margin_weight: float = 0.0
+    joint_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 0:
@@ -53,7 +57,7 @@ class TrainConfig:
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
         weights = ("label_weight", "margin_weight", "distillation_weight")
-        for name in ("warmup_steps", "weight_decay", "squared_weight", *weights):
+        for name in ("warmup_steps", "weight_decay", "squared_weight", "joint_weight", *weights):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
         if not any(getattr(self, name) for name in weights):

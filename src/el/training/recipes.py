@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,7 @@ from el.errors import ConfigError, InputError
 from el.files import sha256_file, write_json
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
+from el.models.hypencoder import Hypencoder
 from el.ontology import Ontology
 from el.training.batches import Source, plan_batches
 from el.training.collator import Candidates, Collator, InBatch
@@ -123,6 +124,11 @@ def run_recipe(
     ):
         if count and path is None:
             raise ConfigError(f"{name}_per_batch is {count}, but this training takes no {name}; set it to 0")
+    if not (isinstance(model, Hypencoder) and model.spec.normalize):
+        # A bi-encoder has no other scores; and vectors of any length make products of any scale.
+        recipe = replace(recipe, joint_weight=0.0)
+    elif recipe.joint_weight:
+        model.retrieve_by_query_tower()
     if not recipe.dropout:
         _switch_off_dropout(model)
     if recipe.gradient_checkpointing:

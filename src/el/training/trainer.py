@@ -10,6 +10,7 @@ import torch
 from dvclive.live import Live
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
@@ -18,7 +19,7 @@ from el.errors import ElError
 from el.files import atomic_file
 from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import DotProducts
-from el.training.collator import Collator, candidate_scores
+from el.training.collator import Collator, batch_scores, candidate_scores, passage_vectors
 from el.training.config import TEACHER_TEMPERATURE, TrainConfig
 from el.training.losses import distillation, margin_mse, masked_cross_entropy
 from el.training.pairs import Pair
@@ -93,9 +94,21 @@ class PairTrainer(Trainer):
     ) -> Any:
         """The weighted sum of the losses."""
         config = self.config
+        weighted: list[tuple[float, Tensor]] = []
         with inference_precision(model.device):
-            scores = candidate_scores(model, inputs)
+            queries, vectors = model.encode_mentions(inputs["query_ids"], inputs["query_mask"])
+            passages = passage_vectors(model, inputs)
+            scores = candidate_scores(queries, passages, inputs)
+            weighted.append((1.0, scores))
+            if config.joint_weight:
+                products = candidate_scores(_at_teaching_scale(vectors), passages, inputs)
+                weighted.append((config.joint_weight, products))
             teacher = _teacher_scores(model, inputs) if config.distillation_weight else None
+        loss = torch.stack([weight * self._loss(each, teacher, inputs) for weight, each in weighted]).sum()
+        return (loss, {"scores": scores}) if return_outputs else loss
+
+    def _loss(self, scores: Tensor, teacher: Tensor | None, inputs: dict[str, Tensor]) -> Tensor:
+        config = self.config
         loss = scores.new_zeros(())
         own = inputs["own"].shape[1]
         if config.label_weight:
@@ -117,7 +130,7 @@ class PairTrainer(Trainer):
             empty[:, own:] = False
             distance = distillation(scores, teacher, config.squared_weight, empty)
             loss = loss + config.distillation_weight * distance
-        return (loss, {"scores": scores}) if return_outputs else loss
+        return loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Accuracy@1 on dev among the mined candidates of each mention."""
@@ -134,9 +147,15 @@ class PairTrainer(Trainer):
 @torch.no_grad()
 def _teacher_scores(model: RetrievalModel, batch: dict[str, Tensor]) -> Tensor:
     vectors = model.encode_passages(batch["query_ids"], batch["query_mask"])
-    teacher = DotProducts(vectors, 1.0 / TEACHER_TEMPERATURE)
     passages = batch["passage_vectors"]
-    return torch.cat([teacher(passages[batch["own"]]), teacher(passages[batch["shared"]])], dim=1)
+    if not model.passage_tower.normalize:
+        # The temperature is one for cosines.
+        vectors, passages = functional.normalize(vectors, dim=1), functional.normalize(passages, dim=1)
+    return candidate_scores(_at_teaching_scale(vectors), passages, batch)
+
+
+def _at_teaching_scale(vectors: Tensor) -> DotProducts:
+    return DotProducts(vectors, 1.0 / TEACHER_TEMPERATURE)
 
 
 @torch.inference_mode()
@@ -159,7 +178,7 @@ def rerank_accuracy(
     with inference_precision(model.device):
         for start in range(0, len(pairs), batch):
             part = {k: v.to(model.device) for k, v in collator(0, pairs[start : start + batch]).items()}
-            scores = candidate_scores(model, part).masked_fill(part["ignored"], float("-inf"))
+            scores = batch_scores(model, part).masked_fill(part["ignored"], float("-inf"))
             hits += int(part["positive"].gather(1, scores.argmax(dim=1, keepdim=True)).sum())
     model.train(was_training)
     return hits / len(pairs)

@@ -358,16 +358,30 @@ def test_split_towers_are_saved_and_trained_apart(parity: Path, tmp_path: Path) 
     assert again.fingerprint() == model.fingerprint()
 
 
-def test_first_candidates_come_from_the_passage_tower(source: EncoderSource) -> None:
+def test_first_candidates_come_from_the_tower_that_was_trained_for_them(
+    source: EncoderSource, tmp_path: Path
+) -> None:
     model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False).eval()
     with torch.no_grad():
-        for parameter in model.query_tower.parameters():
-            parameter.add_(0.05)
-    batch = model.tokenize(["headache"])
-    _, vectors = model.encode_mentions(batch["input_ids"], batch["attention_mask"])
-    expected = model.encode_passages(batch["input_ids"], batch["attention_mask"])
-    torch.testing.assert_close(vectors, expected)
-    assert not torch.allclose(vectors, model.query_tower(batch["input_ids"], batch["attention_mask"]))
+        for name, parameter in model.query_tower.named_parameters():
+            if "weight" in name:
+                parameter.mul_(1.5)
+    batch = model.tokenize(["headache", "liver failure"])
+    by_query = model.query_tower(batch["input_ids"], batch["attention_mask"])
+    by_passage = model.encode_passages(batch["input_ids"], batch["attention_mask"])
+    assert not torch.allclose(by_query, by_passage)
+
+    def check(model: Hypencoder, expected: Tensor) -> None:
+        _, vectors = model.encode_mentions(batch["input_ids"], batch["attention_mask"])
+        torch.testing.assert_close(vectors, expected)
+        torch.testing.assert_close(model.first_stage(batch["input_ids"], batch["attention_mask"]), expected)
+
+    check(model, by_passage)
+    model.retrieve_by_query_tower()
+    check(model, by_query)
+    model.save_pretrained(tmp_path / "model")
+    assert model.spec.to_dict()["query_encoder_kwargs"]["embedding_representation"] == "mean"
+    check(Hypencoder.from_pretrained(tmp_path / "model"), by_query)
 
 
 def test_tokenizer_that_does_not_cut_is_made_to(source: EncoderSource, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Loading a checkpoint takes little more memory than the checkpoint."""
+"""Memory: of loading a checkpoint, measured; of training on a GPU, counted without one."""
 
 import subprocess
 import sys
@@ -13,6 +13,8 @@ from el.models.qnet import QNetConfig
 from el.models.tower import Tower
 
 WIDTH = 768
+_LAYERS = 12
+_BATCH, _ITEMS = 64, 9
 # Memory is measured in a process of its own: this one has had other models in it.
 SCRIPT = """
 import sys, threading
@@ -56,3 +58,53 @@ def test_peak_memory_of_loading(layout: str, tmp_path: Path) -> None:
         [sys.executable, "-c", SCRIPT, str(folder)], capture_output=True, text=True, check=True
     )
     assert int(run.stdout) < 1.3 * path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("depth", "tokens", "checkpointing", "gigabytes"),
+    [(2, 32, True, 5.2), (2, 128, True, 11.3), (8, 32, True, 10.0), (2, 128, False, 58.5)],
+)
+def test_training_bert_base_on_a_gpu_of_16_gb(
+    depth: int, tokens: int, checkpointing: bool, gigabytes: float
+) -> None:
+    """64 queries, each with a positive and 8 hard negatives, in float32; bf16 takes less."""
+    with torch.device("meta"):
+        bert = BertModel(
+            BertConfig(num_hidden_layers=_LAYERS, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+        )
+        config = QNetConfig((*[WIDTH] * (depth + 1), 1))
+        tower = Tower(bert, "cls", normalize=False)
+        model = Hypencoder.from_tower(tower, config, None, "x", shared_encoder=True)
+    model.to("meta").train()
+    # Weights, their gradients and the two moments of AdamW.
+    state = 4 * sum(parameter.nbytes for parameter in model.parameters())
+    whole = kept_for_gradients(model, tokens)
+    kept = whole
+    if checkpointing:
+        bert.activation_checkpointing_enable({"use_reentrant": False})
+        kept = kept_for_gradients(model, tokens)
+        # What one layer keeps while it is computed again.
+        kept += (whole - kept) // _LAYERS
+    assert (state + kept) / 1e9 == pytest.approx(gigabytes, rel=0.02)
+    assert (state + kept < 16e9) is checkpointing
+
+
+def kept_for_gradients(model: Hypencoder, tokens: int) -> int:
+    """Bytes that a forward pass keeps for the backward pass, on tensors without memory."""
+    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage
+        return tensor
+
+    ids = torch.zeros(_BATCH * _ITEMS, tokens, dtype=torch.int64, device="meta")
+    bert = model.query_tower.transformer
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        # The tower's own methods look into the mask, of which there is none here.
+        hidden = bert(input_ids=ids[:_BATCH]).last_hidden_state
+        passages = bert(input_ids=ids).last_hidden_state[:, 0]
+        model.head(hidden, torch.ones_like(ids[:_BATCH]))(passages).logsumexp(dim=1).mean()
+    return sum(storage.nbytes() for storage in kept.values())

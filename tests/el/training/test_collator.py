@@ -10,7 +10,7 @@ import torch
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, EncoderSource, RetrievalModel
 from el.ontology import Ontology
-from el.training.collator import Candidates, Collator, candidate_scores, name_rows
+from el.training.collator import Candidates, Collator, batch_scores, name_rows
 from el.training.pairs import Item, Pair
 from tests.tiny import WIDTH, tiny_hypencoder
 
@@ -147,7 +147,7 @@ def test_text_and_vectors_give_the_same_scores(
     for lookup in (None, vectors):
         batch = collate(model, ontology, two, Candidates(3, 5), lookup)
         with torch.inference_mode():
-            scores.append(candidate_scores(model, batch))
+            scores.append(batch_scores(model, batch))
         assert scores[-1].shape == batch["positive"].shape == (2, 10)
     torch.testing.assert_close(scores[0], scores[1], atol=2e-2, rtol=2e-2)
 
@@ -157,7 +157,7 @@ def test_scores_stand_where_the_marks_stand(
 ) -> None:
     batch = collate(model.eval(), ontology, two, Candidates(3, 0), vectors)
     with torch.inference_mode():
-        scores = candidate_scores(model, batch)
+        scores = batch_scores(model, batch)
         queries = model.encode_queries(batch["query_ids"], batch["query_mask"])
         every = queries(vectors.gather(np.arange(len(ontology.name_texts))))
     for row, pair in enumerate(two):

@@ -10,12 +10,12 @@ import torch.utils.checkpoint
 
 from el.errors import ConfigError, InputError, MismatchError
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, EncoderSource, load_model
+from el.models import BiEncoder, EncoderSource, Hypencoder, load_model
 from el.ontology import Ontology
 from el.training import trainer
 from el.training.pairs import Pair, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
-from tests.tiny import tiny_hypencoder
+from tests.tiny import WIDTH, tiny_hypencoder
 
 RECIPE = Recipe(
     steps=2,
@@ -61,6 +61,24 @@ def test_frozen_passages(
     assert load_model(tmp_path / "m").fingerprint() == model.fingerprint()
     # Checkpoints go when they are no longer needed.
     assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_query_vectors_are_trained_where_they_have_length_one(
+    normalize: bool, source: EncoderSource, ontology: Ontology, files: PairFiles, tmp_path: Path
+) -> None:
+    def trained(joint_weight: float) -> Hypencoder:
+        torch.manual_seed(1)
+        model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=True, normalize=normalize)
+        recipe = replace(ALIGN, joint_weight=joint_weight)
+        folder = tmp_path / str(joint_weight)
+        run_recipe(model, recipe, files, ontology, None, folder / "runs", folder / "curves", folder / "model")
+        return Hypencoder.from_pretrained(folder / "model")
+
+    jointly, alone = trained(1.0), trained(0.0)
+    assert (jointly.fingerprint() != alone.fingerprint()) is normalize
+    assert (jointly.spec.embedding_representation == "mean") is normalize
+    assert alone.spec.embedding_representation is None
 
 
 def test_alignment_trains_one_tower_on_names(

@@ -15,10 +15,11 @@ from el.errors import ConfigError
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, EncoderSource, Hypencoder, RetrievalModel
 from el.models.base import inference_precision
+from el.models.biencoder import DotProducts
 from el.ontology import Ontology
 from el.training import trainer as module
 from el.training.batches import Source, plan_batches
-from el.training.collator import Candidates, Collator
+from el.training.collator import Candidates, Collator, batch_scores, candidate_scores
 from el.training.config import TrainConfig, run_key
 from el.training.losses import masked_cross_entropy
 from el.training.pairs import Pair
@@ -143,13 +144,20 @@ def test_frozen_passage_tower_stays(
     kind: str, source: EncoderSource, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes = []
-    scores = module.candidate_scores
 
-    def spy(model: RetrievalModel, batch: dict[str, Tensor]) -> Tensor:
-        modes.append((model.training, model.query_tower.training, model.passage_tower.training))
-        return scores(model, batch)
+    def spy(name: str) -> None:
+        function = getattr(module, name)
 
-    monkeypatch.setattr(module, "candidate_scores", spy)
+        def called(model: RetrievalModel, batch: dict[str, Tensor]) -> Tensor:
+            modes.append((model.training, model.query_tower.training, model.passage_tower.training))
+            result: Tensor = function(model, batch)
+            return result
+
+        monkeypatch.setattr(module, name, called)
+
+    # Training looks names up with the one, dev is scored with the other.
+    spy("passage_vectors")
+    spy("batch_scores")
     model = make_model(kind, source)
     before = model.passage_tower.fingerprint()
     query_before = model.query_tower.fingerprint()
@@ -243,7 +251,7 @@ def test_loss_falls(kind: str, source: EncoderSource, run: Run, pairs: list[Pair
 @torch.inference_mode()
 def label_loss(model: RetrievalModel, batch: dict[str, Tensor]) -> float:
     with inference_precision(model.device):
-        scores = module.candidate_scores(model.eval(), batch)
+        scores = batch_scores(model.eval(), batch)
     return masked_cross_entropy(scores, batch["positive"], batch["ignored"]).item()
 
 
@@ -263,8 +271,8 @@ def test_distillation_draws_scores_to_the_frozen_tower(
 def gap(model: RetrievalModel, batch: dict[str, Tensor]) -> float:
     one = BiEncoder(model.passage_tower, None, None)
     with inference_precision(model.device):
-        scores = module.candidate_scores(model.eval(), batch)
-        teacher = module.candidate_scores(one, batch)
+        scores = batch_scores(model.eval(), batch)
+        teacher = batch_scores(one, batch)
     return module.distillation(scores, teacher, 0.1, torch.zeros_like(scores, dtype=torch.bool)).item()
 
 
@@ -290,14 +298,44 @@ def test_weights_of_the_losses(source: EncoderSource, run: Run, pairs: list[Pair
     margins = loss(label_weight=0.0, margin_weight=1.0)
     assert loss(label_weight=0.5, margin_weight=3.0) == pytest.approx(0.5 * labels + 3.0 * margins, rel=1e-4)
     assert margins == pytest.approx(own_margins(model, batch), rel=1e-4)
+    # The same losses once more, of the query tower's own dot products.
+    config = {"label_weight": 0.5, "distillation_weight": 2.0}
+    model.retrieve_by_query_tower()
+    both = loss(joint_weight=3.0, **config)
+    assert both == pytest.approx(loss(**config) + 3.0 * query_towers_loss(model, batch, **config), rel=1e-4)
     # Fewer competitors, less to lose.
     assert 0 < loss(label_items=1) < labels
+
+
+def test_the_teacher_of_vectors_of_any_length_is_their_cosine(
+    source: EncoderSource, run: Run, pairs: list[Pair]
+) -> None:
+    model = make_model("hypencoder", source).eval()
+    batch = Collator(model, run.ontology, Candidates(3, 0), run.vectors, 1)(0, pairs)
+    expected = module._teacher_scores(model, batch)
+    assert expected.max() <= 20.1
+    model.passage_tower.normalize = False
+    batch["passage_vectors"] = 7.0 * batch["passage_vectors"]
+    torch.testing.assert_close(module._teacher_scores(model, batch), expected, atol=0.05, rtol=0.0)
+
+
+@torch.no_grad()
+def query_towers_loss(
+    model: RetrievalModel, batch: dict[str, Tensor], label_weight: float, distillation_weight: float
+) -> float:
+    with inference_precision(model.device):
+        query = DotProducts(model.query_tower(batch["query_ids"], batch["query_mask"]), 1 / 0.05)
+        teacher = DotProducts(model.passage_tower(batch["query_ids"], batch["query_mask"]), 1 / 0.05)
+        scores, target = (candidate_scores(q, batch["passage_vectors"], batch) for q in (query, teacher))
+    labels = masked_cross_entropy(scores, batch["positive"], batch["ignored"])
+    distance = module.distillation(scores, target, 0.1, torch.zeros_like(scores, dtype=torch.bool))
+    return label_weight * labels.item() + distillation_weight * distance.item()
 
 
 @torch.no_grad()
 def own_margins(model: RetrievalModel, batch: dict[str, Tensor]) -> float:
     with inference_precision(model.device):
-        scores = module.candidate_scores(model, batch).float()
+        scores = batch_scores(model, batch).float()
     squares = []
     for row in range(len(scores)):
         own = [i for i in range(batch["own"].shape[1]) if not batch["ignored"][row, i]]
@@ -326,7 +364,7 @@ def test_accuracy_is_over_own_items_and_the_batch(
     hits = 0
     batch = collator(0, pairs)
     with torch.inference_mode(), inference_precision(model.device):
-        scores = module.candidate_scores(model.eval(), batch)
+        scores = batch_scores(model.eval(), batch)
     for row in range(len(pairs)):
         allowed = [i for i in range(scores.shape[1]) if not batch["ignored"][row, i]]
         best = max(allowed, key=lambda i: scores[row, i].item())
@@ -361,6 +399,7 @@ def test_run_key_is_that_of_parameters_and_inputs() -> None:
         ({"squared_weight": -0.1}, "squared_weight"),
         ({"label_weight": 0.0}, "nothing to learn"),
         ({"margin_weight": -1.0}, "margin_weight"),
+        ({"joint_weight": -1.0}, "joint_weight"),
         ({"label_items": 0}, "label_items is 0"),
     ],
 )
