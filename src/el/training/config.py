@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from el.errors import ConfigError
 
@@ -28,6 +28,8 @@ class TrainConfig:
         joint_weight: weight of all these once more, for the dot products of a Hypencoder's query tower:
             its vectors retrieve what the q-nets then score. `run_recipe` leaves it out for a bi-encoder,
             which has no others, and where vectors are not of length 1.
+        teacher: whose dot products a q-net's distillation takes: "frozen", the passage tower's; "own", those
+            of its query tower as that learns, which takes a `joint_weight`.
         squared_weight: weight, inside the distillation, of the squared difference.
         evaluate_every: steps between looks at dev accuracy; the best state there is kept.
         seed: of dropout and batches.
@@ -46,6 +48,7 @@ class TrainConfig:
     label_items: int | None = None
     margin_weight: float = 0.0
     joint_weight: float = 0.0
+    teacher: Literal["frozen", "own"] = "frozen"
 
     def __post_init__(self) -> None:
         if self.steps < 0:
@@ -60,6 +63,8 @@ class TrainConfig:
         for name in ("warmup_steps", "weight_decay", "squared_weight", "joint_weight", *weights):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if self.teacher == "own" and not self.joint_weight:
+            raise ConfigError("teacher: own needs a joint_weight above 0, by which that teacher learns")
         if not any(getattr(self, name) for name in weights):
             raise ConfigError(f"{', '.join(weights)} are all 0: nothing to learn")
 

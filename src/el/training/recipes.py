@@ -126,7 +126,7 @@ def run_recipe(
             raise ConfigError(f"{name}_per_batch is {count}, but this training takes no {name}; set it to 0")
     if not (isinstance(model, Hypencoder) and model.spec.normalize):
         # A bi-encoder has no other scores; and vectors of any length make products of any scale.
-        recipe = replace(recipe, joint_weight=0.0)
+        recipe = replace(recipe, joint_weight=0.0, teacher="frozen")
     elif recipe.joint_weight:
         model.retrieve_by_query_tower()
     if not recipe.dropout:

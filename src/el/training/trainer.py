@@ -94,17 +94,19 @@ class PairTrainer(Trainer):
     ) -> Any:
         """The weighted sum of the losses."""
         config = self.config
-        weighted: list[tuple[float, Tensor]] = []
         with inference_precision(model.device):
             queries, vectors = model.encode_mentions(inputs["query_ids"], inputs["query_mask"])
             passages = passage_vectors(model, inputs)
             scores = candidate_scores(queries, passages, inputs)
-            weighted.append((1.0, scores))
-            if config.joint_weight:
-                products = candidate_scores(_at_teaching_scale(vectors), passages, inputs)
-                weighted.append((config.joint_weight, products))
             teacher = _teacher_scores(model, inputs) if config.distillation_weight else None
-        loss = torch.stack([weight * self._loss(each, teacher, inputs) for weight, each in weighted]).sum()
+            if not config.joint_weight:
+                loss = self._loss(scores, teacher, inputs)
+            else:
+                products = candidate_scores(_at_teaching_scale(vectors), passages, inputs)
+                # Own products learn from labels too, and so teach more than the frozen tower's.
+                taught = products.detach() if config.teacher == "own" else teacher
+                loss = self._loss(scores, taught, inputs)
+                loss = loss + config.joint_weight * self._loss(products, teacher, inputs)
         return (loss, {"scores": scores}) if return_outputs else loss
 
     def _loss(self, scores: Tensor, teacher: Tensor | None, inputs: dict[str, Tensor]) -> Tensor:
@@ -124,7 +126,8 @@ class PairTrainer(Trainer):
                 inputs["ignored"][:, :own],
             )
             loss = loss + config.margin_weight * margins
-        if teacher is not None:
+        if config.distillation_weight:
+            assert teacher is not None
             # Ignored own places hold nothing. Shared names are names like others here, whoever's they are.
             empty = inputs["ignored"].clone()
             empty[:, own:] = False

@@ -70,7 +70,7 @@ def test_query_vectors_are_trained_where_they_have_length_one(
     def trained(joint_weight: float) -> Hypencoder:
         torch.manual_seed(1)
         model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=True, normalize=normalize)
-        recipe = replace(ALIGN, joint_weight=joint_weight)
+        recipe = replace(ALIGN, joint_weight=joint_weight, teacher="own" if joint_weight else "frozen")
         folder = tmp_path / str(joint_weight)
         run_recipe(model, recipe, files, ontology, None, folder / "runs", folder / "curves", folder / "model")
         return Hypencoder.from_pretrained(folder / "model")

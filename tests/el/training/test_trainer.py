@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from el.index.vectors import NameVectors
 from el.models import BiEncoder, EncoderSource, Hypencoder, RetrievalModel
 from el.models.base import inference_precision
 from el.models.biencoder import DotProducts
+from el.models.tower import Tower
 from el.ontology import Ontology
 from el.training import trainer as module
 from el.training.batches import Source, plan_batches
@@ -268,8 +269,8 @@ def test_distillation_draws_scores_to_the_frozen_tower(
 
 
 @torch.inference_mode()
-def gap(model: RetrievalModel, batch: dict[str, Tensor]) -> float:
-    one = BiEncoder(model.passage_tower, None, None)
+def gap(model: RetrievalModel, batch: dict[str, Tensor], teacher_tower: Tower | None = None) -> float:
+    one = BiEncoder(teacher_tower or model.passage_tower, None, None)
     with inference_precision(model.device):
         scores = batch_scores(model.eval(), batch)
         teacher = batch_scores(one, batch)
@@ -278,10 +279,15 @@ def gap(model: RetrievalModel, batch: dict[str, Tensor]) -> float:
 
 def test_weights_of_the_losses(source: EncoderSource, run: Run, pairs: list[Pair], tmp_path: Path) -> None:
     model = make_model("hypencoder", source).eval()
+    assert isinstance(model, Hypencoder)
+    with torch.no_grad():
+        # As if it had been trained: no longer the passage tower's twin.
+        for parameter in model.query_tower.parameters():
+            parameter.mul_(1.2)
     collator = Collator(model, run.ontology, Candidates(3, 0), run.vectors, 1)
     batch = collator(0, pairs)
 
-    def loss(**changes: float) -> float:
+    def loss(**changes: Any) -> float:
         config = replace(CONFIG, **changes)
         trainer = module.PairTrainer(
             model, config, [pairs], collator, pairs, collator, module._arguments(config, tmp_path), []
@@ -298,11 +304,19 @@ def test_weights_of_the_losses(source: EncoderSource, run: Run, pairs: list[Pair
     margins = loss(label_weight=0.0, margin_weight=1.0)
     assert loss(label_weight=0.5, margin_weight=3.0) == pytest.approx(0.5 * labels + 3.0 * margins, rel=1e-4)
     assert margins == pytest.approx(own_margins(model, batch), rel=1e-4)
-    # The same losses once more, of the query tower's own dot products.
-    config = {"label_weight": 0.5, "distillation_weight": 2.0}
+    # The same losses once more, of the query tower's own dot products, which may be the q-nets' teacher.
     model.retrieve_by_query_tower()
-    both = loss(joint_weight=3.0, **config)
-    assert both == pytest.approx(loss(**config) + 3.0 * query_towers_loss(model, batch, **config), rel=1e-4)
+    own, taught = query_towers_losses(model, batch)
+    anchors: dict[Literal["frozen", "own"], float] = {
+        "frozen": gap(model, batch),
+        "own": gap(model, batch, model.query_tower),
+    }
+    assert anchors["frozen"] != pytest.approx(anchors["own"], rel=1e-2)
+    for teacher, anchor in anchors.items():
+        both = loss(label_weight=0.5, distillation_weight=2.0, joint_weight=3.0, teacher=teacher)
+        expected = 0.5 * labels + 2.0 * anchor + 3.0 * (0.5 * own + 2.0 * taught)
+        assert both == pytest.approx(expected, rel=1e-4)
+    assert loss(joint_weight=3.0) == pytest.approx(labels + 3.0 * own, rel=1e-4)
     # Fewer competitors, less to lose.
     assert 0 < loss(label_items=1) < labels
 
@@ -320,16 +334,15 @@ def test_the_teacher_of_vectors_of_any_length_is_their_cosine(
 
 
 @torch.no_grad()
-def query_towers_loss(
-    model: RetrievalModel, batch: dict[str, Tensor], label_weight: float, distillation_weight: float
-) -> float:
+def query_towers_losses(model: RetrievalModel, batch: dict[str, Tensor]) -> tuple[float, float]:
+    """Of the query tower's own vectors: the cross-entropy, and the distance to the passage tower's."""
     with inference_precision(model.device):
         query = DotProducts(model.query_tower(batch["query_ids"], batch["query_mask"]), 1 / 0.05)
         teacher = DotProducts(model.passage_tower(batch["query_ids"], batch["query_mask"]), 1 / 0.05)
         scores, target = (candidate_scores(q, batch["passage_vectors"], batch) for q in (query, teacher))
     labels = masked_cross_entropy(scores, batch["positive"], batch["ignored"])
     distance = module.distillation(scores, target, 0.1, torch.zeros_like(scores, dtype=torch.bool))
-    return label_weight * labels.item() + distillation_weight * distance.item()
+    return labels.item(), distance.item()
 
 
 @torch.no_grad()
@@ -400,6 +413,7 @@ def test_run_key_is_that_of_parameters_and_inputs() -> None:
         ({"label_weight": 0.0}, "nothing to learn"),
         ({"margin_weight": -1.0}, "margin_weight"),
         ({"joint_weight": -1.0}, "joint_weight"),
+        ({"teacher": "own"}, "needs a joint_weight"),
         ({"label_items": 0}, "label_items is 0"),
     ],
 )
