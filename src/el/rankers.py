@@ -86,14 +86,14 @@ class ModelRanker:
         batches = by_length([len(text) for text in texts], _QUERY_BATCH)
         vectors = torch.empty(len(texts), self.vectors.vectors.shape[1])
         for rows in batches:
-            vectors[rows] = self.model.first_stage(*self._tokens([texts[row] for row in rows]))
+            vectors[rows] = self.model.first_stage(*self._tokens([texts[row] for row in rows])).cpu()
         _, names = self.vectors.nearest(vectors, self.retrieved, self.rows, self.description)
         scores = np.empty(names.shape, dtype=np.float32)
         # Queries are encoded again, because the q-nets of all of them would fill the memory.
         for rows in batches:
             with inference_precision(self.model.device):
                 queries = self.model.encode_queries(*self._tokens([texts[row] for row in rows]))
-            scores[rows] = queries(self.vectors.gather(names[rows])).numpy()
+            scores[rows] = queries(self._gather(names[rows])).cpu().numpy()
         return Retrieved(names, scores)
 
     @torch.inference_mode()
@@ -111,7 +111,7 @@ class ModelRanker:
                 qnets = self.model.encode_queries(*self._tokens(batch))
                 assert isinstance(qnets, QNets)
                 names = self._best_of_all(qnets, rows)
-                scores = qnets(self.vectors.gather(names)).numpy()
+                scores = qnets(self._gather(names)).cpu().numpy()
                 rankings += rank_concepts(names, scores, self.ontology.concept_of_name, self.ontology.ids, k)
                 advance(len(batch))
         return rankings
@@ -124,9 +124,12 @@ class ModelRanker:
         found = torch.zeros(best.shape, dtype=torch.int64)
         for start in range(0, len(rows), _NAME_BLOCK):
             block = rows[start : start + _NAME_BLOCK]
-            scores = fast(self.vectors.gather(block).to(precision)).float()
+            scores = fast(self._gather(block).to(precision)).float().cpu()
             best, found = merge_best(best, found, scores, torch.from_numpy(np.ascontiguousarray(block)))
         return found.numpy()
+
+    def _gather(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        return self.vectors.gather(rows).to(self.model.device)
 
     def _tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         encoding = self.model.tokenize(texts)

@@ -95,10 +95,15 @@ class RetrievalModel(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Queries, Tensor]:
-        """Returns queries and first-stage vectors, of one pass where one tower makes both."""
+        """Returns B queries and (B, D) float32 first-stage vectors; one pass where one tower makes both.
+
+        Args:
+            input_ids: (B, S) int64.
+            attention_mask: (B, S), 0 where padded.
+        """
 
     @abc.abstractmethod
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:
         """Writes the model, to be read again by `load_model`, atomically."""
 
     def encode_passages(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -80,16 +80,16 @@ class BiEncoder(RetrievalModel):
         queries = self.encode_queries(input_ids, attention_mask)
         return queries, queries.vectors
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:
         """Writes a SentenceTransformer; with two towers, one that routes queries and documents."""
         assert self.tokenizer is not None
-        save_towers(self.query_tower, self.own_passage_tower, self.tokenizer, folder)
+        save_towers(self.query_tower, self.own_passage_tower, self.tokenizer, Path(folder))
 
     @classmethod
-    def from_pretrained(cls, folder: Path, temperature: float = 0.05) -> "BiEncoder":
+    def from_pretrained(cls, folder: str | Path, temperature: float = 0.05) -> "BiEncoder":
         """Loads any SentenceTransformer that is a transformer with CLS or mean pooling.
 
         Raises:
             InputError: the folder holds something else.
         """
-        return cls(*load_towers(folder), temperature)
+        return cls(*load_towers(Path(folder)), temperature)

@@ -23,6 +23,8 @@ from el.errors import ElError, InputError
 from el.models.tower import backbone_config
 
 BACKBONE_FOLDER = "backbone"
+# Of a passage tower that is built otherwise than the query tower.
+PASSAGE_BACKBONE_FOLDER = "passage_backbone"
 # What the four released Hypencoders were built on; their config.json gives only this name.
 _KNOWN_BACKBONES = {name: BertConfig() for name in ("bert-base-uncased", "google-bert/bert-base-uncased")}
 _PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors", "pytorch_model.bin"]
@@ -51,7 +53,7 @@ def resolve_checkpoint(location: str | Path) -> Path:
         ) from error
 
 
-def find_backbone_config(folder: Path, name: str) -> PreTrainedConfig:
+def find_backbone_config(folder: Path, name: str, own_folder: str = BACKBONE_FOLDER) -> PreTrainedConfig:
     """Finds the configuration of a checkpoint's backbone, nearest first.
 
     In the checkpoint (as we save it); `name` as a folder relative to the current one or beside the
@@ -60,7 +62,9 @@ def find_backbone_config(folder: Path, name: str) -> PreTrainedConfig:
     Raises:
         ElError: none of them has it, or the nearest is no configuration of a backbone.
     """
-    own = folder / BACKBONE_FOLDER
+    own = folder / own_folder
+    if not own.is_dir():
+        own = folder / BACKBONE_FOLDER
     for place in (own, *((Path(name), folder.parent / name) if name else ())):
         file = place / "config.json"
         if file.is_file() and place.resolve() != folder.resolve():
@@ -118,7 +122,9 @@ def load_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes tensors as safetensors; those that share memory are written each on its own."""
-    save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, path)
+    own = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    # Older versions of transformers read nothing without this.
+    save_file(own, path, metadata={"format": "pt"})
 
 
 def assign_tensors(path: Path, prefix: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

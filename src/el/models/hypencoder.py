@@ -19,6 +19,7 @@ from el.files import atomic_folder, read_json, write_json
 from el.models.base import RetrievalModel
 from el.models.checkpoint import (
     BACKBONE_FOLDER,
+    PASSAGE_BACKBONE_FOLDER,
     assign_tensors,
     find_backbone_config,
     load_tensors,
@@ -50,8 +51,8 @@ class HypencoderConfig:
         encoder_width: D, `base_encoder_output_dim`.
         pooling: how passages are pooled, "cls" or "mean".
         normalize: whether passage vectors are scaled to length 1; not in the published architecture.
-        embedding_representation: how the query tower makes a vector besides the q-net, "cls" or "mean"; None
-            where it is not trained to. Here that vector retrieves what the q-net scores.
+        embedding_representation: how the query tower makes a vector besides the q-net; None where it makes
+            none. Where it is trained to be near to its passages, as in our models, it retrieves them.
         freeze_query: whether the query backbone is kept from training.
         freeze_passage: whether the passage backbone is kept from training.
         loss_type: names of the losses that it was trained with, carried along.
@@ -239,7 +240,12 @@ class Hypencoder(RetrievalModel):
         tokens = torch.cat([chosen, rest])
         centred = tokens - tokens.mean(dim=0)
         covariance = centred.T @ centred / len(centred)
-        ridge = _RIDGE * covariance.trace() / len(covariance) * torch.eye(len(covariance))
+        ridge = (
+            _RIDGE
+            * covariance.trace()
+            / len(covariance)
+            * torch.eye(len(covariance), device=covariance.device)
+        )
         direction = torch.linalg.solve(covariance + ridge, centred[: len(chosen)].mean(dim=0))
         gap = (chosen @ direction).min() - (rest @ direction).max()
         if gap <= 0:
@@ -263,15 +269,17 @@ class Hypencoder(RetrievalModel):
         return qnets
 
     def retrieving_tower(self) -> Tower:
-        """The query tower if its vectors were trained to retrieve, as `embedding_representation` says.
+        """The query tower if its vectors are trained to retrieve, otherwise the passage tower.
 
-        A published query tower learns nothing but q-nets; then the passage tower reads mentions too.
+        A published query tower learns nothing but q-nets. Ours are trained where vectors have length 1, and
+        `embedding_representation` then names their pooling.
         """
-        return self.passage_tower if self.spec.embedding_representation is None else self.query_tower
+        trained = self.spec.normalize and self.spec.embedding_representation == self.spec.pooling
+        return self.query_tower if trained else self.passage_tower
 
-    def retrieve_by_query_tower(self) -> None:
-        """Says that the query tower's vectors are trained to retrieve."""
-        self.spec = replace(self.spec, embedding_representation=self.query_tower.pooling)
+    def retrieve_by_query_tower(self, trained: bool) -> None:
+        """Says whether the query tower's vectors are trained to retrieve."""
+        self.spec = replace(self.spec, embedding_representation=self.spec.pooling if trained else None)
 
     def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[QNets, Tensor]:
         """Returns q-nets and first-stage vectors; one pass of the query tower, where that makes both."""
@@ -281,15 +289,18 @@ class Hypencoder(RetrievalModel):
             return qnets, self.query_tower.pool(hidden, attention_mask)
         return qnets, self.first_stage(input_ids, attention_mask)
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:
         """Writes the released layout as safetensors, with tokenizer and backbone configuration.
 
         Both copies of a shared tower are written: the released code fills a missing one with random
         numbers.
         """
-        with atomic_folder(folder) as temporary:
+        query, passage = self.query_tower.config, self.passage_tower.config
+        with atomic_folder(Path(folder)) as temporary:
             write_json(temporary / "config.json", self.spec.to_dict())
-            self.query_tower.transformer.config.save_pretrained(temporary / BACKBONE_FOLDER)  # type: ignore
+            query.save_pretrained(temporary / BACKBONE_FOLDER)
+            if passage.to_dict() != query.to_dict():
+                passage.save_pretrained(temporary / PASSAGE_BACKBONE_FOLDER)
             save_tensors(temporary / "model.safetensors", self._released_names())
             if self.tokenizer is not None:
                 self.tokenizer.save_pretrained(temporary)
@@ -317,8 +328,10 @@ class Hypencoder(RetrievalModel):
         if not isinstance(values, dict):
             raise InputError(folder / "config.json", "", "not a JSON object", "Fetch the checkpoint again")
         config = HypencoderConfig.from_dict(values)
-        query_tower = _empty_tower(folder, config.query_model, config)
-        passage_tower = None if config.shared_encoder else _empty_tower(folder, config.passage_model, config)
+        query_tower = _empty_tower(folder, config.query_model, BACKBONE_FOLDER, config)
+        passage_tower = None
+        if not config.shared_encoder:
+            passage_tower = _empty_tower(folder, config.passage_model, PASSAGE_BACKBONE_FOLDER, config)
         longest = min(tower.max_positions for tower in (query_tower, passage_tower) if tower is not None)
         tokenizer = _tokenizer_of(folder, longest)
         with torch.device("meta"):
@@ -342,10 +355,24 @@ class Hypencoder(RetrievalModel):
         if self.own_passage_tower is not None:
             assign_tensors(path, _PASSAGE, self.own_passage_tower.transformer, passage)
         else:
-            # Of a shared tower a safetensors file may hold either copy, or both.
-            query = {_QUERY + name.removeprefix(_PASSAGE): tensor for name, tensor in passage.items()} | query
+            query = _one_copy(path, query, passage)
         assign_tensors(path, _QUERY, self.query_tower.transformer, query)
         assign_tensors(path, _HEAD, self.head, tensors)
+
+
+def _one_copy(path: Path, query: dict[str, Tensor], passage: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A shared tower's tensors, of which a file may hold either copy or both; names are the query tower's."""
+    tensors = dict(query)
+    for name, tensor in passage.items():
+        other = tensors.setdefault(_QUERY + name.removeprefix(_PASSAGE), tensor)
+        if other is not tensor and (other.dtype != tensor.dtype or not torch.equal(other, tensor)):
+            raise InputError(
+                path,
+                name,
+                "differs from the query tower's, though shared_encoder says that they are one",
+                "Set shared_encoder to false, or fetch the checkpoint again",
+            )
+    return tensors
 
 
 def _tokenizer_of(folder: Path, max_tokens: int) -> PreTrainedTokenizerBase | None:
@@ -357,5 +384,6 @@ def _tokenizer_of(folder: Path, max_tokens: int) -> PreTrainedTokenizerBase | No
     return tokenizer
 
 
-def _empty_tower(folder: Path, name: str, config: HypencoderConfig) -> Tower:
-    return Tower(empty_transformer(find_backbone_config(folder, name)), config.pooling, config.normalize)
+def _empty_tower(folder: Path, name: str, own_folder: str, config: HypencoderConfig) -> Tower:
+    backbone = find_backbone_config(folder, name, own_folder)
+    return Tower(empty_transformer(backbone), config.pooling, config.normalize)

@@ -4,9 +4,10 @@ A Hypencoder turns each query into the weights and biases of such a network
 (Killingback et al., "Hypencoder", arXiv 2502.05364). `QNets` holds those of a batch of queries.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -173,13 +174,14 @@ class QNets:
         """B, the number of q-nets."""
         return int(self.weights[0].shape[0])
 
-    def __getitem__(self, index: int | slice) -> "QNets":
+    def __getitem__(self, index: SupportsIndex | slice) -> "QNets":
         """Returns one q-net, as a batch of one, or a slice of them.
 
         Raises:
             IndexError: there is no such q-net.
         """
-        if isinstance(index, int):
+        if not isinstance(index, slice):
+            index = operator.index(index)
             if not -len(self) <= index < len(self):
                 raise IndexError(f"q-net {index} of {len(self)}")
             index = slice(index % len(self), index % len(self) + 1)
@@ -193,9 +195,14 @@ class QNets:
         return self._map(lambda tensor: tensor.to(*args, **kwargs))
 
     def state(self) -> dict[str, Tensor]:
-        """The q-nets as named tensors, "weights.0" and so on, ready for safetensors."""
-        named = {f"weights.{i}": weight.contiguous() for i, weight in enumerate(self.weights)}
-        return named | {f"biases.{i}": bias.contiguous() for i, bias in enumerate(self.biases)}
+        """The q-nets as named tensors, "weights.0" and so on, to store or ship: copies, without gradients."""
+        named = {f"weights.{i}": weight for i, weight in enumerate(self.weights)}
+        named |= {f"biases.{i}": bias for i, bias in enumerate(self.biases)}
+        # Of some q-nets of a batch, not the memory of all.
+        return {
+            name: tensor.detach().clone(memory_format=torch.contiguous_format)
+            for name, tensor in named.items()
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], config: QNetConfig) -> "QNets":

@@ -92,18 +92,19 @@ class Tower(nn.Module):
     @property
     def width(self) -> int:
         """D, the width of token and pooled vectors."""
-        return int(self._config.hidden_size)
+        return int(self.config.hidden_size)
 
     @property
     def max_positions(self) -> int:
         """The longest input, in tokens, that the position embeddings allow."""
-        positions = int(getattr(self._config, "max_position_embeddings", 512))
+        positions = int(getattr(self.config, "max_position_embeddings", 512))
         # RoBERTa and its kin count positions from after the padding's number.
         padding = getattr(getattr(self.transformer, "embeddings", None), "padding_idx", None)
         return positions if padding is None else positions - int(padding) - 1
 
     @property
-    def _config(self) -> Any:
+    def config(self) -> Any:
+        """The transformer's configuration, as transformers has it."""
         return self.transformer.config
 
     def hidden(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

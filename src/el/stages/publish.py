@@ -16,7 +16,7 @@ from pathlib import Path
 from el.cli import command_parser, run_stage
 from el.errors import ElError, MismatchError
 from el.evaluation.metrics import gold_ranks
-from el.evaluation.rankings import prediction_row, read_predictions
+from el.evaluation.rankings import Prediction, prediction_row, read_predictions
 from el.files import atomic_folder, read_json, write_json
 from el.stages.common import METRICS, Workspace
 from el.stages.compare import REPORT, all_systems
@@ -70,14 +70,17 @@ def publish_predictions(path: Path, folder: Path) -> None:
     lines = []
     for prediction in read_predictions(path):
         (rank,) = gold_ranks([prediction], len(prediction.ranked))
-        short = replace(
-            prediction,
-            ranked=prediction.ranked[:PUBLISHED_IDS],
-            scores=prediction.scores[:PUBLISHED_IDS],
-        )
-        lines.append(json.dumps({**prediction_row(short), "gold_rank": int(rank)}) + "\n")
+        row = prediction_row(shortened(prediction))
+        lines.append(json.dumps({**row, "gold_rank": int(rank)}) + "\n")
     name = path.name.removesuffix(".gz") + ".xz"
     (folder / name).write_bytes(lzma.compress("".join(lines).encode()))
+
+
+def shortened(prediction: Prediction) -> Prediction:
+    """A prediction as results keep it: its first ids and their scores."""
+    return replace(
+        prediction, ranked=prediction.ranked[:PUBLISHED_IDS], scores=prediction.scores[:PUBLISHED_IDS]
+    )
 
 
 def main() -> None:

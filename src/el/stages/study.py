@@ -4,8 +4,8 @@
 
 Starts from the pipeline's aligned tower, vectors and mined names (`dvc repro mine`), trains each variant
 with the parameters of params.yaml and its own changes, and writes results/<data>-<encoder>/study/<name>:
-figures and predictions of each variant and seed, and a table with differences from the baseline. What is
-there already is not done again. The test split has no part in it.
+figures and predictions (the first ids) of each variant and seed, and a table with differences from the
+baseline. What is there already is not done again. The test split has no part in it.
 """
 
 import copy
@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from el.rankers import ModelRanker
 from el.stages.common import RUNS, Workspace
 from el.stages.evaluate import PROTOCOLS, EvaluateConfig
 from el.stages.pretrain import fresh_hypencoder
-from el.stages.publish import RESULTS
+from el.stages.publish import RESULTS, shortened
 from el.stages.training import mined_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
 
@@ -72,16 +72,15 @@ class Study:
 
 
 def load_study(path: Path) -> Study:
-    """Reads a study's YAML file; its own `changes` are those of all variants.
+    """Reads a study's YAML file.
 
     Raises:
         InputError: the file is missing or is no study.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        common = dict(values.get("changes", {}))
         variants = {
-            name: Variant(int(v["depth"]), tuple(v.get("seeds", (1,))), common | v.get("changes", {}))
+            name: Variant(int(v["depth"]), tuple(v.get("seeds", (1,))), dict(v.get("changes", {})))
             for name, v in values["variants"].items()
         }
         study = Study(path.stem, values["baseline"], variants)
@@ -229,7 +228,7 @@ def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:
                 scratch = RUNS / f"study-{key}"
                 model = train_variant(one, variant.depth, scratch)
                 metrics, predictions = score_variant(one, model, name, protocol)
-                write_predictions(path, [_first_ten(prediction) for prediction in predictions])
+                write_predictions(path, [shortened(prediction) for prediction in predictions])
                 # Last, for it says that the run is done.
                 write_json(_record_path(path), {**record, "metrics": metrics})
                 shutil.rmtree(scratch)
@@ -255,11 +254,6 @@ def _inputs(space: Workspace) -> dict[str, str]:
         "dev": sha256_file(space.data / "corpus" / "dev.jsonl"),
         **{f"mined_{path.stem}": sha256_file(path) for path in files},
     }
-
-
-def _first_ten(prediction: Prediction) -> Prediction:
-    """What a repository can keep of each run; figures of more than ten are in the record."""
-    return replace(prediction, ranked=prediction.ranked[:10], scores=prediction.scores[:10])
 
 
 def _record_path(predictions: Path) -> Path:

@@ -1,28 +1,25 @@
 """Stage: the aligned bi-encoder, fine-tuned on the corpus by the recipe that the Hypencoders get too."""
 
-from typing import Any
-
 from el.cli import run_stage
 from el.models import BiEncoder, RetrievalModel
 from el.stages.common import Workspace
 from el.stages.training import mined_pairs, train
 
 
-def finetune(space: Workspace, model: RetrievalModel, name: str, **changes: Any) -> None:
+def finetune(space: Workspace, model: RetrievalModel, name: str) -> None:
     """Fine-tunes a model of either kind: same pairs, same batches, same steps, same selection.
 
     Args:
         space: the workspace.
         model: trained in place; where names are frozen, passages get a tower of their own.
         name: what it is called.
-        changes: parameters of the section `finetune` that are to differ.
     """
     vectors = None
     if space.params["finetune"]["passages"] == "frozen":
         model.split_towers()
         vectors = space.vectors(model)
     files = mined_pairs(space, with_mentions=True)
-    train(space, model, "finetune", files, f"finetuned/{name}", vectors, **changes)
+    train(space, model, "finetune", files, f"finetuned/{name}", vectors)
 
 
 def main() -> None:

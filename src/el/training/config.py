@@ -27,7 +27,7 @@ class TrainConfig:
         distillation_weight: weight of the distance to the scores of the frozen passage tower.
         joint_weight: weight of all these once more, for the dot products of a Hypencoder's query tower:
             its vectors retrieve what the q-nets then score. `run_recipe` leaves it out for a bi-encoder,
-            which has no others, and where vectors are not of length 1.
+            which has no others; it and the distillation where a Hypencoder's vectors are not of length 1.
         teacher: whose dot products a q-net's distillation takes: "frozen", the passage tower's; "own", those
             of its query tower as that learns, which takes a `joint_weight`.
         squared_weight: weight, inside the distillation, of the squared difference.

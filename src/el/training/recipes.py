@@ -1,11 +1,13 @@
 """The three trainings of the pipeline: align a tower, pretrain a hyper-head, fine-tune on a corpus."""
 
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import nn
 
 from el.errors import ConfigError, InputError
@@ -124,17 +126,15 @@ def run_recipe(
     ):
         if count and path is None:
             raise ConfigError(f"{name}_per_batch is {count}, but this training takes no {name}; set it to 0")
-    if not (isinstance(model, Hypencoder) and model.spec.normalize):
-        # A bi-encoder has no other scores; and vectors of any length make products of any scale.
-        recipe = replace(recipe, joint_weight=0.0, teacher="frozen")
-    elif recipe.joint_weight:
-        model.retrieve_by_query_tower()
+    recipe = _fitting(recipe, model)
+    if isinstance(model, Hypencoder) and model.spec.normalize:
+        model.retrieve_by_query_tower(trained=recipe.joint_weight > 0)
     if not recipe.dropout:
         _switch_off_dropout(model)
     if recipe.gradient_checkpointing:
         for tower in {model.query_tower, model.passage_tower}:
             tower.transformer.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-    if model.device.type == "cpu":
+    if not torch.cuda.is_available():
         # The fused attention is fast forwards, but takes thrice as long as the plain one backwards.
         model.query_tower.transformer.set_attn_implementation("eager")  # type: ignore[operator]
     frozen = recipe.passages == "frozen"
@@ -172,6 +172,18 @@ def run_recipe(
     model.save_pretrained(out)
     shutil.rmtree(scratch)
     return outcome
+
+
+def _fitting(recipe: Recipe, model: RetrievalModel) -> Recipe:
+    """Leaves out what a model has no use for."""
+    if not isinstance(model, Hypencoder):
+        # Its scores are its query tower's products already.
+        return replace(recipe, joint_weight=0.0, teacher="frozen")
+    if model.spec.normalize or not (recipe.joint_weight or recipe.distillation_weight):
+        return recipe
+    # The temperature of these losses is one for cosines.
+    print("vectors of any length: trained without distillation_weight and joint_weight", file=sys.stderr)
+    return replace(recipe, joint_weight=0.0, teacher="frozen", distillation_weight=0.0)
 
 
 def _switch_off_dropout(model: RetrievalModel) -> None:

@@ -10,7 +10,6 @@ import torch
 from dvclive.live import Live
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
@@ -95,13 +94,15 @@ class PairTrainer(Trainer):
         """The weighted sum of the losses."""
         config = self.config
         with inference_precision(model.device):
-            queries, vectors = model.encode_mentions(inputs["query_ids"], inputs["query_mask"])
             passages = passage_vectors(model, inputs)
-            scores = candidate_scores(queries, passages, inputs)
             teacher = _teacher_scores(model, inputs) if config.distillation_weight else None
             if not config.joint_weight:
+                queries = model.encode_queries(inputs["query_ids"], inputs["query_mask"])
+                scores = candidate_scores(queries, passages, inputs)
                 loss = self._loss(scores, teacher, inputs)
             else:
+                queries, vectors = model.encode_mentions(inputs["query_ids"], inputs["query_mask"])
+                scores = candidate_scores(queries, passages, inputs)
                 products = candidate_scores(_at_teaching_scale(vectors), passages, inputs)
                 # Own products learn from labels too, and so teach more than the frozen tower's.
                 taught = products.detach() if config.teacher == "own" else teacher
@@ -150,11 +151,7 @@ class PairTrainer(Trainer):
 @torch.no_grad()
 def _teacher_scores(model: RetrievalModel, batch: dict[str, Tensor]) -> Tensor:
     vectors = model.encode_passages(batch["query_ids"], batch["query_mask"])
-    passages = batch["passage_vectors"]
-    if not model.passage_tower.normalize:
-        # The temperature is one for cosines.
-        vectors, passages = functional.normalize(vectors, dim=1), functional.normalize(passages, dim=1)
-    return candidate_scores(_at_teaching_scale(vectors), passages, batch)
+    return candidate_scores(_at_teaching_scale(vectors), batch["passage_vectors"], batch)
 
 
 def _at_teaching_scale(vectors: Tensor) -> DotProducts:

@@ -67,6 +67,16 @@ def test_shared_tower_by_either_name(parity: Path, fingerprint: str, copies: str
     assert_same(parity, fingerprint)
 
 
+def test_copies_of_a_shared_tower_that_differ(parity: Path) -> None:
+    folder = parity / "2_layer"
+    tensors = both_copies(read(folder))
+    name = f"{PASSAGE}encoder.layer.1.output.dense.bias"
+    for wrong in (tensors[name] + 1.0, tensors[name][:3], tensors[name].half()):
+        rewrite(folder, tensors | {name: wrong})
+        with pytest.raises(InputError, match=f"{name}.*differs from the query tower's"):
+            Hypencoder.from_pretrained(folder)
+
+
 def test_stray_buffers_missing_poolers_and_half_precision(parity: Path, fingerprint: str) -> None:
     folder = parity / "2_layer"
     tensors = read(folder)

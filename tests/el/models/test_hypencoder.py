@@ -3,20 +3,23 @@
 import dataclasses
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import BertConfig, BertModel
 
 from el.errors import ConfigError, InputError
 from el.models import EncoderSource, Hypencoder, load_model
 from el.models.hypencoder import HypencoderConfig
 from el.models.qnet import QNetConfig
-from el.models.tower import Pooling
+from el.models.tower import Pooling, Tower
 from el.training.losses import margin_mse, masked_cross_entropy
 from tests.tiny import WIDTH, tiny_encoder
 
@@ -163,6 +166,9 @@ def test_save_and_load_is_exact(parity: Path, name: str, tmp_path: Path, monkeyp
     saved = load_file(tmp_path / "saved" / "model.safetensors")
     assert set(given) <= set(saved)
     assert all(torch.equal(tensor, saved[key]) for key, tensor in given.items())
+    # transformers of the released code's time asks for it.
+    with safe_open(tmp_path / "saved" / "model.safetensors", "pt") as file:
+        assert file.metadata() == {"format": "pt"}
     # Both copies of a shared tower, for the released code wants both.
     sides = [
         {key.partition(".")[2] for key in saved if key.startswith(f"{side}_encoder.transformer.")}
@@ -361,7 +367,7 @@ def test_split_towers_are_saved_and_trained_apart(parity: Path, tmp_path: Path) 
 def test_first_candidates_come_from_the_tower_that_was_trained_for_them(
     source: EncoderSource, tmp_path: Path
 ) -> None:
-    model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False).eval()
+    model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False, normalize=True).eval()
     with torch.no_grad():
         for name, parameter in model.query_tower.named_parameters():
             if "weight" in name:
@@ -377,11 +383,32 @@ def test_first_candidates_come_from_the_tower_that_was_trained_for_them(
         torch.testing.assert_close(model.first_stage(batch["input_ids"], batch["attention_mask"]), expected)
 
     check(model, by_passage)
-    model.retrieve_by_query_tower()
+    model.retrieve_by_query_tower(trained=True)
     check(model, by_query)
     model.save_pretrained(tmp_path / "model")
     assert model.spec.to_dict()["query_encoder_kwargs"]["embedding_representation"] == "mean"
-    check(Hypencoder.from_pretrained(tmp_path / "model"), by_query)
+    again = Hypencoder.from_pretrained(tmp_path / "model")
+    check(again, by_query)
+    again.retrieve_by_query_tower(trained=False)
+    check(again, by_passage)
+
+
+def test_vectors_of_any_length_do_not_retrieve_for_a_released_query_tower(source: EncoderSource) -> None:
+    model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False)
+    model.spec = replace(model.spec, embedding_representation=model.spec.pooling)
+    assert model.retrieving_tower() is model.passage_tower
+
+
+def test_towers_that_are_built_otherwise(source: EncoderSource, tmp_path: Path) -> None:
+    model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False)
+    deeper = BertConfig.from_pretrained(source.location, num_hidden_layers=3)
+    model.own_passage_tower = Tower(BertModel(deeper), model.spec.pooling, model.spec.normalize)
+    # A folder's name may be a string.
+    model.save_pretrained(str(tmp_path / "model"))
+    again = Hypencoder.from_pretrained(tmp_path / "model")
+    assert again.passage_tower.config.num_hidden_layers == 3
+    assert again.query_tower.config.num_hidden_layers == 2
+    assert again.fingerprint() == model.fingerprint()
 
 
 def test_tokenizer_that_does_not_cut_is_made_to(source: EncoderSource, tmp_path: Path) -> None:

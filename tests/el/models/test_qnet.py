@@ -4,6 +4,7 @@ import itertools
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -107,6 +108,7 @@ def test_indexing_and_slicing() -> None:
     torch.testing.assert_close(qnets[1](passages), scores[1:2])
     torch.testing.assert_close(qnets[-1](passages), scores[3:])
     torch.testing.assert_close(qnets[1:3](passages), scores[1:3])
+    torch.testing.assert_close(qnets[np.int64(1)](passages), scores[1:2])
     assert [len(qnets[1]), len(qnets[1:3]), len(qnets)] == [1, 2, 4]
     torch.testing.assert_close(torch.cat([one(passages) for one in qnets]), scores)
     for wrong in (4, -5):
@@ -119,6 +121,10 @@ def test_state_round_trip() -> None:
     state = qnets.state()
     assert list(state) == [*(f"weights.{i}" for i in range(4)), *(f"biases.{i}" for i in range(3))]
     assert torch.equal(QNets.from_state(state, qnets.config)(passages), qnets(passages))
+    # Of one q-net, its own memory and no gradients.
+    for tensor in make_qnets(QNetConfig(SQUARE), 4)[2].state().values():
+        assert tensor.untyped_storage().nbytes() == tensor.nbytes
+        assert not tensor.requires_grad
     del state["biases.2"]
     with pytest.raises(KeyError, match=r"biases\.2"):
         QNets.from_state(state, qnets.config)

@@ -53,16 +53,6 @@ def test_what_is_no_study(tmp_path: Path, text: str, message: str) -> None:
         load_study(path)
 
 
-def test_changes_of_all_variants_and_of_one(tmp_path: Path) -> None:
-    path = tmp_path / "study.yaml"
-    path.write_text(
-        "baseline: a\nchanges: {x: 1, y: 1}\nvariants: {a: {depth: 2}, b: {depth: 2, changes: {y: 2}}}"
-    )
-    variants = load_study(path).variants
-    assert variants["a"].changes == {"x": 1, "y": 1}
-    assert variants["b"].changes == {"x": 1, "y": 2}
-
-
 def test_changes_and_seed() -> None:
     params = {"qnet": {"start": "dot_product"}, "pretrain": {"seed": 1}, "finetune": {"seed": 1, "steps": 3}}
     new = changed(params, {"qnet.start": "published", "finetune.steps": 9}, 4)
