@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from el.abbreviations import expand, find_abbreviations
+from el.abbreviations import document_abbreviations, expand
 from el.cli import load_params, load_section, run_stage
 from el.corpus.store import read_documents
 from el.corpus.types import Document, Mention
@@ -99,7 +99,7 @@ def mention_pairs(documents: Iterable[Document], ontology: Ontology, variant: In
     seen: set[tuple[str, tuple[str, ...]]] = set()
     for document in documents:
         text = document.text
-        abbreviations = find_abbreviations(text)
+        abbreviations = document_abbreviations(document)
         for mention in mentions_full(document):
             left, right = context_window(text, mention.start, mention.stop, variant.context_characters)
             for number, (surface, ids) in enumerate(_surfaces(mention)):

@@ -4,20 +4,25 @@
 Biocomputing 2003, 451-462.
 """
 
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+
+from el.corpus.types import Document, Mention
 
 # A short form: at most two words and ten characters (the paper's section 3.1).
 _MAX_SHORT_WORDS = 2
 _MAX_SHORT_CHARACTERS = 10
 
 _CLOSING = {"(": ")", "[": "]"}
-# "(AKI; n = 30)" and "(AKI, stage 3)" have two parts each.
-_PART_ENDS = re.compile(r"[;,]\s+")
+# "(AKI; n = 30)", "(AKI, stage 3)" and "(AKI: 3 patients)" have two parts each.
+_PART_ENDS = re.compile(r"[;,:]\s+")
 _NESTED = re.compile(r"\s+[(\[].*", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z])")
 _WORD = re.compile(r"[^\s-]+")
 _QUOTES = "\"'“”‘’"
+_OPENING_ONLY = re.compile(r"\s*[(\[]\s*")
+_BRACKET_GOES_ON = re.compile(r"\s*[)\];,:]")
 
 
 def find_abbreviations(text: str) -> dict[str, str]:
@@ -37,6 +42,41 @@ def find_abbreviations(text: str) -> dict[str, str]:
                 found.setdefault(*pair)
                 break
     return found
+
+
+def document_abbreviations(document: Document, mentions: Iterable[Mention] = ()) -> dict[str, str]:
+    """Finds what a document defines in brackets: abbreviations and other second names of its mentions.
+
+    Letters do not tell that "cyclosporine (CSA)" and "dizocilpine (MK-801)" name one thing twice. But where a
+    mention stands in brackets right behind another of its type, is shorter, a single word and holds a
+    capital or a digit, it does.
+
+    Args:
+        document: its text and its mentions; of these, places and types are looked at, and no ids.
+        mentions: more of its mentions, such as those found in its text.
+
+    Returns:
+        Short form -> long form; what letters tell comes first.
+    """
+    found = find_abbreviations(document.text)
+    every = sorted({*document.mentions, *mentions}, key=lambda mention: (mention.start, mention.stop))
+    whole = [mention for mention in every if not mention.is_discontinuous and mention.role != "part"]
+    for before, mention in itertools.pairwise(whole):
+        if expand(mention.text, found) == mention.text and _is_said_again(document.text, before, mention):
+            found[mention.text] = expand(before.text, found)
+    return found
+
+
+def _is_said_again(text: str, before: Mention, mention: Mention) -> bool:
+    """Whether a mention is another, shorter name of the one before it, in brackets."""
+    return (
+        mention.type == before.type
+        and len(mention.text) <= min(_MAX_SHORT_CHARACTERS, len(before.text) - 1)
+        and len(mention.text.split()) == 1
+        and any(character.isupper() or character.isdigit() for character in mention.text)
+        and _OPENING_ONLY.fullmatch(text, before.stop, mention.start) is not None
+        and _BRACKET_GOES_ON.match(text, mention.stop) is not None
+    )
 
 
 def expand(text: str, abbreviations: Mapping[str, str]) -> str:

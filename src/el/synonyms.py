@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from el.abbreviations import expand, find_abbreviations
+from el.abbreviations import document_abbreviations, expand
 from el.corpus.types import Document
 from el.errors import InputError
 from el.files import atomic_file
@@ -37,7 +37,7 @@ class LearnedSynonyms:
         """
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for document in documents:
-            abbreviations = find_abbreviations(document.text)
+            abbreviations = document_abbreviations(document)
             for mention in document.mentions:
                 if len(mention.concept_ids) == 1 and mention.concept_ids[0] in known:
                     form = normalise(expand(mention.text, abbreviations))

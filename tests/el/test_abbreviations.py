@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.abbreviations import expand, find_abbreviations
+from el.abbreviations import document_abbreviations, expand, find_abbreviations
+from el.corpus.types import Document, Mention, Passage, Span
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ from el.abbreviations import expand, find_abbreviations
         ("acute kidney injury (AKI; n = 30)", {"AKI": "acute kidney injury"}),
         ("acute kidney injury (n = 30; AKI)", {"AKI": "acute kidney injury"}),
         ("acute kidney injury (AKI, stage 3)", {"AKI": "acute kidney injury"}),
+        ("diethylnitrosamine (DEN: 10 mg/kg)", {"DEN": "diethylnitrosamine"}),
         ("acute kidney injury (AKI [stage 3])", {"AKI": "acute kidney injury"}),
         ("a complication (acute kidney injury [AKI]) followed", {"AKI": "acute kidney injury"}),
         ("AKI (acute kidney injury; stage 3)", {"AKI": "acute kidney injury"}),
@@ -120,3 +122,50 @@ def test_initials_in_brackets_are_found(ends: list[str], template: str) -> None:
 def _is_subsequence(letters: list[str], text: str) -> bool:
     remaining = iter(character.lower() for character in text)
     return all(letter in remaining for letter in letters)
+
+
+def annotated(text: str, *mentions: str, kind: str = "chemical") -> Document:
+    """A document of one passage; each mention at its first place, "disease:" before one is its type."""
+    found = []
+    for number, mention in enumerate(mentions):
+        type_, _, form = mention.rpartition(":")
+        start = text.index(form)
+        found.append(Mention(str(number), (Span(start, start + len(form)),), form, type_ or kind))
+    return Document("1", (Passage("title", 0, text),), tuple(found))
+
+
+@pytest.mark.parametrize(
+    ("text", "mentions", "found"),
+    [
+        ("of cyclosporine (CSA) alone", ("cyclosporine", "CSA"), {"CSA": "cyclosporine"}),
+        ("with dizocilpine [MK-801], a", ("dizocilpine", "MK-801"), {"MK-801": "dizocilpine"}),
+        ("of phenobarbital ( P: 15 mg)", ("phenobarbital", "P"), {"P": "phenobarbital"}),
+        (
+            "acute kidney injury (AKI) and AKI (X2)",
+            ("acute kidney injury", "AKI", "X2"),
+            {"AKI": "acute kidney injury"},
+        ),
+        ("doxorubicin (Adriamycin; 3 mg)", ("doxorubicin", "Adriamycin"), {"Adriamycin": "doxorubicin"}),
+        # Another type, a longer one, two words, small letters only, not alone in the brackets, no brackets.
+        ("of lithium (NDI) alone", ("lithium", "disease:NDI"), {}),
+        ("of lead (Pb(II)O2) alone", ("lead", "Pb(II)O2"), {}),
+        ("of dizocilpine (MK 801) alone", ("dizocilpine", "MK 801"), {}),
+        ("of dizocilpine (mk) alone", ("dizocilpine", "mk"), {}),
+        ("of dizocilpine (or MK-801) alone", ("dizocilpine", "MK-801"), {}),
+        ("of dizocilpine (MK-801 too) alone", ("dizocilpine", "MK-801"), {}),
+        ("of dizocilpine, MK-801", ("dizocilpine", "MK-801"), {}),
+    ],
+)
+def test_a_mention_in_brackets_behind_another_is_its_short_form(
+    text: str, mentions: tuple[str, ...], found: dict[str, str]
+) -> None:
+    document = annotated(text, *mentions)
+    assert document_abbreviations(document) == found
+    # Mentions may be given apart from the document's own.
+    bare = Document("1", document.passages)
+    assert document_abbreviations(bare, document.mentions) == found
+
+
+def test_letters_come_before_places() -> None:
+    document = annotated("We saw acute renal failure (ARF) in kidney injury (ARF).", "kidney injury", "ARF")
+    assert document_abbreviations(document) == {"ARF": "acute renal failure"}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from el.abbreviations import expand, find_abbreviations
+from el.abbreviations import document_abbreviations, expand
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, restricted_triples
 from el.evaluation.protocol import Protocol
@@ -118,7 +118,8 @@ def mention_queries(
         ValueError: a mention's offsets are not within the document's text.
     """
     text = document.text
-    abbreviations = find_abbreviations(text)
+    mentions = list(mentions)
+    abbreviations = document_abbreviations(document, mentions)
     queries = []
     for mention in mentions:
         left, right = context_window(text, mention.start, mention.stop, context_characters)
