@@ -4,8 +4,8 @@ Three files: `names.jsonl` pairs two names of one concept; `train.jsonl` and `de
 mention with a name of its concept. Negatives are added later, by a miner that knows a model.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +94,9 @@ def mention_pairs(documents: Iterable[Document], ontology: Ontology, variant: In
     """Yields a pair for each gold mention and each part of a composite whose concept is known.
 
     Abbreviations that the document defines are written out, as in evaluation and linking. Without
-    context, equal surface forms of equal concepts are one pair.
+    context, equal surface forms of equal concepts are one pair, which knows how many they were.
     """
-    seen: set[tuple[str, tuple[str, ...]]] = set()
+    pairs: dict[tuple[Hashable, ...], Pair] = {}
     for document in documents:
         text = document.text
         abbreviations = document_abbreviations(document)
@@ -105,17 +105,21 @@ def mention_pairs(documents: Iterable[Document], ontology: Ontology, variant: In
             for number, (surface, ids) in enumerate(_surfaces(mention)):
                 surface = expand(surface, abbreviations)
                 known = tuple(concept_id for concept_id in ids if concept_id in ontology)
-                key = (normalise(surface), known)
-                if not known or (variant.context_characters == 0 and key in seen):
+                if not known:
                     continue
-                seen.add(key)
-                yield Pair(
-                    f"{document.id}/{mention.id}/{number}",
+                pair_id = f"{document.id}/{mention.id}/{number}"
+                key = (pair_id,) if variant.context_characters else (normalise(surface), known)
+                if key in pairs:
+                    pairs[key] = replace(pairs[key], count=pairs[key].count + 1)
+                    continue
+                pairs[key] = Pair(
+                    pair_id,
                     query_input(surface, left, right),
                     surface,
                     known,
                     tuple(_preferred(ontology, concept_id, variant) for concept_id in known),
                 )
+    yield from pairs.values()
 
 
 def _surfaces(mention: Mention) -> list[tuple[str, tuple[str, ...]]]:

@@ -1,7 +1,7 @@
 """Abbreviations that a text defines, by the algorithm of Schwartz & Hearst (2003).
 
 "A simple algorithm for identifying abbreviation definitions in biomedical text", Pacific Symposium on
-Biocomputing 2003, 451-462.
+Biocomputing 2003, 451-462. Beside it, second names in brackets that only the mentions of a text show.
 """
 
 import itertools

@@ -97,13 +97,13 @@ def test_duplicates_are_one_pair_without_context() -> None:
     ids = ["D001241"] * 3 + ["D000111"]
     mentions = [mention(s, p, i) for s, p, i in zip(surfaces, places, ids, strict=True)]
     pairs = pairs_of(*mentions, text=text)
-    assert [(pair.mention, pair.concept_ids) for pair in pairs] == [
-        ("Aspirin", ("D001241",)),
-        ("aspirin", ("D000111",)),
+    assert [(pair.mention, pair.concept_ids, pair.count) for pair in pairs] == [
+        ("Aspirin", ("D001241",), 3),
+        ("aspirin", ("D000111",), 1),
     ]
     # Over documents too.
     twice = [document(mentions[0], text=text)] * 2
-    assert len(list(mention_pairs(twice, tiny_ontology(), BARE))) == 1
+    assert [pair.count for pair in mention_pairs(twice, tiny_ontology(), BARE)] == [2]
     assert len(pairs_of(*mentions, text=text, variant=InputVariant(context_characters=5))) == 4
 
 

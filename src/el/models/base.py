@@ -71,6 +71,11 @@ class RetrievalModel(nn.Module, abc.ABC):
             raise ValueError("a shared tower cannot be frozen on one side")
         self.own_passage_tower.requires_grad_(False)
 
+    def freeze_word_embeddings(self) -> None:
+        """Keeps the towers' embeddings of tokens, half the weights of a small tower, from training."""
+        for tower in {self.query_tower, self.passage_tower}:
+            tower.transformer.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
+
     def train(self, mode: bool = True) -> "RetrievalModel":
         """Switches dropout on or off; never on in a frozen passage tower."""
         super().train(mode)
@@ -94,12 +99,15 @@ class RetrievalModel(nn.Module, abc.ABC):
         return vectors
 
     @abc.abstractmethod
-    def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Queries, Tensor]:
+    def encode_mentions(
+        self, input_ids: Tensor, attention_mask: Tensor, tower_gradients: bool = True
+    ) -> tuple[Queries, Tensor]:
         """Returns B queries and (B, D) float32 first-stage vectors; one pass where one tower makes both.
 
         Args:
             input_ids: (B, S) int64.
             attention_mask: (B, S), 0 where padded.
+            tower_gradients: whether gradients of q-nets reach the tower; those of vectors always do.
         """
 
     @abc.abstractmethod

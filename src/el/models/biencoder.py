@@ -76,7 +76,12 @@ class BiEncoder(RetrievalModel):
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> DotProducts:
         return DotProducts(self.query_tower(input_ids, attention_mask), 1.0 / self.temperature)
 
-    def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[DotProducts, Tensor]:
+    def encode_mentions(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        tower_gradients: bool = True,  # noqa: ARG002
+    ) -> tuple[DotProducts, Tensor]:
         queries = self.encode_queries(input_ids, attention_mask)
         return queries, queries.vectors
 

@@ -1,6 +1,8 @@
 """Reading and writing checkpoint files: tensors by name, without running anything that they hold."""
 
 import copy
+import hashlib
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -14,12 +16,13 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import BertConfig, PreTrainedConfig
 
 from el.errors import ElError, InputError
+from el.files import atomic_file
 from el.models.tower import backbone_config
 
 BACKBONE_FOLDER = "backbone"
@@ -27,6 +30,8 @@ BACKBONE_FOLDER = "backbone"
 PASSAGE_BACKBONE_FOLDER = "passage_backbone"
 # What the four released Hypencoders were built on; their config.json gives only this name.
 _KNOWN_BACKBONES = {name: BertConfig() for name in ("bert-base-uncased", "google-bert/bert-base-uncased")}
+# In a file's metadata: JSON, the names of tensors that are not stored -> those that they are equal to.
+_STORED_ONCE = "stored_once"
 _PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors", "pytorch_model.bin"]
 
 
@@ -95,8 +100,8 @@ def load_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     path = folder / "model.safetensors"
     if path.is_file():
         try:
-            return path, load_file(path)
-        except (SafetensorError, OSError) as error:
+            return path, _load_safetensors(path)
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise InputError(
                 path, "", f"truncated or broken ({error})", "Fetch the checkpoint again"
             ) from error
@@ -118,6 +123,41 @@ def load_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise InputError(path, "", "holds something else than tensors by name", "Convert it to safetensors")
     return path, tensors
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    tensors = load_file(path)
+    with safe_open(path, framework="pt") as file:
+        stored_once = json.loads((file.metadata() or {}).get(_STORED_ONCE, "{}"))
+    if not isinstance(stored_once, dict):
+        raise ValueError(f"{_STORED_ONCE} is {stored_once!r}")
+    return tensors | {name: tensors[other] for name, other in stored_once.items()}
+
+
+def compact_tensors(path: Path) -> None:
+    """Rewrites a Hypencoder's safetensors file in half precision, with equal tensors stored once.
+
+    Which they are stands in the file's metadata; `load_tensors` reads it, the released code does not.
+
+    Raises:
+        ElError: a number is too large for half precision.
+    """
+    kept: dict[str, Tensor] = {}
+    stored_once: dict[str, str] = {}
+    first: dict[tuple[torch.Size, str], str] = {}
+    for name, tensor in _load_safetensors(path).items():
+        half = tensor.half() if tensor.is_floating_point() else tensor
+        if not half.isfinite().all():
+            raise ElError(f"{path}: {name} has numbers that are too large for half precision")
+        content = hashlib.sha256(half.numpy().tobytes()).hexdigest()
+        other = first.setdefault((half.shape, content), name)
+        if other == name:
+            kept[name] = half
+        else:
+            stored_once[name] = other
+    metadata = {"format": "pt", _STORED_ONCE: json.dumps(stored_once)}
+    with atomic_file(path) as temporary:
+        save_file(kept, temporary, metadata=metadata)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -240,13 +240,8 @@ class Hypencoder(RetrievalModel):
         tokens = torch.cat([chosen, rest])
         centred = tokens - tokens.mean(dim=0)
         covariance = centred.T @ centred / len(centred)
-        ridge = (
-            _RIDGE
-            * covariance.trace()
-            / len(covariance)
-            * torch.eye(len(covariance), device=covariance.device)
-        )
-        direction = torch.linalg.solve(covariance + ridge, centred[: len(chosen)].mean(dim=0))
+        covariance.diagonal().add_(_RIDGE * covariance.diagonal().mean())
+        direction = torch.linalg.solve(covariance, centred[: len(chosen)].mean(dim=0))
         gap = (chosen @ direction).min() - (rest @ direction).max()
         if gap <= 0:
             raise ConfigError(
@@ -281,10 +276,12 @@ class Hypencoder(RetrievalModel):
         """Says whether the query tower's vectors are trained to retrieve."""
         self.spec = replace(self.spec, embedding_representation=self.spec.pooling if trained else None)
 
-    def encode_mentions(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[QNets, Tensor]:
+    def encode_mentions(
+        self, input_ids: Tensor, attention_mask: Tensor, tower_gradients: bool = True
+    ) -> tuple[QNets, Tensor]:
         """Returns q-nets and first-stage vectors; one pass of the query tower, where that makes both."""
         hidden = self.query_tower.hidden(input_ids, attention_mask)
-        qnets: QNets = self.head(hidden, attention_mask)
+        qnets: QNets = self.head(hidden if tower_gradients else hidden.detach(), attention_mask)
         if self.retrieving_tower() is self.query_tower:
             return qnets, self.query_tower.pool(hidden, attention_mask)
         return qnets, self.first_stage(input_ids, attention_mask)

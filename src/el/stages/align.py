@@ -1,7 +1,9 @@
-"""Stage: self-alignment of the encoder on the ontology's own synonyms.
+"""Stage: alignment of the encoder with the ontology's own synonyms.
 
 SapBERT's recipe (Liu et al. 2021) in its plain form: names of one concept are drawn together, names of
-others apart, with in-batch negatives. An encoder that is aligned already, such as SapBERT itself, is
+others apart, with in-batch negatives. With `mentions_per_batch` the training mentions are drawn to the
+preferred names of their concepts in the same way; where `finetune.passages` is frozen, this is the only
+training that the tower of the names gets. An encoder that is aligned already, such as SapBERT itself, is
 passed through.
 """
 
@@ -16,7 +18,7 @@ def main() -> None:
     space = Workspace.here()
     model = BiEncoder.from_encoder(space.encoder)
     pairs = space.data / "pairs"
-    files = PairFiles(dev=pairs / "dev.jsonl", names=pairs / "names.jsonl")
+    files = PairFiles(dev=pairs / "dev.jsonl", mentions=pairs / "train.jsonl", names=pairs / "names.jsonl")
     changes = {"steps": 0} if space.encoder.aligned else {}
     train(space, model, "align", files, "aligned", None, **changes)
 

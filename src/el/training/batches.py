@@ -1,5 +1,6 @@
 """Which pairs make which batch: decided before training, the same for every model and every resume."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,18 @@ from el.training.pairs import Pair
 
 @dataclass(frozen=True)
 class Source:
-    """Pairs and how many of them stand in each batch."""
+    """Pairs and how many of them stand in each batch.
+
+    Attributes:
+        pairs: gone through in a shuffled order, again and again.
+        per_batch: how many stand in each batch.
+        repeated: whether a pair that stands for several mentions comes as often as the root of their number:
+            often enough to be learned well, while rare ones still come.
+    """
 
     pairs: Sequence[Pair]
     per_batch: int
+    repeated: bool = False
 
 
 def plan_batches(sources: Sequence[Source], steps: int, seed: int) -> list[list[Pair]]:
@@ -29,7 +38,7 @@ def plan_batches(sources: Sequence[Source], steps: int, seed: int) -> list[list[
         seed: of the shuffling.
     """
     generator = np.random.default_rng(seed)
-    streams = [_Stream(source.pairs, generator) for source in sources]
+    streams = [_Stream(source, generator) for source in sources]
     batches = []
     for _ in range(steps):
         taken: set[str] = set()
@@ -43,9 +52,11 @@ def plan_batches(sources: Sequence[Source], steps: int, seed: int) -> list[list[
 class _Stream:
     """An endless shuffled stream of pairs, in which a pair can be put back to the front."""
 
-    def __init__(self, pairs: Sequence[Pair], generator: np.random.Generator) -> None:
-        self.pairs = pairs
+    def __init__(self, source: Source, generator: np.random.Generator) -> None:
+        self.pairs = source.pairs
         self.generator = generator
+        times = [round(math.sqrt(pair.count)) if source.repeated else 1 for pair in source.pairs]
+        self.epoch = np.repeat(np.arange(len(source.pairs)), times)
         self.queue: deque[int] = deque()
 
     def take(self, count: int, taken: set[str]) -> list[Pair]:
@@ -68,5 +79,5 @@ class _Stream:
 
     def _next(self) -> int:
         if not self.queue:
-            self.queue.extend(self.generator.permutation(len(self.pairs)).tolist())
+            self.queue.extend(self.generator.permutation(self.epoch).tolist())
         return self.queue.popleft()

@@ -24,10 +24,15 @@ class TrainConfig:
         label_items: how many of a query's own items take part in it, first ones first; None for all.
         margin_weight: weight of the margin-MSE over a query's own items; its teacher is what the miner
             scored them, as a dot product at the aligned tower's temperature.
-        distillation_weight: weight of the distance to the scores of the frozen passage tower.
+        distillation_weight: weight of the distance to the scores of a teacher.
         joint_weight: weight of all these once more, for the dot products of a Hypencoder's query tower:
-            its vectors retrieve what the q-nets then score. `run_recipe` leaves it out for a bi-encoder,
-            which has no others; it and the distillation where a Hypencoder's vectors are not of length 1.
+            its vectors retrieve what the q-nets then score. A bi-encoder has no other scores: `run_recipe`
+            leaves it out there; it and the distillation where a Hypencoder's vectors are not of length 1.
+        joint_distillation_weight: the distillation_weight of those dot products, whose teacher is always the
+            frozen passage tower. A bi-encoder, whose scores they are, is trained with this one where
+            `joint_weight` is above 0.
+        qnet_gradients: whether the query tower learns from the q-nets' losses too; if not, by its own dot
+            products alone, as a bi-encoder's, which takes a `joint_weight`.
         teacher: whose dot products a q-net's distillation takes: "frozen", the passage tower's; "own", those
             of its query tower as that learns, which takes a `joint_weight`.
         squared_weight: weight, inside the distillation, of the squared difference.
@@ -48,6 +53,8 @@ class TrainConfig:
     label_items: int | None = None
     margin_weight: float = 0.0
     joint_weight: float = 0.0
+    joint_distillation_weight: float = 0.0
+    qnet_gradients: bool = True
     teacher: Literal["frozen", "own"] = "frozen"
 
     def __post_init__(self) -> None:
@@ -60,13 +67,23 @@ class TrainConfig:
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
         weights = ("label_weight", "margin_weight", "distillation_weight")
-        for name in ("warmup_steps", "weight_decay", "squared_weight", "joint_weight", *weights):
+        joint = ("joint_weight", "joint_distillation_weight")
+        for name in ("warmup_steps", "weight_decay", "squared_weight", *joint, *weights):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
         if self.teacher == "own" and not self.joint_weight:
             raise ConfigError("teacher: own needs a joint_weight above 0, by which that teacher learns")
+        if not self.qnet_gradients and not self.joint_weight:
+            raise ConfigError("qnet_gradients: false needs a joint_weight above 0, by which the tower learns")
         if not any(getattr(self, name) for name in weights):
             raise ConfigError(f"{', '.join(weights)} are all 0: nothing to learn")
+
+    @property
+    def needs_frozen_teacher(self) -> bool:
+        """Whether some loss takes the dot products of the frozen passage tower."""
+        if self.joint_weight and self.joint_distillation_weight:
+            return True
+        return self.distillation_weight > 0 and self.teacher == "frozen"
 
 
 def run_key(config: Any, inputs: dict[str, str]) -> str:

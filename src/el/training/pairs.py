@@ -2,12 +2,12 @@
 
 The layout is the one of the released Hypencoder's training data, with concept ids added:
 
-    {"query": {"id": "227508/0", "content": "Naloxone", "mention": "Naloxone"},
+    {"query": {"id": "227508/0", "content": "Naloxone", "mention": "Naloxone", "count": 3},
      "concepts": ["D009270"],
      "items": [{"id": "D009270/0", "content": "Naloxone", "type": "positive", "score": 1.0}, ...]}
 
 An item's id is its concept's id and the name's place among the concept's names, from 0. `score` is
-the similarity that the miner gave it, or 1 where nothing was mined.
+the similarity that the miner gave it, or 1 where nothing was mined. `count` may be left out; it is 1 then.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,6 +50,7 @@ class Pair:
         mention: the bare surface form, by which names are mined.
         concept_ids: the concepts that it may be linked to.
         items: the names; positives first.
+        count: how many mentions it stands for: equal ones are one pair.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Pair:
     mention: str
     concept_ids: tuple[str, ...]
     items: tuple[Item, ...]
+    count: int = 1
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> int:
@@ -81,7 +83,12 @@ def read_pairs(path: Path) -> Iterator[Pair]:
 
 def _to_row(pair: Pair) -> dict[str, Any]:
     return {
-        "query": {"id": pair.id, "content": pair.content, "mention": pair.mention},
+        "query": {
+            "id": pair.id,
+            "content": pair.content,
+            "mention": pair.mention,
+            "count": pair.count,
+        },
         "concepts": list(pair.concept_ids),
         "items": [
             {
@@ -96,12 +103,16 @@ def _to_row(pair: Pair) -> dict[str, Any]:
 
 
 def _from_row(row: dict[str, Any]) -> Pair:
+    count = row["query"].get("count", 1)
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"count {count!r}")
     return Pair(
         id=row["query"]["id"],
         content=row["query"]["content"],
         mention=row["query"]["mention"],
         concept_ids=tuple(row["concepts"]),
         items=tuple(_item(item) for item in row["items"]),
+        count=count,
     )
 
 

@@ -39,6 +39,9 @@ class Recipe(TrainConfig):
         in_batch: which items of the other queries of a batch are candidates too.
         gradient_checkpointing: whether the towers keep only the inputs of their layers and compute the
             rest again for the gradients: less memory, a third more time.
+        freeze_embeddings: whether the towers' embeddings of tokens stay as they are. A step is faster then,
+            and two towers that began as one keep these weights, half of a small tower's, in common.
+        repeat_mentions: whether a form of many mentions comes more often, as `Source.repeated` says.
     """
 
     passages: Literal["frozen", "trained"]
@@ -50,6 +53,8 @@ class Recipe(TrainConfig):
     dropout: bool
     in_batch: InBatch = "first"
     gradient_checkpointing: bool = False
+    freeze_embeddings: bool = False
+    repeat_mentions: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +74,7 @@ class Recipe(TrainConfig):
             )
         if self.margin_weight and self.own_items == 1:
             raise ConfigError("margin_weight needs own_items of 2 or more: a positive and a negative")
-        if self.distillation_weight and self.passages == "trained":
+        if self.needs_frozen_teacher and self.passages == "trained":
             raise ConfigError("distillation needs passages: frozen; its teacher is the frozen passage tower")
 
 
@@ -127,10 +132,10 @@ def run_recipe(
         if count and path is None:
             raise ConfigError(f"{name}_per_batch is {count}, but this training takes no {name}; set it to 0")
     recipe = _fitting(recipe, model)
-    if isinstance(model, Hypencoder) and model.spec.normalize:
-        model.retrieve_by_query_tower(trained=recipe.joint_weight > 0)
     if not recipe.dropout:
         _switch_off_dropout(model)
+    if recipe.freeze_embeddings:
+        model.freeze_word_embeddings()
     if recipe.gradient_checkpointing:
         for tower in {model.query_tower, model.passage_tower}:
             tower.transformer.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
@@ -144,7 +149,7 @@ def run_recipe(
         model.freeze_passage_tower()
     lookup = vectors if frozen else None
     sources = [
-        Source(_read(path), count)
+        Source(_read(path), count, recipe.repeat_mentions)
         for path, count in (
             (files.mentions, recipe.mentions_per_batch),
             (files.names, recipe.names_per_batch),
@@ -175,15 +180,21 @@ def run_recipe(
 
 
 def _fitting(recipe: Recipe, model: RetrievalModel) -> Recipe:
-    """Leaves out what a model has no use for."""
+    """Leaves out what a model has no use for; tells a Hypencoder whether its query tower will retrieve."""
     if not isinstance(model, Hypencoder):
         # Its scores are its query tower's products already.
-        return replace(recipe, joint_weight=0.0, teacher="frozen")
-    if model.spec.normalize or not (recipe.joint_weight or recipe.distillation_weight):
+        anchor = recipe.joint_distillation_weight if recipe.joint_weight else recipe.distillation_weight
+        return replace(
+            recipe, joint_weight=0.0, teacher="frozen", qnet_gradients=True, distillation_weight=anchor
+        )
+    if model.spec.normalize:
+        model.retrieve_by_query_tower(trained=recipe.joint_weight > 0)
+        return recipe
+    if not (recipe.joint_weight or recipe.distillation_weight):
         return recipe
     # The temperature of these losses is one for cosines.
     print("vectors of any length: trained without distillation_weight and joint_weight", file=sys.stderr)
-    return replace(recipe, joint_weight=0.0, teacher="frozen", distillation_weight=0.0)
+    return replace(recipe, joint_weight=0.0, teacher="frozen", qnet_gradients=True, distillation_weight=0.0)
 
 
 def _switch_off_dropout(model: RetrievalModel) -> None:

@@ -93,24 +93,29 @@ class PairTrainer(Trainer):
     ) -> Any:
         """The weighted sum of the losses."""
         config = self.config
+        mentions = inputs["query_ids"], inputs["query_mask"]
         with inference_precision(model.device):
             passages = passage_vectors(model, inputs)
-            teacher = _teacher_scores(model, inputs) if config.distillation_weight else None
-            if not config.joint_weight:
-                queries = model.encode_queries(inputs["query_ids"], inputs["query_mask"])
-                scores = candidate_scores(queries, passages, inputs)
-                loss = self._loss(scores, teacher, inputs)
-            else:
-                queries, vectors = model.encode_mentions(inputs["query_ids"], inputs["query_mask"])
-                scores = candidate_scores(queries, passages, inputs)
+            teacher = _teacher_scores(model, inputs) if config.needs_frozen_teacher else None
+            if config.joint_weight:
+                queries, vectors = model.encode_mentions(*mentions, tower_gradients=config.qnet_gradients)
                 products = candidate_scores(_at_teaching_scale(vectors), passages, inputs)
-                # Own products learn from labels too, and so teach more than the frozen tower's.
-                taught = products.detach() if config.teacher == "own" else teacher
-                loss = self._loss(scores, taught, inputs)
-                loss = loss + config.joint_weight * self._loss(products, teacher, inputs)
+            else:
+                queries, products = model.encode_queries(*mentions), None
+            scores = candidate_scores(queries, passages, inputs)
+        if products is None:
+            loss = self._loss(scores, teacher, config.distillation_weight, inputs)
+        else:
+            # Own products learn from labels too, and so teach more than the frozen tower's.
+            taught = products.detach() if config.teacher == "own" else teacher
+            joint = self._loss(products, teacher, config.joint_distillation_weight, inputs)
+            loss = self._loss(scores, taught, config.distillation_weight, inputs)
+            loss = loss + config.joint_weight * joint
         return (loss, {"scores": scores}) if return_outputs else loss
 
-    def _loss(self, scores: Tensor, teacher: Tensor | None, inputs: dict[str, Tensor]) -> Tensor:
+    def _loss(
+        self, scores: Tensor, teacher: Tensor | None, distillation_weight: float, inputs: dict[str, Tensor]
+    ) -> Tensor:
         config = self.config
         loss = scores.new_zeros(())
         own = inputs["own"].shape[1]
@@ -127,13 +132,13 @@ class PairTrainer(Trainer):
                 inputs["ignored"][:, :own],
             )
             loss = loss + config.margin_weight * margins
-        if config.distillation_weight:
+        if distillation_weight:
             assert teacher is not None
             # Ignored own places hold nothing. Shared names are names like others here, whoever's they are.
             empty = inputs["ignored"].clone()
             empty[:, own:] = False
             distance = distillation(scores, teacher, config.squared_weight, empty)
-            loss = loss + config.distillation_weight * distance
+            loss = loss + distillation_weight * distance
         return loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -162,13 +167,14 @@ def _at_teaching_scale(vectors: Tensor) -> DotProducts:
 def rerank_accuracy(
     model: RetrievalModel, pairs: Sequence[Pair], collator: Collator, batch: int = 64
 ) -> float:
-    """The share of queries whose best-scored candidate is a positive.
+    """The share of mentions whose best-scored candidate is a positive.
 
     Candidates are a query's own items and the first items of the queries in its batch.
 
     Args:
         model: scores.
-        pairs: queries with their own items; a query with no positive among them counts as wrong.
+        pairs: queries with their own items; one with no positive among them counts as wrong, and one that
+            stands for several mentions counts for all of them.
         collator: one without random names.
         batch: queries at once.
     """
@@ -179,9 +185,12 @@ def rerank_accuracy(
         for start in range(0, len(pairs), batch):
             part = {k: v.to(model.device) for k, v in collator(0, pairs[start : start + batch]).items()}
             scores = batch_scores(model, part).masked_fill(part["ignored"], float("-inf"))
-            hits += int(part["positive"].gather(1, scores.argmax(dim=1, keepdim=True)).sum())
+            right = part["positive"].gather(1, scores.argmax(dim=1, keepdim=True))[:, 0].tolist()
+            hits += sum(
+                pair.count for pair, hit in zip(pairs[start : start + batch], right, strict=True) if hit
+            )
     model.train(was_training)
-    return hits / len(pairs)
+    return hits / sum(pair.count for pair in pairs)
 
 
 class _LiveCallback(TrainerCallback):

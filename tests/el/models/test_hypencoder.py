@@ -1,6 +1,5 @@
 """The Hypencoder against numbers of the released code (tests/fixtures/parity), and its own files."""
 
-import dataclasses
 import json
 import math
 from dataclasses import replace
@@ -279,7 +278,7 @@ def test_fresh_model_on_an_encoder(source: EncoderSource, tmp_path: Path, shared
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_start_as_the_towers_own_dot_product(source: EncoderSource, pooling: Pooling) -> None:
     model = Hypencoder.from_encoder(
-        dataclasses.replace(source, pooling=pooling),
+        replace(source, pooling=pooling),
         [WIDTH, WIDTH, WIDTH, 1],
         shared_encoder=False,
         normalize=True,
@@ -299,7 +298,7 @@ def test_start_as_the_towers_own_dot_product(source: EncoderSource, pooling: Poo
 def test_start_as_dot_product_needs_first_tokens_that_stand_out(
     source: EncoderSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = Hypencoder.from_encoder(dataclasses.replace(source, pooling="cls"), [WIDTH, WIDTH, 1]).eval()
+    model = Hypencoder.from_encoder(replace(source, pooling="cls"), [WIDTH, WIDTH, 1]).eval()
     torch.manual_seed(3)
     monkeypatch.setattr(model.query_tower, "hidden", lambda ids, mask: torch.randn(*ids.shape, WIDTH))
     with pytest.raises(ConfigError, match="first tokens"):

@@ -12,7 +12,7 @@ from el.models import Hypencoder
 from el.models.qnet import QNetConfig
 from el.models.tower import Tower
 
-WIDTH = 768
+_WIDTH = 768
 _LAYERS = 12
 _BATCH, _ITEMS = 64, 9
 # Memory is measured in a process of its own: this one has had other models in it.
@@ -43,8 +43,8 @@ print(max([*seen, process.memory_info().rss]) - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="measures resident memory as Linux counts it")
 @pytest.mark.parametrize("layout", ["safetensors", "bin"])
 def test_peak_memory_of_loading(layout: str, tmp_path: Path) -> None:
-    bert = BertModel(BertConfig(vocab_size=20_000, hidden_size=WIDTH, num_hidden_layers=2))
-    head = QNetConfig((WIDTH, WIDTH, WIDTH, 1))
+    bert = BertModel(BertConfig(vocab_size=20_000, hidden_size=_WIDTH, num_hidden_layers=2))
+    head = QNetConfig((_WIDTH, _WIDTH, _WIDTH, 1))
     model = Hypencoder.from_tower(Tower(bert, "cls", normalize=False), head, None, "x", shared_encoder=True)
     folder = tmp_path / "model"
     model.save_pretrained(folder)
@@ -72,7 +72,7 @@ def test_training_bert_base_on_a_gpu_of_16_gb(
         bert = BertModel(
             BertConfig(num_hidden_layers=_LAYERS, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
         )
-        config = QNetConfig((*[WIDTH] * (depth + 1), 1))
+        config = QNetConfig((*[_WIDTH] * (depth + 1), 1))
         tower = Tower(bert, "cls", normalize=False)
         model = Hypencoder.from_tower(tower, config, None, "x", shared_encoder=True)
     model.to("meta").train()

@@ -1,6 +1,7 @@
 """Planned batches: no concept twice in a batch, every pair in turn."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -98,3 +99,11 @@ def test_sources_share_the_concepts_of_a_batch() -> None:
     names = Source([pair("n1", "a"), pair("n2", "b")], 2)
     for batch in plan_batches([mentions, names], 30, 1):
         assert [pair.id for pair in batch] == ["m", "n2"]
+
+
+def test_a_pair_of_many_mentions_comes_as_often_as_their_root() -> None:
+    pairs = [replace(pair("often", "a"), count=9), pair("once", "b"), pair("too", "c")]
+    batches = plan_batches([Source(pairs, 1)], 30, 1)
+    assert Counter(pair.id for batch in batches for pair in batch) == {"often": 10, "once": 10, "too": 10}
+    batches = plan_batches([Source(pairs, 1, repeated=True)], 50, 1)
+    assert Counter(pair.id for batch in batches for pair in batch) == {"often": 30, "once": 10, "too": 10}

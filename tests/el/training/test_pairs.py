@@ -15,6 +15,7 @@ PAIR = Pair(
     "Naloxone",
     ("D009270", "with/slash"),
     (Item("D009270", 2, "Naloxone", "positive", 0.9), Item("with/slash", 0, "Clonidin", "negative", -0.25)),
+    7,
 )
 
 
@@ -30,6 +31,7 @@ def test_layout_of_the_released_training_data(tmp_path: Path) -> None:
             "id": "227508/0",
             "content": "Naloxone : before [ Naloxone ] after",
             "mention": "Naloxone",
+            "count": 7,
         },
         "concepts": ["D009270", "with/slash"],
         "items": [
@@ -60,3 +62,16 @@ def test_line_that_is_no_pair(tmp_path: Path, item: Any) -> None:
     assert next(pairs) == PAIR
     with pytest.raises(InputError, match="line 2: not a pair"):
         next(pairs)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "3"])
+def test_a_pair_stands_for_one_mention_or_more(tmp_path: Path, count: object) -> None:
+    write_pairs(tmp_path / "pairs.jsonl", [PAIR])
+    row = json.loads((tmp_path / "pairs.jsonl").read_text())
+    del row["query"]["count"]
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+    assert next(read_pairs(tmp_path / "pairs.jsonl")).count == 1
+    row["query"]["count"] = count
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match="line 1"):
+        next(read_pairs(tmp_path / "pairs.jsonl"))

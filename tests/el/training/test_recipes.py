@@ -1,5 +1,6 @@
 """Recipes: files and parameters in, a trained model and its outcome out."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,33 @@ def test_query_vectors_are_trained_where_they_have_length_one(
     assert (jointly.fingerprint() != alone.fingerprint()) is normalize
     assert (jointly.spec.embedding_representation == "mean") is normalize
     assert alone.spec.embedding_representation is None
+
+
+def test_a_bi_encoder_is_trained_as_the_query_tower_of_a_hypencoder(
+    source: EncoderSource,
+    ontology: Ontology,
+    vectors: NameVectors,
+    files: PairFiles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its scores are the dot products that a Hypencoder learns jointly: their anchor is its own."""
+    # The last state is kept, whatever dev says.
+    better = itertools.count()
+    monkeypatch.setattr(trainer, "rerank_accuracy", lambda *_: next(better))
+
+    def fingerprint(**changes: Any) -> str:
+        model = BiEncoder.from_encoder(source)
+        model.split_towers()
+        folder = tmp_path / "-".join(map(str, changes.values()))
+        recipe = replace(RECIPE, **changes)
+        run_recipe(model, recipe, files, ontology, vectors, folder / "runs", folder / "curves", folder / "m")
+        return model.fingerprint()
+
+    alone = fingerprint(distillation_weight=0.5)
+    jointly = {"joint_weight": 1.0, "teacher": "own", "qnet_gradients": False, "distillation_weight": 2.0}
+    assert fingerprint(**jointly, joint_distillation_weight=0.5) == alone
+    assert fingerprint(**jointly, joint_distillation_weight=0.1) != alone
 
 
 def test_alignment_trains_one_tower_on_names(
@@ -261,6 +289,29 @@ def test_checkpointing_changes_memory_only(
     assert not torch.equal(
         trained[0], torch.cat([p.detach().flatten() for p in tiny_hypencoder(source).parameters()])
     )
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_word_embeddings_stay_where_they_are_frozen(
+    freeze: bool,
+    source: EncoderSource,
+    ontology: Ontology,
+    vectors: NameVectors,
+    files: PairFiles,
+    tmp_path: Path,
+) -> None:
+    model = tiny_hypencoder(source)
+    before = {name: tensor.clone() for name, tensor in model.query_tower.state_dict().items()}
+    recipe = replace(RECIPE, freeze_embeddings=freeze)
+    run_recipe(model, recipe, files, ontology, vectors, tmp_path / "runs", tmp_path / "c", tmp_path / "m")
+    same = {
+        name for name, tensor in model.query_tower.state_dict().items() if torch.equal(tensor, before[name])
+    }
+    words = {name for name in before if "word_embeddings" in name}
+    # Nothing is pooled by the pooler.
+    pooler = {name for name in before if "pooler" in name}
+    assert words
+    assert same == (words | pooler if freeze else pooler)
 
 
 @pytest.mark.parametrize(

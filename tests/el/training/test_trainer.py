@@ -313,12 +313,50 @@ def test_weights_of_the_losses(source: EncoderSource, run: Run, pairs: list[Pair
     }
     assert anchors["frozen"] != pytest.approx(anchors["own"], rel=1e-2)
     for teacher, anchor in anchors.items():
-        both = loss(label_weight=0.5, distillation_weight=2.0, joint_weight=3.0, teacher=teacher)
-        expected = 0.5 * labels + 2.0 * anchor + 3.0 * (0.5 * own + 2.0 * taught)
+        both = loss(
+            label_weight=0.5,
+            distillation_weight=2.0,
+            joint_weight=3.0,
+            joint_distillation_weight=0.7,
+            teacher=teacher,
+        )
+        expected = 0.5 * labels + 2.0 * anchor + 3.0 * (0.5 * own + 0.7 * taught)
         assert both == pytest.approx(expected, rel=1e-4)
     assert loss(joint_weight=3.0) == pytest.approx(labels + 3.0 * own, rel=1e-4)
     # Fewer competitors, less to lose.
     assert 0 < loss(label_items=1) < labels
+
+
+def test_the_tower_may_learn_by_its_own_dot_products_alone(
+    source: EncoderSource, run: Run, pairs: list[Pair], tmp_path: Path
+) -> None:
+    def gradients(qnet_gradients: bool, factor: float) -> tuple[Tensor, Tensor]:
+        """Of the query tower and of a head whose weights are multiplied."""
+        model = make_model("hypencoder", source).eval()
+        assert isinstance(model, Hypencoder)
+        model.retrieve_by_query_tower(trained=True)
+        with torch.no_grad():
+            for parameter in model.head.parameters():
+                parameter.mul_(factor)
+        config = replace(CONFIG, joint_weight=1.0, qnet_gradients=qnet_gradients)
+        collator = Collator(model, run.ontology, Candidates(3, 0), run.vectors, 1)
+        trainer = module.PairTrainer(
+            model, config, [pairs], collator, pairs, collator, module._arguments(config, tmp_path), []
+        )
+        trainer.compute_loss(model, collator(0, pairs)).backward()
+        parts = (model.query_tower, model.head)
+        tower, head = (
+            torch.cat([p.grad.flatten() for p in m.parameters() if p.grad is not None]) for m in parts
+        )
+        return tower, head
+
+    apart, head = gradients(qnet_gradients=False, factor=1.0)
+    torch.testing.assert_close(gradients(qnet_gradients=False, factor=1.5)[0], apart)
+    assert apart.abs().sum() > 0
+    assert head.abs().sum() > 0
+    shared = [gradients(qnet_gradients=True, factor=factor)[0] for factor in (1.0, 1.5)]
+    assert not torch.allclose(shared[0], shared[1])
+    assert not torch.allclose(shared[0], apart)
 
 
 @torch.no_grad()
@@ -359,6 +397,7 @@ def test_accuracy_is_over_own_items_and_the_batch(
     ontology: Ontology, pairs: list[Pair], vectors: NameVectors, model: BiEncoder
 ) -> None:
     collator = Collator(model, ontology, Candidates(3, 0), vectors, 1)
+    pairs = [replace(pair, count=number + 1) for number, pair in enumerate(pairs)]
     model.train()
     found = rerank_accuracy(model, pairs, collator, batch=len(pairs))
     assert model.training
@@ -369,8 +408,9 @@ def test_accuracy_is_over_own_items_and_the_batch(
     for row in range(len(pairs)):
         allowed = [i for i in range(scores.shape[1]) if not batch["ignored"][row, i]]
         best = max(allowed, key=lambda i: scores[row, i].item())
-        hits += bool(batch["positive"][row, best])
-    assert found == hits / len(pairs)
+        hits += bool(batch["positive"][row, best]) * (row + 1)
+    assert found == hits / sum(range(1, len(pairs) + 1))
+    assert 0 < found < 1
     # A query with no positive counts as wrong.
     none = [replace(pair, items=pair.items[1:]) for pair in pairs]
     assert rerank_accuracy(model, none, collator) == 0.0
@@ -401,7 +441,9 @@ def test_run_key_is_that_of_parameters_and_inputs() -> None:
         ({"label_weight": 0.0}, "nothing to learn"),
         ({"margin_weight": -1.0}, "margin_weight"),
         ({"joint_weight": -1.0}, "joint_weight"),
+        ({"joint_distillation_weight": -1.0}, "joint_distillation_weight"),
         ({"teacher": "own"}, "needs a joint_weight"),
+        ({"qnet_gradients": False}, "needs a joint_weight"),
         ({"label_items": 0}, "label_items is 0"),
     ],
 )
