@@ -1,5 +1,6 @@
 """A tiny encoder with random weights and a tiny ontology: for tests in which a model has to run."""
 
+import itertools
 import string
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from el.evaluation.protocol import Protocol
+from el.evidence import GROUPS, Combination, combination_name, kinds_of
 from el.index.vectors import NameVectors, build_name_vectors
 from el.inputs import InputVariant, name_inputs
 from el.linker import LinkerConfig, save_linker
@@ -114,6 +116,18 @@ def _concept(concept_id: str, kind: str, *names: str) -> Concept:
     return Concept(concept_id, tuple(Name(name) for name in names), kind)  # type: ignore[arg-type]
 
 
+def tiny_combinations() -> dict[str, Combination]:
+    """Weights with which learned synonyms outweigh the dictionary, and that the model."""
+    weights = {"model": 1.0, "spelling": 20.0, "learned_share": 40.0}
+    return {
+        combination_name(groups): Combination(
+            {kind: weight for kind, weight in weights.items() if kind in kinds_of(groups)}
+        )
+        for size in range(len(GROUPS) + 1)
+        for groups in itertools.combinations(GROUPS, size)
+    }
+
+
 def save_tiny_linker(
     folder: Path,
     config: LinkerConfig | None = None,
@@ -140,6 +154,7 @@ def save_tiny_linker(
         model=parts / "model",
         ontology=parts / "ontology",
         vectors=vectors,
+        combinations=tiny_combinations(),
         config=config or LinkerConfig(),
         inputs=InputVariant(),
         synonyms=synonyms,

@@ -34,6 +34,12 @@ class ConfigError(ElError):
     """A parameter is unknown, misspelt or out of range."""
 
 
+class UsageError(ElError):
+    """Arguments of a command that do not go together."""
+
+    exit_code = 2
+
+
 class MismatchError(ElError):
     """Artefacts that do not fit together, such as an index made by another model."""
 

@@ -14,14 +14,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from el.errors import ElError
+from el.errors import ElError, UsageError
 
 if TYPE_CHECKING:
     from el.corpus.formats import Format
     from el.corpus.types import Document, LinkedDocument
     from el.linker import FindMentions, Linker
 
-DEFAULT_LINKER = Path("models/linker")
+# The first that is there: of all of MeSH, by `python -m el.index`; of the pipeline, by `make run`.
+DEFAULT_LINKERS = (Path("models/mesh"), Path("models/linker"))
 DEFAULT_INPUT = Path("docs/sample_document.txt")
 
 # Fewer are linked before anybody asks how far it is.
@@ -38,8 +39,8 @@ What comes out is in the format that came in:
   BioC XML     infons identifier, score, candidates (JSON) and decided_by
   plain text   a table: document, start, stop, text, type, ids, scores, names
   JSON lines   one JSON object a mention, with its candidates
-Offsets count Unicode code points. An id of -1 says that no concept fits. Scores are between 0 and 1 and not
-calibrated: 1 for a mention that equals a name, or a learned synonym.
+Offsets count Unicode code points. An id of -1 says that no concept fits. Scores are between 0 and 1: the
+candidates' shares, by weights that were fitted on mentions with known concepts.
 """
 
 _EPILOG = """\
@@ -59,12 +60,6 @@ exit codes:
 """
 
 
-class UsageError(ElError):
-    """Arguments that do not go together."""
-
-    exit_code = 2
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command.
 
@@ -76,8 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _check_outputs(options)
     if not options.linker.is_dir():
         raise ElError(
-            f"no linker at {options.linker}. `make run`, in the root of the repository, makes "
-            f"{DEFAULT_LINKER}; or give another folder with --linker"
+            f"no linker at {options.linker}. In the root of the repository `python -m el.index` makes "
+            f"{DEFAULT_LINKERS[0]}, of all of MeSH, and `make run` {DEFAULT_LINKERS[1]}, of a sample; or "
+            "give another folder with --linker"
         )
     _be_quiet()
     with contextlib.ExitStack() as stack:
@@ -105,8 +101,8 @@ def _parser() -> argparse.ArgumentParser:
         "--linker",
         metavar="FOLDER",
         type=Path,
-        default=DEFAULT_LINKER,
-        help="the linker (default: %(default)s)",
+        default=next((path for path in DEFAULT_LINKERS if path.is_dir()), DEFAULT_LINKERS[-1]),
+        help=f"the linker (default: {DEFAULT_LINKERS[0]} where it exists, otherwise {DEFAULT_LINKERS[1]})",
     )
     parser.add_argument(
         "-o",

@@ -7,50 +7,53 @@ A linker is a folder that holds everything it needs, so that it works without a 
     ontology/              concepts and names
     vectors/               the names' vectors, made by the model's passage tower
     learned_synonyms.tsv   surface forms of training documents; optional
+    combinations.json      how much each kind of evidence counts, for each choice of what is used
 """
 
 import dataclasses
 import itertools
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from el.baselines import ExactMatch
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
 from el.evaluation.rankings import Ranking
+from el.evidence import GROUPS, Combination, Evidence, EvidenceCollector, combination_name
 from el.files import atomic_folder, read_json, write_json
 from el.finder import DictionaryFinder
+from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
 from el.models import RetrievalModel, load_model
 from el.ontology import Ontology
-from el.rankers import ModelRanker, distinct_inputs
+from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms
-from el.text import normalise
 
-FORMAT = "el-linker-1"
+FORMAT = "el-linker-2"
 
 FindMentions = Literal["auto", "always", "never"]
 
-_MANIFEST, _MODEL, _ONTOLOGY, _VECTORS, _SYNONYMS = (
+_MANIFEST, _MODEL, _ONTOLOGY, _VECTORS, _SYNONYMS, _COMBINATIONS = (
     "manifest.json",
     "model",
     "ontology",
     "vectors",
     "learned_synonyms.tsv",
+    "combinations.json",
 )
 # Documents that are linked together. Each batch reads the vectors of all names.
 _DOCUMENT_BATCH = 32
-# Inputs that are scored together. Their q-nets are in memory at once, 1 MB each at depth 2.
-_INPUT_BATCH = 128
+# The share of a form's training mentions above which it counts as learned.
+_MOST = 0.5
+# Mentions that are scored together; each batch reads the vectors of all names.
+_QUERY_BATCH = 2048
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,9 @@ class LinkerConfig:
     Attributes:
         retrieved: names that the first stage retrieves for the model to score.
         top_k: candidates that a linked mention keeps.
-        use_dictionary: whether a name that equals the mention decides, before the model.
-        use_learned_synonyms: whether surface forms of the training documents decide, before the names.
+        use_dictionary: whether it counts that a name is spelled like the mention.
+        use_learned_synonyms: whether it counts what the training documents' mentions were linked to.
+        use_types: whether it counts that a concept is of the mention's type.
         nil_below: mentions whose best score is lower are linked to nothing; None links all that can be.
     """
 
@@ -69,6 +73,7 @@ class LinkerConfig:
     top_k: int = 10
     use_dictionary: bool = True
     use_learned_synonyms: bool = False
+    use_types: bool = True
     nil_below: float | None = None
 
     def __post_init__(self) -> None:
@@ -78,6 +83,16 @@ class LinkerConfig:
         if self.nil_below is not None and not 0.0 <= self.nil_below <= 1.0:
             raise ConfigError(f"nil_below is {self.nil_below}; it must be between 0 and 1")
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of evidence that are switched on, of `el.evidence.GROUPS`."""
+        switches = {
+            "dictionary": self.use_dictionary,
+            "learned": self.use_learned_synonyms,
+            "types": self.use_types,
+        }
+        return tuple(group for group in GROUPS if switches[group])
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -85,55 +100,37 @@ class Decision:
 
     Attributes:
         links: concepts, best first; may be empty.
-        decided_by: what put the first of them there: "learned_synonym", "dictionary" (a name equals the
-            mention), "abbreviation" (a name equals what the mention stands for), or the model's kind.
+        decided_by: the strongest reason for the first of them: "learned_synonym" (most training mentions of
+            the form have it), "dictionary" (a name is spelled like the mention), "abbreviation" (a name is
+            spelled like what the mention stands for), or the model's kind.
     """
 
     links: tuple[Link, ...]
     decided_by: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """The n concepts of the names retrieved for one input, best first, equal scores in the order of ids.
-
-    Attributes:
-        places: concept row -> place from 0.
-        names: (n,) int64, the name row of each concept that the model scored best.
-        scores: (n,) float64, softmax over the concepts of the model's scores of those names.
-    """
-
-    places: dict[int, int]
-    names: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
-
-
 class Linker:
     """Links mentions to concepts; as a `Ranker`, the same code under evaluation.
 
-    The first of these that has an answer decides on the first concept; behind it stands the model's ranking:
-
-    1. learned synonyms, if switched on: the concept that most of the form's training mentions have;
-    2. the dictionary: the concept with a name that equals the mention, both normalised, the mention written
-       out where its document introduces it as an abbreviation. If several concepts have it, the one that the
-       model scores best, then the one that `ExactMatch` puts first;
-    3. the model.
-
-    Scores are between 0 and 1 and not calibrated: 1 for what 1. and 2. decide, otherwise the softmax of the
-    model's best scores per concept, among the names retrieved.
+    Candidates are what the model's vectors retrieve and what dictionary and learned synonyms propose. A
+    candidate's score is the weighted sum of the evidence for it (`el.evidence`), the model's score among it;
+    the weights were fitted on dev. Links carry the softmax of the candidates' scores.
 
     Args:
         model: in evaluation mode.
         vectors: of the ontology's names, made by the model's passage tower.
         ontology: the concepts.
+        combinations: weights, by `combination_name` of the groups of evidence that are used.
         config: how to decide.
         inputs: what the model was trained to read; says how much context mentions are given.
         synonyms: needed where the config switches them on.
         candidates: the only ids that may be answered; None for all.
+        spellings: of the ontology's names, if they are at hand already.
 
     Raises:
         MismatchError: another model made the vectors.
-        ConfigError: learned synonyms are switched on, but there are none.
+        ConfigError: learned synonyms are switched on, but there are none; or no weights are there for what
+            is switched on.
     """
 
     def __init__(
@@ -141,20 +138,25 @@ class Linker:
         model: RetrievalModel,
         vectors: NameVectors,
         ontology: Ontology,
+        combinations: Mapping[str, Combination],
         config: LinkerConfig | None = None,
         inputs: InputVariant | None = None,
         synonyms: LearnedSynonyms | None = None,
         candidates: Collection[str] | None = None,
+        spellings: Spellings | None = None,
     ) -> None:
         self.config = config or LinkerConfig()
         self.inputs = inputs or InputVariant()
         self.ontology = ontology
         self.synonyms = synonyms
         self.candidates = candidates
+        self.combinations = combinations
         vectors.check_model(model)
         if self.config.use_learned_synonyms and synonyms is None:
             raise ConfigError("use_learned_synonyms is on, but the linker has no learned synonyms")
+        self._combination = chosen_combination(self.config, combinations)
         self._ranker = ModelRanker(model, vectors, ontology, self.config.retrieved, candidates)
+        self._given_spellings = spellings
 
     @classmethod
     def load(cls, folder: Path, **changes: Any) -> "Linker":
@@ -170,19 +172,16 @@ class Linker:
             ConfigError: settings that make no sense.
         """
         manifest = _read_manifest(folder)
-        config = dataclasses.replace(_settings(LinkerConfig, folder, manifest, "settings"), **changes)
-        inputs = _settings(InputVariant, folder, manifest, "inputs")
         ontology = Ontology.load(folder / _ONTOLOGY)
         if ontology.fingerprint != manifest.get("ontology"):
             raise _mismatch(folder, "ontology")
+        parts = read_trained(folder, ontology)
         model = load_model(folder / _MODEL)
         if model.fingerprint() != manifest.get("model"):
             raise _mismatch(folder, "model")
-        synonyms = None
-        if (folder / _SYNONYMS).is_file():
-            synonyms = LearnedSynonyms.load(folder / _SYNONYMS, ontology)
         vectors = NameVectors.open(folder / _VECTORS, ontology)
-        return cls(model, vectors, ontology, config, inputs, synonyms)
+        config = dataclasses.replace(parts.config, **changes)
+        return cls(model, vectors, ontology, parts.combinations, config, parts.inputs, parts.synonyms)
 
     def restricted(
         self, candidates: Collection[str] | None, learned: Iterable[Document] | None = None
@@ -197,10 +196,12 @@ class Linker:
             self._ranker.model,
             self._ranker.vectors,
             self.ontology,
+            self.combinations,
             dataclasses.replace(self.config, use_learned_synonyms=learned is not None),
             self.inputs,
             None if learned is None else LearnedSynonyms.of_documents(learned, self.ontology),
             candidates,
+            self._spellings,
         )
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
@@ -214,15 +215,13 @@ class Linker:
         ]
 
     def decide(self, queries: Sequence[Query], k: int) -> list[Decision]:
-        """Returns one decision a query, with at most `k` links; equal inputs are scored once."""
-        texts, positions = distinct_inputs(queries)
-        scored: list[_Scored] = []
-        for start in range(0, len(texts), _INPUT_BATCH):
-            scored += self._score(texts[start : start + _INPUT_BATCH])
-        return [
-            self._decide(query, scored[position], k)
-            for query, position in zip(queries, positions, strict=True)
-        ]
+        """Returns one decision a query, with at most `k` links; equal mentions are scored once."""
+        decisions: list[Decision] = []
+        for start in range(0, len(queries), _QUERY_BATCH):
+            batch = queries[start : start + _QUERY_BATCH]
+            evidence = self._collector.collect(batch)
+            decisions += [self._decide(*pair, k) for pair in zip(batch, evidence, strict=True)]
+        return decisions
 
     def link(
         self, documents: Iterable[Document], find_mentions: FindMentions = "auto"
@@ -283,75 +282,105 @@ class Linker:
         return DictionaryFinder(self.ontology)
 
     @cached_property
-    def _exact(self) -> ExactMatch:
-        return ExactMatch(self.ontology, self.candidates, expand_abbreviations=True)
+    def _spellings(self) -> Spellings:
+        return self._given_spellings or Spellings.of_ontology(self.ontology)
 
-    def _score(self, texts: Sequence[str]) -> list[_Scored]:
-        found = self._ranker.retrieve(texts)
-        return [
-            self._scored(names, scores) for names, scores in zip(found.name_rows, found.scores, strict=True)
-        ]
+    @cached_property
+    def _collector(self) -> EvidenceCollector:
+        spellings = self._spellings if self.config.use_dictionary else None
+        synonyms = self.synonyms if self.config.use_learned_synonyms else None
+        return EvidenceCollector(self._ranker, spellings, synonyms, self.candidates)
 
-    def _scored(self, names: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> _Scored:
-        best: dict[int, tuple[float, int]] = {}
-        for name, concept, score in zip(
-            names.tolist(), self.ontology.concept_of_name[names].tolist(), scores.tolist(), strict=True
-        ):
-            if concept not in best or score > best[concept][0]:
-                best[concept] = (score, name)
-        ids = self.ontology.ids
-        ranked = sorted(best, key=lambda concept: (-best[concept][0], ids[concept]))
-        logits = np.array([best[concept][0] for concept in ranked])
-        powers = np.exp(logits - logits.max(initial=-np.inf))
-        return _Scored(
-            {concept: place for place, concept in enumerate(ranked)},
-            np.array([best[concept][1] for concept in ranked], dtype=np.int64),
-            powers / powers.sum(),
+    def _decide(self, query: Query, evidence: Evidence, k: int) -> Decision:
+        scores, ids = self._combination.scores(evidence), self.ontology.ids
+        order = sorted(range(len(scores)), key=lambda row: (-scores[row], ids[evidence.concepts[row]]))
+        powers = np.exp(scores - scores.max(initial=-np.inf))
+        shares = powers / powers.sum()
+        links = tuple(
+            self._link(int(evidence.concepts[row]), int(evidence.names[row]), float(shares[row]))
+            for row in order[:k]
         )
+        return Decision(links, self._reason(query, evidence, order[0]) if order else self._ranker.model.kind)
 
-    def _decide(self, query: Query, scored: _Scored, k: int) -> Decision:
-        first, decided_by = self._certain(query, scored)
-        links = [] if first is None else [first]
-        for concept, place in scored.places.items():
-            if len(links) == k:
-                break
-            if first is None or self.ontology.ids[concept] != first.concept_id:
-                links.append(self._link(concept, int(scored.names[place]), float(scored.scores[place])))
-        return Decision(tuple(links[:k]), decided_by)
-
-    def _certain(self, query: Query, scored: _Scored) -> tuple[Link | None, str]:
-        """What needs no model, and which stage decided; (None, the model's kind) if there is nothing."""
-        if self.config.use_learned_synonyms and self.synonyms is not None:
-            concept_id = self.synonyms.concept_of(query.expanded)
-            if concept_id is not None and (self.candidates is None or concept_id in self.candidates):
-                return self._learned(concept_id, scored), "learned_synonym"
-        if self.config.use_dictionary:
-            link = self._exact_match(query, scored)
-            if link is not None:
-                return link, "dictionary" if query.expanded == query.text else "abbreviation"
-        return None, self._ranker.model.kind
-
-    def _learned(self, concept_id: str, scored: _Scored) -> Link:
-        concept = self.ontology.row_of[concept_id]
-        place = scored.places.get(concept)
-        name = self.ontology.first_name[concept] if place is None else scored.names[place]
-        return self._link(concept, int(name), 1.0)
-
-    def _exact_match(self, query: Query, scored: _Scored) -> Link | None:
-        (ranking,) = self._exact.rank([query], len(self.ontology))
-        if not ranking.concept_ids:
-            return None
-        rows = [self.ontology.row_of[concept_id] for concept_id in ranking.concept_ids]
-        # `min` takes the first of equals: of concepts that the model did not retrieve, ExactMatch's first.
-        concept = min(rows, key=lambda row: scored.places.get(row, len(scored.places)))
-        form = normalise(query.expanded)
-        names = self.ontology.name_rows(self.ontology.ids[concept])
-        name = next(row for row in names if normalise(self.ontology.name_texts[row]) == form)
-        return self._link(concept, name, 1.0)
+    def _reason(self, query: Query, evidence: Evidence, row: int) -> str:
+        if evidence.of("learned_share")[row] > _MOST:
+            return "learned_synonym"
+        if evidence.of("spelling")[row]:
+            return "dictionary" if query.expanded == query.text else "abbreviation"
+        return self._ranker.model.kind
 
     def _link(self, concept: int, name: int, score: float) -> Link:
         concept_id, texts = self.ontology.ids[concept], self.ontology.name_texts
         return Link(concept_id, texts[int(self.ontology.first_name[concept])], score, texts[name])
+
+
+@dataclass(frozen=True)
+class TrainedParts:
+    """What a linker was taught, beside its model.
+
+    Attributes:
+        config: its settings.
+        inputs: what the model was trained to read.
+        combinations: weights, by `combination_name`.
+        synonyms: learned synonyms, if there are any.
+        made_by: what it was made from.
+    """
+
+    config: LinkerConfig
+    inputs: InputVariant
+    combinations: dict[str, Combination]
+    synonyms: LearnedSynonyms | None
+    made_by: dict[str, Any]
+
+
+def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedParts:
+    """Reads the trained parts of a linker, whether ontology and vectors stand beside them or not.
+
+    Args:
+        folder: the linker.
+        known: the ids that its learned synonyms may name; None for any.
+
+    Raises:
+        InputError: there is no linker, or a part of it is missing or broken.
+        MismatchError: another format.
+        ConfigError: settings that make no sense.
+    """
+    manifest = _read_manifest(folder)
+    synonyms = None
+    if (folder / _SYNONYMS).is_file():
+        synonyms = LearnedSynonyms.load(folder / _SYNONYMS, known)
+    return TrainedParts(
+        _settings(LinkerConfig, folder, manifest, "settings"),
+        _settings(InputVariant, folder, manifest, "inputs"),
+        _read_combinations(folder),
+        synonyms,
+        dict(manifest.get("made_by", {})),
+    )
+
+
+def copy_trained(linker: Path, folder: Path) -> None:
+    """Copies the trained parts of a linker into an existing folder, to be read by `read_trained`."""
+    manifest = _read_manifest(linker)
+    # What belongs to the parts left out, and to the weights before they are rounded.
+    for key in ("ontology", "model"):
+        manifest.pop(key, None)
+    write_json(folder / _MANIFEST, manifest)
+    shutil.copytree(linker / _MODEL, folder / _MODEL)
+    for name in (_COMBINATIONS, _SYNONYMS):
+        if (linker / name).is_file():
+            shutil.copy(linker / name, folder / name)
+
+
+def chosen_combination(config: LinkerConfig, combinations: Mapping[str, Combination]) -> Combination:
+    """The weights for what a linker's settings switch on.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    name = combination_name(config.groups)
+    if name not in combinations:
+        raise ConfigError(f"the linker has no weights for {name}, but for {', '.join(combinations)}")
+    return combinations[name]
 
 
 def save_linker(
@@ -360,6 +389,7 @@ def save_linker(
     model: Path,
     ontology: Path,
     vectors: NameVectors,
+    combinations: Mapping[str, Combination],
     config: LinkerConfig,
     inputs: InputVariant,
     synonyms: LearnedSynonyms | None = None,
@@ -372,6 +402,7 @@ def save_linker(
         model: the folder of a saved model; copied.
         ontology: the folder of the ontology; copied.
         vectors: of the ontology's names, made by the model's passage tower.
+        combinations: weights, by `combination_name`.
         config: the settings that the linker starts with.
         inputs: what the model was trained to read.
         synonyms: learned synonyms; may be carried even where the config does not switch them on.
@@ -379,21 +410,26 @@ def save_linker(
 
     Raises:
         InputError: a part is missing or broken.
-        MismatchError: the vectors were made from another ontology or by another model.
+        MismatchError: the vectors were made from another ontology or by another model, or the learned
+            synonyms are of another ontology.
         ConfigError: learned synonyms are switched on, but there are none.
     """
     opened = Ontology.load(ontology)
     if vectors.manifest["ontology"] != opened.fingerprint:
         raise MismatchError(f"{ontology}: the vectors were made from another ontology. Build them again")
+    unknown = [i for i in (synonyms.concept_counts if synonyms else ()) if i not in opened]
+    if unknown:
+        raise MismatchError(f"{ontology}: lacks {unknown[0]}, of which synonyms were learned")
     loaded = load_model(model)
     # Refuses what does not fit together.
-    Linker(loaded, vectors, opened, config, inputs, synonyms)
+    Linker(loaded, vectors, opened, combinations, config, inputs, synonyms)
     with atomic_folder(folder) as temporary:
         shutil.copytree(model, temporary / _MODEL)
         shutil.copytree(ontology, temporary / _ONTOLOGY)
         _save_vectors(vectors, temporary / _VECTORS)
         if synonyms is not None:
             synonyms.save(temporary / _SYNONYMS)
+        write_json(temporary / _COMBINATIONS, {name: c.weights for name, c in combinations.items()})
         manifest = {
             "format": FORMAT,
             "ontology": opened.fingerprint,
@@ -421,6 +457,15 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder}: format {found!r}, this version reads {FORMAT!r}. Make the linker again"
         )
     return dict(manifest)
+
+
+def _read_combinations(folder: Path) -> dict[str, Combination]:
+    path = folder / _COMBINATIONS
+    stored = read_json(path)
+    try:
+        return {name: Combination(dict(weights)) for name, weights in stored.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(path, "", f"not weights by kind of evidence ({error})", "Make it again") from error
 
 
 _Settings = TypeVar("_Settings", LinkerConfig, InputVariant)

@@ -33,10 +33,12 @@ class Retrieved:
 
     Attributes:
         name_rows: (B, K) int64, the names that were retrieved.
+        similarities: (B, K) float32, the dot products by which they were.
         scores: (B, K) float32, what the model scored them.
     """
 
     name_rows: npt.NDArray[np.int64]
+    similarities: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
 
 
@@ -81,20 +83,34 @@ class ModelRanker:
         return [rankings[position] for position in positions]
 
     @torch.inference_mode()
-    def retrieve(self, texts: Sequence[str]) -> Retrieved:
-        """Retrieves names for texts, as `query_input` gives them, and scores them."""
+    def retrieve(
+        self, texts: Sequence[str], proposed: Sequence[npt.NDArray[np.int64]] | None = None
+    ) -> Retrieved:
+        """Retrieves names for texts, as `query_input` gives them, and scores them.
+
+        Args:
+            texts: B inputs.
+            proposed: for each text, distinct name rows that are to be scored in any case, the most important
+                first. They take the places of those retrieved last, so that the number stays the same.
+        """
         batches = by_length([len(text) for text in texts], _QUERY_BATCH)
         vectors = torch.empty(len(texts), self.vectors.vectors.shape[1])
         for rows in batches:
             vectors[rows] = self.model.first_stage(*self._tokens([texts[row] for row in rows])).cpu()
-        _, names = self.vectors.nearest(vectors, self.retrieved, self.rows, self.description)
+        similarities, names = self.vectors.nearest(vectors, self.retrieved, self.rows, self.description)
+        for query, rows in enumerate(proposed or ()):
+            free = np.flatnonzero(~np.isin(names[query], rows))
+            new = rows[~np.isin(rows, names[query])][: len(free)]
+            places = free[len(free) - len(new) :]
+            names[query, places] = new
+            similarities[query, places] = (self.vectors.gather(new) @ vectors[query]).numpy()
         scores = np.empty(names.shape, dtype=np.float32)
         # Queries are encoded again, because the q-nets of all of them would fill the memory.
         for rows in batches:
             with inference_precision(self.model.device):
                 queries = self.model.encode_queries(*self._tokens([texts[row] for row in rows]))
             scores[rows] = queries(self._gather(names[rows])).cpu().numpy()
-        return Retrieved(names, scores)
+        return Retrieved(names, similarities, scores)
 
     @torch.inference_mode()
     def rank_exhaustively(self, texts: Sequence[str], k: int) -> list[Ranking]:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from el.abbreviations import document_abbreviations, expand
@@ -46,13 +47,25 @@ class LearnedSynonyms:
                         counts[form][mention.concept_ids[0]] += 1
         return cls(dict(counts))
 
-    def concept_of(self, text: str) -> str | None:
-        """Returns the concept that has more than half of the mentions of a form; None if there is none."""
-        counts = self.counts.get(normalise(text))
-        if not counts:
-            return None
-        concept_id, count = counts.most_common(1)[0]
-        return concept_id if 2 * count > counts.total() else None
+    def counts_of(self, text: str) -> Counter[str]:
+        """Returns how many mentions of a form each concept id has."""
+        return self.counts.get(normalise(text), Counter())
+
+    @cached_property
+    def concept_counts(self) -> Counter[str]:
+        """How many mentions each concept id has, whatever their forms."""
+        total: Counter[str] = Counter()
+        for counts in self.counts.values():
+            total.update(counts)
+        return total
+
+    def of_concepts(self, known: Container[str]) -> "LearnedSynonyms":
+        """Returns those of the ids in `known`."""
+        kept = {
+            form: Counter({concept_id: count for concept_id, count in counts.items() if concept_id in known})
+            for form, counts in self.counts.items()
+        }
+        return LearnedSynonyms({form: counts for form, counts in kept.items() if counts})
 
     def save(self, path: Path) -> None:
         """Writes a table of tab-separated form, concept id and count under a header, atomically."""
@@ -63,12 +76,12 @@ class LearnedSynonyms:
                     stream.write(f"{form}\t{concept_id}\t{count}\n")
 
     @classmethod
-    def load(cls, path: Path, known: Container[str]) -> "LearnedSynonyms":
+    def load(cls, path: Path, known: Container[str] | None = None) -> "LearnedSynonyms":
         """Reads what `save` wrote.
 
         Args:
             path: the table.
-            known: the ids that it may name.
+            known: the ids that it may name; None for any.
 
         Raises:
             InputError: the table is missing or broken, or names an id that is not known.
@@ -77,7 +90,8 @@ class LearnedSynonyms:
         for number, line in _lines(path):
             form, _, rest = line.partition("\t")
             concept_id, _, count = rest.partition("\t")
-            if concept_id not in known or not count.isdecimal():
+            unknown = known is not None and concept_id not in known
+            if unknown or not concept_id or not count.isdecimal():
                 problem = "not a form, a known concept id and a count"
                 raise InputError(path, f"line {number}", problem, "Assemble the linker again")
             counts[form][concept_id] += int(count)

@@ -45,6 +45,14 @@ def normalise(text: str) -> str:
     return _normalise_any(text)
 
 
+def spelling(text: str) -> str:
+    """What is left of a name when blanks and most signs do not count: "KF 17837" and "KF-17837" are one.
+
+    Looser than `normalise`: of chemicals it may make one of two, such as "1,2-" and "12-".
+    """
+    return normalise(text).replace(" ", "")
+
+
 def _normalise_any(text: str) -> str:
     # Before the decomposition, which would turn some apostrophes into a space and an accent.
     text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES))

@@ -145,3 +145,25 @@ def test_gold_is_not_looked_at(model: RetrievalModel, vectors: NameVectors, onto
     one = ranker.rank([query("cold")], 3)
     other = ranker.rank([Query("q", "d", "cold", "other", ("D003080",), "cold")], 3)
     assert one == other
+
+
+def test_proposed_names_are_scored_in_any_case(
+    model: RetrievalModel, vectors: NameVectors, ontology: Ontology
+) -> None:
+    ranker = ModelRanker(model, vectors, ontology, 5)
+    plain = ranker.retrieve(["lead"]).name_rows[0].tolist()
+    absent = [row for row in range(len(ontology.name_texts)) if row not in plain]
+    # One that stands at the last place already keeps it; the new ones take those before it, in their order.
+    proposed = np.array([absent[3], plain[-1], absent[0]])
+    found = ranker.retrieve(["lead"], [proposed])
+    assert found.name_rows[0].tolist() == [*plain[:2], absent[3], absent[0], plain[-1]]
+    every = scores_of(model, vectors, "lead")
+    np.testing.assert_allclose(found.scores[0], every[found.name_rows[0]], rtol=2e-2, atol=2e-2)
+    batch = model.tokenize(["lead"])
+    with torch.inference_mode():
+        vector = model.first_stage(batch["input_ids"], batch["attention_mask"])[0].numpy()
+    expected = vectors.vectors[found.name_rows[0]].astype(np.float32) @ vector
+    np.testing.assert_allclose(found.similarities[0], expected, rtol=1e-4, atol=1e-5)
+    # More than there are places: the first of them.
+    found = ranker.retrieve(["lead"], [np.array(absent)])
+    assert found.name_rows[0].tolist() == absent[:5]

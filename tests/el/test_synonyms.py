@@ -18,11 +18,12 @@ def document(text: str, *mentions: tuple[str, str]) -> Document:
     return Document("d", (Passage("title", 0, text),), tuple(made))
 
 
-def test_a_form_means_what_more_than_half_of_its_mentions_mean() -> None:
-    documents = [document("Heart attack", ("Heart attack", i)) for i in ("D1", "D1", "D2")]
-    assert LearnedSynonyms.of_documents(documents, KNOWN).concept_of("heart-attack") == "D1"
-    assert LearnedSynonyms.of_documents(documents[1:], KNOWN).concept_of("heart attack") is None
-    assert LearnedSynonyms.of_documents(documents, KNOWN).concept_of("heart") is None
+def test_mentions_are_counted_by_form_and_by_concept() -> None:
+    forms = [("Heart attack", "D1"), ("Heart attack", "D1"), ("Heart attack", "D2"), ("Infarct", "D1")]
+    learned = LearnedSynonyms.of_documents([document(form, (form, i)) for form, i in forms], KNOWN)
+    assert learned.counts_of("heart-attack") == {"D1": 2, "D2": 1}
+    assert learned.counts_of("heart") == {}
+    assert learned.concept_counts == {"D1": 3, "D2": 1}
 
 
 def test_only_mentions_of_one_known_id_count() -> None:
@@ -32,13 +33,13 @@ def test_only_mentions_of_one_known_id_count() -> None:
 
 def test_signs_alone_teach_nothing() -> None:
     learned = LearnedSynonyms.of_documents([document("a -- b", ("--", "D1"))], KNOWN)
-    assert learned.concept_of("--") is learned.concept_of("+") is None
+    assert learned.counts_of("--") == learned.counts_of("+") == {}
 
 
 def test_abbreviations_are_written_out() -> None:
     learned = LearnedSynonyms.of_documents([document("acute disease (AD) and AD", ("AD", "D1"))], KNOWN)
-    assert learned.concept_of("Acute Disease") == "D1"
-    assert learned.concept_of("AD") is None
+    assert learned.counts_of("Acute Disease") == {"D1": 1}
+    assert learned.counts_of("AD") == {}
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

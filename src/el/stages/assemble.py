@@ -2,10 +2,14 @@
 
 from el.cli import load_section, run_stage
 from el.errors import InputError
-from el.evaluation.run import known_documents
+from el.evaluation.queries import full_queries
+from el.evaluation.run import known_documents, load_split
+from el.evidence import Combination, learn_combinations
 from el.files import read_json
+from el.index.spellings import Spellings
 from el.linker import LinkerConfig, save_linker
 from el.models import load_model
+from el.rankers import ModelRanker
 from el.stages.common import LINKER, METRICS, Workspace
 from el.synonyms import LearnedSynonyms
 
@@ -24,18 +28,30 @@ def winner(space: Workspace) -> str:
     return str(system)
 
 
+def _combinations(space: Workspace, ranker: ModelRanker) -> dict[str, Combination]:
+    """Weights fitted on dev, where the learned synonyms are those of train."""
+    corpus = space.data / "corpus"
+    known = LearnedSynonyms.of_documents(known_documents(corpus, "dev"), space.ontology)
+    queries = full_queries(load_split(corpus, "dev").documents, space.inputs.context_characters)
+    return learn_combinations(ranker, Spellings.of_ontology(space.ontology), known, queries)
+
+
 def main() -> None:
     space = Workspace.here()
     system = winner(space)
     model = space.finetuned(system)
     # What may be known when test is scored: train and dev.
     documents = known_documents(space.data / "corpus", "test")
+    config = load_section(LinkerConfig, space.params, "link")
+    loaded = load_model(model)
+    vectors = space.vectors(loaded)
     save_linker(
         LINKER,
         model=model,
         ontology=space.data / "ontology",
-        vectors=space.vectors(load_model(model)),
-        config=load_section(LinkerConfig, space.params, "link"),
+        vectors=vectors,
+        combinations=_combinations(space, ModelRanker(loaded, vectors, space.ontology, config.retrieved)),
+        config=config,
         inputs=space.inputs,
         synonyms=LearnedSynonyms.of_documents(documents, space.ontology),
         made_by={

@@ -83,11 +83,13 @@ def _page(
     against = "all of the ontology" if protocol.candidates == "all" else "the ids of the split"
     index = space.params["benchmark"]["index"]
     data, retrieved = space.params["data"]["name"], space.params["evaluate"]["candidates"]
+    fitted_on = "this split" if split == "dev" else "dev"
     caption = (
         f"Protocol `{protocol.name}`, {data} {split}, {count:,} mentions against {against}. No learned "
-        "synonyms (but for el_link_learned), no type filter, abbreviations that a document defines written "
-        f"out. Models retrieve {retrieved} names, with the recall stated; a Hypencoder ranks these by its "
-        "q-net alone. NIL: the share of mentions without a concept that get no answer. ms: p50 of "
+        "synonyms (but for el_link_learned), no type filter (but the linker counts whether a concept is of "
+        f"the mention's type; its weights were fitted on {fitted_on}), abbreviations that a document defines "
+        f"written out. Models retrieve {retrieved} names, with the recall stated; a Hypencoder ranks these "
+        "by its q-net alone. NIL: the share of mentions without a concept that get no answer. ms: p50 of "
         f"one mention at a time with a FAISS {index} index; ratio: to the bi-encoder.\n\n"
     )
     table = result_table(figures, protocol, systems, latency, retrieved)

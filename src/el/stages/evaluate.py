@@ -1,9 +1,9 @@
 """Stage: systems, each scored on every split and protocol of the parameters.
 
 Systems: `lookup` (majority of the training annotations), `exact` (names), `lookup_exact` (the first, then
-the second), `tfidf` (character 3-grams), `encoder` (as it was pretrained), `aligned` (on synonyms),
-`bi_encoder` and `hypencoder_N` (fine-tuned), `el_link` and `el_link_learned` (the linker as shipped,
-without and with the surface forms of the training documents as names).
+the second), `tfidf` (character 3-grams), `encoder` (as it was pretrained), `aligned` (on synonyms and
+training mentions), `bi_encoder` and `hypencoder_N` (fine-tuned), `el_link` and `el_link_learned` (the linker
+as shipped, without and with what the training documents' mentions were linked to).
 """
 
 import functools

@@ -1,0 +1,324 @@
+"""What speaks for each concept that a mention may mean, and how much each kind of it counts."""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from el.errors import ConfigError
+from el.evaluation.queries import Query
+from el.index.spellings import Spellings
+from el.inputs import query_input
+from el.rankers import ModelRanker
+from el.synonyms import LearnedSynonyms
+
+# The kinds of evidence, each a number for every candidate.
+KINDS = (
+    "model",  # the model's score of the concept's best name, below that of the best candidate
+    "similarity",  # the same of the dot products that retrieved
+    "spelling",  # 1 where a name is spelled like the mention, written out
+    "preferred_name",  # 1 where that is the concept's preferred name
+    "short_form",  # 1 where a name is spelled like a mention that is to be written out
+    "descriptor",  # 1 for a descriptor, 0 for a supplementary record
+    "type",  # 1 where the concept is of the mention's type
+    "learned_share",  # the share of the form's training mentions that have the concept
+    "learned_count",  # log(1 + their number)
+    "known",  # log(1 + the number of all training mentions of the concept)
+)
+# What can be switched off.
+GROUPS = {
+    "dictionary": ("spelling", "preferred_name", "short_form"),
+    "learned": ("learned_share", "learned_count", "known"),
+    "types": ("type",),
+}
+_COLUMN = {kind: column for column, kind in enumerate(KINDS)}
+# Names that a learned synonym proposes of its concept.
+_LEARNED_NAMES = 8
+# Keeps weights small where the evidence says little; times the square of weights for kinds of variance 1.
+_RIDGE = 1e-3
+# Of a kind that is the same for all candidates.
+_LEAST_SPREAD = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The evidence for the n candidate concepts of one mention.
+
+    Attributes:
+        concepts: (n,) int64, ascending concept rows.
+        names: (n,) int64, the name row of each that is spelled like the mention, or else scored best.
+        values: (n, len(KINDS)) float32.
+    """
+
+    concepts: npt.NDArray[np.int64]
+    names: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+
+    def of(self, kind: str) -> npt.NDArray[np.float32]:
+        """Returns the (n,) values of one kind."""
+        column: npt.NDArray[np.float32] = self.values[:, _COLUMN[kind]]
+        return column
+
+
+class EvidenceCollector:
+    """Collects the evidence for mentions. Equal mentions are scored once.
+
+    Candidates are the names that the model's first stage retrieves, those spelled like the mention or what it
+    stands for, and those of concepts that training mentions of its form have.
+
+    Args:
+        ranker: retrieves and scores names.
+        spellings: of the ontology's names; None where spelling is not to count.
+        synonyms: what the training documents show; None where that is not to be used.
+        candidates: the only ids that may be answered; None for all.
+    """
+
+    def __init__(
+        self,
+        ranker: ModelRanker,
+        spellings: Spellings | None,
+        synonyms: LearnedSynonyms | None = None,
+        candidates: Collection[str] | None = None,
+    ) -> None:
+        self.ranker = ranker
+        self.spellings = spellings
+        self.synonyms = synonyms
+        self.ontology = ranker.ontology
+        self._allowed: npt.NDArray[np.bool_] | None = None
+        if candidates is not None:
+            self._allowed = np.isin(np.array(self.ontology.ids), sorted(candidates))
+        self._kinds = np.array(self.ontology.kinds)
+        self._known = np.zeros(len(self.ontology), dtype=np.float32)
+        for concept_id, count in (synonyms.concept_counts if synonyms else {}).items():
+            self._known[self.ontology.row_of[concept_id]] = np.log1p(count)
+        self._descriptors = np.array(self.ontology.concepts["record"].to_pylist()) == "descriptor"
+
+    def collect(self, queries: Sequence[Query]) -> list[Evidence]:
+        """Returns the evidence for each query."""
+        keys = [(query_input(q.expanded, q.left, q.right), q.text, q.expanded) for q in queries]
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        proposed = [self._proposed(text, expanded) for _, text, expanded in places]
+        found = self.ranker.retrieve([text for text, _, _ in places], proposed)
+        return [
+            self._evidence(query, found.name_rows[place], found.similarities[place], found.scores[place])
+            for query, place in zip(queries, (places[key] for key in keys), strict=True)
+        ]
+
+    def _proposed(self, text: str, expanded: str) -> npt.NDArray[np.int64]:
+        names = [self._spelled(expanded), self._spelled(text)]
+        names += [self._names(concept)[:_LEARNED_NAMES] for concept in self._learned(expanded)]
+        # Each once, in this order.
+        rows = np.array(list(dict.fromkeys(np.concatenate(names).tolist())), dtype=np.int64)
+        return rows if self._allowed is None else rows[self._allowed[self._concepts(rows)]]
+
+    def _spelled(self, text: str) -> npt.NDArray[np.int64]:
+        return np.empty(0, dtype=np.int64) if self.spellings is None else self.spellings.names(text)
+
+    def _evidence(
+        self,
+        query: Query,
+        names: npt.NDArray[np.int64],
+        similarities: npt.NDArray[np.float32],
+        scores: npt.NDArray[np.float32],
+    ) -> Evidence:
+        concepts, position = np.unique(self._concepts(names), return_inverse=True)
+        best = np.empty(len(concepts), dtype=np.int64)
+        # The last one written stays: the one with the highest score, of equals the first name.
+        order = np.lexsort((-names, scores))
+        best[position[order]] = names[order]
+        values = np.zeros((len(concepts), len(KINDS)), dtype=np.float32)
+        for kind, given in (("model", scores), ("similarity", similarities)):
+            column = np.full(len(concepts), -np.inf, dtype=np.float32)
+            np.maximum.at(column, position, given)
+            values[:, _COLUMN[kind]] = column - column.max(initial=-np.inf)
+        if query.text != query.expanded:
+            short = self._among(self._spelled(query.text), concepts)
+            values[self._place(short, concepts), _COLUMN["short_form"]] = 1.0
+            best[self._place(short, concepts)] = short
+        equal = self._among(self._spelled(query.expanded), concepts)
+        values[self._place(equal, concepts), _COLUMN["spelling"]] = 1.0
+        best[self._place(equal, concepts)] = equal
+        preferred = equal[self.ontology.first_name[self._concepts(equal)] == equal]
+        values[self._place(preferred, concepts), _COLUMN["preferred_name"]] = 1.0
+        values[:, _COLUMN["descriptor"]] = self._descriptors[concepts]
+        values[:, _COLUMN["type"]] = self._kinds[concepts] == query.type
+        self._add_learned(values, concepts, query)
+        return Evidence(concepts, best, values)
+
+    def _add_learned(
+        self, values: npt.NDArray[np.float32], concepts: npt.NDArray[np.int64], query: Query
+    ) -> None:
+        if self.synonyms is None:
+            return
+        learned = self._learned(query.expanded)
+        for concept, count in learned.items():
+            # All but those that are no candidates.
+            row = concepts == concept
+            values[row, _COLUMN["learned_share"]] = count / learned.total()
+            values[row, _COLUMN["learned_count"]] = np.log1p(count)
+        values[:, _COLUMN["known"]] = self._known[concepts]
+
+    def _learned(self, text: str) -> Counter[int]:
+        """How many training mentions of a form each concept row has."""
+        if self.synonyms is None:
+            return Counter()
+        counts = self.synonyms.counts_of(text)
+        return Counter({self.ontology.row_of[concept_id]: count for concept_id, count in counts.items()})
+
+    def _among(self, names: npt.NDArray[np.int64], concepts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The names that are of some concepts, last first: who writes them one by one ends with the first."""
+        return names[np.isin(self._concepts(names), concepts)][::-1]
+
+    def _place(self, names: npt.NDArray[np.int64], concepts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return np.searchsorted(concepts, self._concepts(names))
+
+    def _concepts(self, names: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return self.ontology.concept_of_name[names]
+
+    def _names(self, concept: int) -> npt.NDArray[np.int64]:
+        return np.arange(self.ontology.first_name[concept], self.ontology.first_name[concept + 1])
+
+
+@dataclass(frozen=True)
+class Combination:
+    """How much each kind of evidence counts: a concept's score is the weighted sum.
+
+    Attributes:
+        weights: by kind; kinds that are not in it count nothing.
+    """
+
+    weights: dict[str, float]
+
+    def __post_init__(self) -> None:
+        unknown = set(self.weights) - set(KINDS)
+        if unknown:
+            raise ConfigError(f"evidence: {', '.join(sorted(unknown))} unknown; kinds are {', '.join(KINDS)}")
+        for kind, weight in self.weights.items():
+            if not isinstance(weight, int | float) or not math.isfinite(weight):
+                raise ConfigError(f"evidence: the weight of {kind} is {weight!r}; a number is needed")
+
+    def scores(self, evidence: Evidence) -> npt.NDArray[np.float64]:
+        """Returns (n,) float64 scores: logits, of which the softmax is the candidates' probability."""
+        weights = np.array([self.weights.get(kind, 0.0) for kind in KINDS])
+        scores: npt.NDArray[np.float64] = evidence.values.astype(np.float64) @ weights
+        return scores
+
+
+def kinds_of(groups: Collection[str]) -> tuple[str, ...]:
+    """The kinds of evidence that are left when only some of the `GROUPS` are switched on."""
+    off = {kind for group, kinds in GROUPS.items() if group not in groups for kind in kinds}
+    return tuple(kind for kind in KINDS if kind not in off)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One mention to learn weights from.
+
+    Attributes:
+        evidence: its candidates.
+        gold: (n,) bool, which of them are right; if none is, nothing is learned.
+        count: how often it counts.
+    """
+
+    evidence: Evidence
+    gold: npt.NDArray[np.bool_]
+    count: float = 1.0
+
+
+def combination_name(groups: Collection[str]) -> str:
+    """What the weights for some `GROUPS` are called."""
+    return "+".join(("model", *(group for group in GROUPS if group in groups)))
+
+
+def learn_combinations(
+    ranker: ModelRanker, spellings: Spellings, synonyms: LearnedSynonyms, queries: Sequence[Query]
+) -> dict[str, Combination]:
+    """Fits weights for every choice of `GROUPS`, by `combination_name`.
+
+    Args:
+        ranker: retrieves and scores names.
+        spellings: of the ontology's names.
+        synonyms: of other documents than those of the queries.
+        queries: mentions with gold ids. Equal ones of one document count once.
+    """
+    distinct = list({(query.document_id, *_identity(query)): query for query in queries}.values())
+    combinations = {}
+    # Candidates are those that each choice has when it is used.
+    for dictionary, learned in itertools.product(("", "dictionary"), ("", "learned")):
+        collector = EvidenceCollector(
+            ranker, spellings if dictionary else None, synonyms if learned else None
+        )
+        examples = _examples(collector, distinct)
+        for types in ("", "types"):
+            groups = (dictionary, learned, types)
+            combinations[combination_name(groups)] = fit_combination(examples, kinds_of(groups))
+    return combinations
+
+
+def _examples(collector: EvidenceCollector, queries: Sequence[Query]) -> list[Example]:
+    counts = Counter(map(_identity, queries))
+    distinct = list({_identity(query): query for query in queries}.values())
+    ids = collector.ontology.ids
+    return [
+        Example(
+            evidence,
+            np.array([ids[row] in query.gold for row in evidence.concepts], dtype=bool),
+            counts[_identity(query)],
+        )
+        for query, evidence in zip(distinct, collector.collect(distinct), strict=True)
+    ]
+
+
+def _identity(query: Query) -> tuple[Hashable, ...]:
+    """What a query's evidence and its gold ids depend on."""
+    return query.text, query.expanded, query.left, query.right, query.type, query.gold
+
+
+def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combination:
+    """Fits weights by maximum likelihood: the softmax over a mention's candidates, of the gold ones' sum.
+
+    Args:
+        examples: mentions.
+        kinds: of evidence that may be used.
+
+    Raises:
+        ConfigError: no example has a gold candidate.
+    """
+    usable = [example for example in examples if example.gold.any()]
+    if not usable:
+        raise ConfigError("no mention has its concept among its candidates: no weights can be learned")
+    columns = [_COLUMN[kind] for kind in kinds]
+    longest = max(len(example.gold) for example in usable)
+    values = torch.zeros(len(usable), longest, len(columns))
+    gold, empty = (
+        torch.zeros(len(usable), longest, dtype=torch.bool),
+        torch.ones(len(usable), longest, dtype=torch.bool),
+    )
+    for row, example in enumerate(usable):
+        size = len(example.gold)
+        values[row, :size] = torch.from_numpy(example.evidence.values[:, columns])
+        gold[row, :size] = torch.from_numpy(example.gold)
+        empty[row, :size] = False
+    # Equally strict with kinds of small and of large numbers.
+    spread = values[~empty].std(dim=0).clamp_min(_LEAST_SPREAD)
+    values /= spread
+    counts = torch.tensor([example.count for example in usable], dtype=torch.float32)
+    weights = torch.zeros(len(columns), requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        scores = (values @ weights).masked_fill(empty, -torch.inf)
+        right = scores.masked_fill(~gold, -torch.inf).logsumexp(dim=1) - scores.logsumexp(dim=1)
+        value = _RIDGE * weights.square().sum() - (counts * right).sum() / counts.sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    fitted = zip(kinds, (weights.detach() / spread).tolist(), strict=True)
+    return Combination({kind: round(weight, 4) for kind, weight in fitted})

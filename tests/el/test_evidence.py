@@ -1,0 +1,193 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from el.errors import ConfigError
+from el.evaluation.queries import Query
+from el.evidence import (
+    GROUPS,
+    KINDS,
+    Combination,
+    Evidence,
+    EvidenceCollector,
+    Example,
+    combination_name,
+    fit_combination,
+    kinds_of,
+    learn_combinations,
+)
+from el.index.spellings import Spellings
+from el.ontology import Ontology
+from el.rankers import ModelRanker
+from el.synonyms import LearnedSynonyms
+from tests.el.test_synonyms import document
+from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
+
+
+@pytest.fixture(scope="module")
+def ontology() -> Ontology:
+    return tiny_ontology()
+
+
+@pytest.fixture(scope="module")
+def ranker(ontology: Ontology, tmp_path_factory: pytest.TempPathFactory) -> ModelRanker:
+    folder = tmp_path_factory.mktemp("ranker")
+    source = tiny_encoder(folder / "encoder")
+    vectors = tiny_vectors(source, ontology, folder)
+    return ModelRanker(tiny_hypencoder(source).eval(), vectors, ontology, 5)
+
+
+def query(text: str, expanded: str = "", kind: str = "disease", gold: tuple[str, ...] = ()) -> Query:
+    return Query("d/0", "d", text, kind, gold, expanded or text)
+
+
+def collect(ranker: ModelRanker, query: Query, dictionary: bool = True, **options: Any) -> Evidence:
+    spellings = Spellings.of_ontology(ranker.ontology) if dictionary else None
+    collector = EvidenceCollector(ranker, spellings, **options)
+    return collector.collect([query])[0]
+
+
+def of(evidence: Evidence, ontology: Ontology, kind: str, concept_id: str) -> float:
+    (place,) = np.flatnonzero(evidence.concepts == ontology.row_of[concept_id])
+    return float(evidence.of(kind)[place])
+
+
+def test_names_spelled_like_the_mention_are_candidates(ranker: ModelRanker, ontology: Ontology) -> None:
+    # Read with its context the mention lies near none of its equals; they are there nevertheless.
+    few = ModelRanker(ranker.model, ranker.vectors, ontology, 3)
+    given = replace(query("COLD"), left="The patient had a", right="and took lithium.")
+    called = ["D003139", "D029424", "D003080"]
+    without = {ontology.ids[row] for row in collect(few, given, dictionary=False).concepts}
+    assert not without.issuperset(called)
+    evidence = collect(few, given)
+    assert [of(evidence, ontology, "spelling", i) for i in called] == [1.0, 1.0, 1.0]
+    assert evidence.of("spelling").sum() == 3
+    assert not evidence.of("preferred_name").any()
+    assert [of(evidence, ontology, "type", i) for i in called] == [1.0, 1.0, 0.0]
+    evidence = collect(ranker, query("Head ache"))
+    assert of(evidence, ontology, "preferred_name", "D006261") == 1.0
+    place = list(evidence.concepts).index(ontology.row_of["D006261"])
+    assert ontology.name_texts[evidence.names[place]] == "Headache"
+
+
+def test_a_mention_to_be_written_out_keeps_what_its_short_form_says(
+    ranker: ModelRanker, ontology: Ontology
+) -> None:
+    evidence = collect(ranker, query("APAP", "head pain"))
+    assert of(evidence, ontology, "short_form", "D000082") == 1.0
+    assert of(evidence, ontology, "spelling", "D000082") == 0.0
+    assert of(evidence, ontology, "spelling", "D006261") == 1.0
+    assert of(evidence, ontology, "short_form", "D006261") == 0.0
+
+
+def test_scores_are_those_of_each_concepts_best_name(ranker: ModelRanker, ontology: Ontology) -> None:
+    evidence = collect(ranker, query("aspirin"))
+    found = ranker.retrieve(["aspirin"], [Spellings.of_ontology(ontology).names("aspirin")])
+    concepts = ontology.concept_of_name[found.name_rows[0]]
+    for kind, scores in (("model", found.scores[0]), ("similarity", found.similarities[0])):
+        expected = [scores[concepts == concept].max() - scores.max() for concept in evidence.concepts]
+        np.testing.assert_allclose(evidence.of(kind), expected, atol=1e-6)
+    assert evidence.of("model").max() == evidence.of("similarity").max() == 0.0
+
+
+def test_what_training_mentions_show(ranker: ModelRanker, ontology: Ontology) -> None:
+    forms = [("yellow", "D017093"), ("yellow", "D017093"), ("yellow", "D003139"), ("icterus", "D017093")]
+    synonyms = LearnedSynonyms.of_documents([document(f, (f, i)) for f, i in forms], ontology)
+    evidence = collect(ranker, query("Yellow"), synonyms=synonyms)
+    assert of(evidence, ontology, "learned_share", "D017093") == pytest.approx(2 / 3)
+    assert of(evidence, ontology, "learned_count", "D003139") == pytest.approx(np.log(2))
+    assert of(evidence, ontology, "known", "D017093") == pytest.approx(np.log(4))
+    assert evidence.of("learned_share").sum() == pytest.approx(1)
+    without = collect(ranker, query("Yellow"))
+    assert not any(without.of(kind).any() for kind in GROUPS["learned"])
+
+
+def test_learned_concepts_are_candidates(ranker: ModelRanker, ontology: Ontology) -> None:
+    retrieved = collect(ranker, query("skin")).concepts
+    absent = ontology.ids[next(row for row in range(len(ontology)) if row not in retrieved)]
+    synonyms = LearnedSynonyms.of_documents([document("skin", ("skin", absent))], ontology)
+    evidence = collect(ranker, query("skin"), synonyms=synonyms)
+    assert of(evidence, ontology, "learned_share", absent) == 1.0
+
+
+def test_without_the_dictionary_spelling_counts_nothing(ranker: ModelRanker) -> None:
+    evidence = collect(ranker, query("cold"), dictionary=False)
+    assert not any(evidence.of(kind).any() for kind in GROUPS["dictionary"])
+
+
+def test_only_allowed_candidates(ranker: ModelRanker, ontology: Ontology) -> None:
+    synonyms = LearnedSynonyms.of_documents([document("cold", ("cold", "D008094"))], ontology)
+    allowed = {"D003139", "D000082", "not known"}
+    restricted = ModelRanker(ranker.model, ranker.vectors, ontology, 5, allowed)
+    evidence = collect(restricted, query("cold"), synonyms=synonyms, candidates=allowed)
+    assert {ontology.ids[row] for row in evidence.concepts} == {"D003139", "D000082"}
+
+
+def test_a_combination_is_a_weighted_sum() -> None:
+    values = np.zeros((2, len(KINDS)), dtype=np.float32)
+    values[:, KINDS.index("model")] = [-1.0, 0.0]
+    values[:, KINDS.index("spelling")] = [1.0, 0.0]
+    evidence = Evidence(np.array([3, 4]), np.array([7, 8]), values)
+    scores = Combination({"model": 2.0, "spelling": 0.5}).scores(evidence)
+    assert scores.tolist() == [-1.5, 0.0]
+    with pytest.raises(ConfigError, match="colour unknown"):
+        Combination({"colour": 1.0})
+    for weight in (float("nan"), "1.0", None):
+        with pytest.raises(ConfigError, match="the weight of model"):
+            Combination({"model": weight})  # type: ignore[dict-item]
+
+
+def made_up(generator: np.random.Generator, weights: dict[str, float], size: int) -> list[Example]:
+    """Mentions of which the gold candidate is drawn from the softmax of a true weighted sum."""
+    examples = []
+    for _ in range(size):
+        values = generator.normal(size=(6, len(KINDS))).astype(np.float32)
+        values[:, KINDS.index("similarity")] *= 0.1
+        evidence = Evidence(np.arange(6), np.arange(6), values)
+        powers = np.exp(Combination(weights).scores(evidence))
+        gold = np.arange(6) == generator.choice(6, p=powers / powers.sum())
+        examples.append(Example(evidence, gold))
+    return examples
+
+
+def test_weights_are_found_again() -> None:
+    true = {"model": 2.0, "spelling": -1.0, "type": 0.5, "similarity": 10.0}
+    fitted = fit_combination(made_up(np.random.default_rng(1), true, 2000), list(true)).weights
+    # Also that of a kind of small numbers.
+    assert fitted == pytest.approx(true, rel=0.12, abs=0.1)
+    # What may not be used has no weight.
+    assert set(fitted) == set(true)
+
+
+def test_a_count_is_as_good_as_repetition() -> None:
+    examples = made_up(np.random.default_rng(2), {"model": 1.0}, 40)
+    twice = [Example(e.evidence, e.gold, 2.0) for e in examples[:20]] + examples[20:]
+    repeated = [*examples[:20], *examples]
+    assert fit_combination(twice, ["model"]).weights == pytest.approx(
+        fit_combination(repeated, ["model"]).weights, abs=1e-3
+    )
+
+
+def test_mentions_without_their_concept_teach_nothing() -> None:
+    examples = made_up(np.random.default_rng(3), {"model": 1.0}, 20)
+    lost = Example(examples[0].evidence, np.zeros(6, dtype=bool), 50.0)
+    assert fit_combination([*examples, lost], ["model"]) == fit_combination(examples, ["model"])
+    with pytest.raises(ConfigError, match="no weights can be learned"):
+        fit_combination([lost], ["model"])
+
+
+def test_weights_for_every_choice_of_evidence(ranker: ModelRanker, ontology: Ontology) -> None:
+    synonyms = LearnedSynonyms.of_documents([document("skin", ("skin", "D012964"))], ontology)
+    queries = [query("Headache", gold=("D006261",)), query("cold", gold=("D003139",))]
+    queries.append(query("skin", gold=("D012964",)))
+    learned = learn_combinations(ranker, Spellings.of_ontology(ontology), synonyms, queries)
+    assert len(learned) == 8
+    for name, combination in learned.items():
+        groups = name.split("+")[1:]
+        assert name == combination_name(groups)
+        assert set(combination.weights) == set(kinds_of(groups))
+    assert learned["model+dictionary"].weights["spelling"] > 0.5
+    assert learned["model+learned"].weights["learned_share"] > 0.5
+    assert kinds_of(GROUPS) == KINDS
