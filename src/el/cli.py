@@ -110,10 +110,12 @@ def _checked(place: str, hint: Any, value: Any) -> Any:
     return value
 
 
-def command_parser(description: str | None) -> argparse.ArgumentParser:
-    """Returns a parser whose --help shows a module's documentation as it was written."""
+def command_parser(
+    description: str | None, program: str | None = None, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """Returns a parser whose --help shows texts as they were written, a module's documentation for one."""
     return argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        program, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 

@@ -65,6 +65,21 @@ class Evidence:
         return column
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What is known of a mention's form, whatever its place and type.
+
+    Attributes:
+        equal: name rows that are spelled like the mention, written out.
+        short: name rows that are spelled like a mention that is to be written out.
+        learned: how many training mentions of the form each concept row has.
+    """
+
+    equal: npt.NDArray[np.int64]
+    short: npt.NDArray[np.int64]
+    learned: Counter[int]
+
+
 class EvidenceCollector:
     """Collects the evidence for mentions. Equal mentions are scored once.
 
@@ -102,16 +117,22 @@ class EvidenceCollector:
         """Returns the evidence for each query."""
         keys = [(query_input(q.expanded, q.left, q.right), q.text, q.expanded) for q in queries]
         places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-        proposed = [self._proposed(text, expanded) for _, text, expanded in places]
-        found = self.ranker.retrieve([text for text, _, _ in places], proposed)
+        forms = [self._form(text, expanded) for _, text, expanded in places]
+        found = self.ranker.retrieve([text for text, _, _ in places], [self._proposed(f) for f in forms])
         return [
-            self._evidence(query, found.name_rows[place], found.similarities[place], found.scores[place])
+            self._evidence(
+                query, forms[place], found.name_rows[place], found.similarities[place], found.scores[place]
+            )
             for query, place in zip(queries, (places[key] for key in keys), strict=True)
         ]
 
-    def _proposed(self, text: str, expanded: str) -> npt.NDArray[np.int64]:
-        names = [self._spelled(expanded), self._spelled(text)]
-        names += [self._names(concept)[:_LEARNED_NAMES] for concept in self._learned(expanded)]
+    def _form(self, text: str, expanded: str) -> _Form:
+        short = self._spelled(text if text != expanded else "")
+        return _Form(self._spelled(expanded), short, self._learned(expanded))
+
+    def _proposed(self, form: _Form) -> npt.NDArray[np.int64]:
+        names = [form.equal, form.short]
+        names += [self._names(concept)[:_LEARNED_NAMES] for concept in form.learned]
         # Each once, in this order.
         rows = np.array(list(dict.fromkeys(np.concatenate(names).tolist())), dtype=np.int64)
         return rows if self._allowed is None else rows[self._allowed[self._concepts(rows)]]
@@ -122,6 +143,7 @@ class EvidenceCollector:
     def _evidence(
         self,
         query: Query,
+        form: _Form,
         names: npt.NDArray[np.int64],
         similarities: npt.NDArray[np.float32],
         scores: npt.NDArray[np.float32],
@@ -136,26 +158,21 @@ class EvidenceCollector:
             column = np.full(len(concepts), -np.inf, dtype=np.float32)
             np.maximum.at(column, position, given)
             values[:, _COLUMN[kind]] = column - column.max(initial=-np.inf)
-        if query.text != query.expanded:
-            short = self._among(self._spelled(query.text), concepts)
-            values[self._place(short, concepts), _COLUMN["short_form"]] = 1.0
-            best[self._place(short, concepts)] = short
-        equal = self._among(self._spelled(query.expanded), concepts)
-        values[self._place(equal, concepts), _COLUMN["spelling"]] = 1.0
-        best[self._place(equal, concepts)] = equal
-        preferred = equal[self.ontology.first_name[self._concepts(equal)] == equal]
-        values[self._place(preferred, concepts), _COLUMN["preferred_name"]] = 1.0
+        # What is spelled like the mention, written out, has the last word on the name.
+        for kind, alike in (("short_form", form.short), ("spelling", form.equal)):
+            rows, alike = self._places(alike, concepts)
+            values[rows, _COLUMN[kind]] = 1.0
+            best[rows] = alike
+        preferred = self.ontology.first_name[concepts] == best
+        values[:, _COLUMN["preferred_name"]] = preferred * values[:, _COLUMN["spelling"]]
         values[:, _COLUMN["descriptor"]] = self._descriptors[concepts]
         values[:, _COLUMN["type"]] = self._kinds[concepts] == query.type
-        self._add_learned(values, concepts, query)
+        self._add_learned(values, concepts, form.learned)
         return Evidence(concepts, best, values)
 
     def _add_learned(
-        self, values: npt.NDArray[np.float32], concepts: npt.NDArray[np.int64], query: Query
+        self, values: npt.NDArray[np.float32], concepts: npt.NDArray[np.int64], learned: Counter[int]
     ) -> None:
-        if self.synonyms is None:
-            return
-        learned = self._learned(query.expanded)
         for concept, count in learned.items():
             # All but those that are no candidates.
             row = concepts == concept
@@ -170,12 +187,15 @@ class EvidenceCollector:
         counts = self.synonyms.counts_of(text)
         return Counter({self.ontology.row_of[concept_id]: count for concept_id, count in counts.items()})
 
-    def _among(self, names: npt.NDArray[np.int64], concepts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The names that are of some concepts, last first: who writes them one by one ends with the first."""
-        return names[np.isin(self._concepts(names), concepts)][::-1]
+    def _places(
+        self, names: npt.NDArray[np.int64], concepts: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where the concepts of names stand among some, and the names, without those of other concepts.
 
-    def _place(self, names: npt.NDArray[np.int64], concepts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        return np.searchsorted(concepts, self._concepts(names))
+        Last first: who writes them one by one ends with the first.
+        """
+        names = names[np.isin(self._concepts(names), concepts)][::-1]
+        return np.searchsorted(concepts, self._concepts(names)), names
 
     def _concepts(self, names: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return self.ontology.concept_of_name[names]

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from el.cli import command_parser
 from el.errors import ElError, UsageError
 
 if TYPE_CHECKING:
@@ -82,12 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m el.link",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(_DESCRIPTION, "python -m el.link", _EPILOG)
     parser.add_argument(
         "input",
         nargs="*",

@@ -10,16 +10,15 @@
 """
 
 import dataclasses
-import hashlib
 import shutil
 from pathlib import Path
 
-from el.errors import ElError, InputError, MismatchError
+from el.errors import ElError
 from el.files import atomic_folder
-from el.index.vectors import NameVectors, build_name_vectors
+from el.index.vectors import cached_name_vectors, vectors_key
 from el.inputs import name_inputs
 from el.linker import chosen_combination, copy_trained, read_trained, save_linker
-from el.models import Hypencoder, RetrievalModel, load_model
+from el.models import Hypencoder, load_model
 from el.models.checkpoint import compact_tensors
 from el.ontology import Ontology
 
@@ -79,27 +78,15 @@ def build_linker(trained: Path, ontology: Path, folder: Path, scratch: Path) -> 
     # Said before the long part, not after it.
     chosen_combination(config, parts.combinations)
     texts = name_inputs(opened, parts.inputs.definition_characters)
-    key = hashlib.sha256("\0".join([model.fingerprint(), opened.fingerprint, *texts]).encode()).hexdigest()
-    own = scratch / f"index-{key[:16]}"
     save_linker(
         folder,
         model=trained / "model",
         ontology=ontology,
-        vectors=_vectors(model, opened, texts, own),
+        vectors=cached_name_vectors(model, opened, texts, scratch),
         combinations=parts.combinations,
         config=config,
         inputs=parts.inputs,
         synonyms=synonyms,
         made_by=parts.made_by,
     )
-    shutil.rmtree(own)
-
-
-def _vectors(model: RetrievalModel, ontology: Ontology, texts: list[str], folder: Path) -> NameVectors:
-    """The names' vectors, of an earlier build that was interrupted after them, or new."""
-    try:
-        vectors = NameVectors.open(folder / "vectors", ontology)
-        vectors.check_model(model)
-    except (InputError, MismatchError):
-        return build_name_vectors(model, ontology, texts, folder / "vectors", folder)
-    return vectors
+    shutil.rmtree(scratch / vectors_key(model, opened, texts))

@@ -73,7 +73,7 @@ def test_a_build_goes_on_behind_the_vectors(
         with pytest.raises(KeyboardInterrupt):
             build_linker(*arguments)
     assert not (tmp_path / "built").exists()
-    monkeypatch.setattr("el.trained.build_name_vectors", interrupted)
+    monkeypatch.setattr("el.index.vectors.build_name_vectors", interrupted)
     build_linker(*arguments)
     assert Linker.load(tmp_path / "built").rank(QUERIES, 5) == Linker.load(linker).rank(QUERIES, 5)
 

@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from el.cli import command_parser
 from el.errors import ElError, InputError, UsageError
 
 DEFAULT_TRAINED = Path("trained") / "bc5cdr_indra-minilm"
@@ -76,12 +77,7 @@ def _check_output(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m el.index",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(_DESCRIPTION, "python -m el.index", _EPILOG)
     parser.add_argument(
         "ontology", nargs="?", metavar="ONTOLOGY", default=MESH, help="(default: %(default)s)"
     )

@@ -122,6 +122,22 @@ def merge_best(best: Tensor, found: Tensor, scores: Tensor, rows: Tensor) -> tup
     return best, rows.gather(1, columns)
 
 
+def vectors_key(model: RetrievalModel, ontology: Ontology, texts: Sequence[str]) -> str:
+    """What names' vectors depend on, as 16 hexadecimal digits: model, ontology, and what is read."""
+    parts = [model.passage_tower.fingerprint(), model.settings(), ontology.fingerprint]
+    return hashlib.sha256("\0".join([*parts, *texts]).encode()).hexdigest()[:16]
+
+
+def cached_name_vectors(
+    model: RetrievalModel, ontology: Ontology, texts: Sequence[str], cache: Path
+) -> NameVectors:
+    """Opens the vectors of an earlier call, or builds them: `cache`/`vectors_key`."""
+    folder = cache / vectors_key(model, ontology, texts)
+    if not folder.is_dir():
+        build_name_vectors(model, ontology, texts, folder, cache)
+    return NameVectors.open(folder, ontology)
+
+
 def build_name_vectors(
     model: RetrievalModel, ontology: Ontology, texts: Sequence[str], folder: Path, scratch: Path
 ) -> NameVectors:
@@ -134,10 +150,7 @@ def build_name_vectors(
         folder: where the result goes.
         scratch: keeps finished parts, so that an interrupted build goes on; emptied at the end.
     """
-    fingerprint = model.passage_tower.fingerprint()
-    # Other texts of the same names, with or without definitions, have parts of their own.
-    key = hashlib.sha256("\0".join([fingerprint, ontology.fingerprint, *texts]).encode()).hexdigest()
-    scratch = scratch / f"encode-{key[:16]}"
+    scratch = scratch / f"encode-{vectors_key(model, ontology, texts)}"
     scratch.mkdir(parents=True, exist_ok=True)
     # Parts hold names of similar length; batches inside them too.
     parts = by_length([len(text) for text in texts], _PART)
@@ -160,7 +173,7 @@ def build_name_vectors(
         vectors.flush()
         manifest = {
             "format": FORMAT,
-            "model": fingerprint,
+            "model": model.passage_tower.fingerprint(),
             "ontology": ontology.fingerprint,
             "names": len(texts),
             "width": width,

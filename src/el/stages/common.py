@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from el.cli import load_params, load_section
 from el.errors import ConfigError
-from el.index.vectors import NameVectors, build_name_vectors
+from el.index.vectors import NameVectors, cached_name_vectors
 from el.inputs import InputVariant, name_inputs
 from el.models import EncoderSource, RetrievalModel
 from el.ontology import Ontology
@@ -136,17 +136,11 @@ class Workspace:
     def vectors(self, model: RetrievalModel) -> NameVectors:
         """Opens the names' vectors that fit a model; those of a trained passage tower are built once."""
         ontology = self.ontology
-        fingerprint = model.passage_tower.fingerprint()
         aligned = NameVectors.open(self.aligned_vectors, ontology)
-        if aligned.manifest["model"] == fingerprint:
+        if aligned.manifest["model"] == model.passage_tower.fingerprint():
             return aligned
-        definition = self.inputs.definition_characters
-        key = f"{fingerprint[:16]}-{ontology.fingerprint[:16]}-{definition}-{self.encoder.max_tokens}"
-        folder = RUNS / "vectors" / key
-        if not folder.is_dir():
-            texts = name_inputs(ontology, definition)
-            build_name_vectors(model, ontology, texts, folder, RUNS)
-        return NameVectors.open(folder, ontology)
+        texts = name_inputs(ontology, self.inputs.definition_characters)
+        return cached_name_vectors(model, ontology, texts, RUNS / "vectors")
 
 
 def depth_argument(description: str) -> int:

@@ -181,12 +181,11 @@ def run_recipe(
 
 def _fitting(recipe: Recipe, model: RetrievalModel) -> Recipe:
     """Leaves out what a model has no use for; tells a Hypencoder whether its query tower will retrieve."""
+    alone = replace(recipe, joint_weight=0.0, teacher="frozen", qnet_gradients=True)
     if not isinstance(model, Hypencoder):
         # Its scores are its query tower's products already.
         anchor = recipe.joint_distillation_weight if recipe.joint_weight else recipe.distillation_weight
-        return replace(
-            recipe, joint_weight=0.0, teacher="frozen", qnet_gradients=True, distillation_weight=anchor
-        )
+        return replace(alone, distillation_weight=anchor)
     if model.spec.normalize:
         model.retrieve_by_query_tower(trained=recipe.joint_weight > 0)
         return recipe
@@ -194,7 +193,7 @@ def _fitting(recipe: Recipe, model: RetrievalModel) -> Recipe:
         return recipe
     # The temperature of these losses is one for cosines.
     print("vectors of any length: trained without distillation_weight and joint_weight", file=sys.stderr)
-    return replace(recipe, joint_weight=0.0, teacher="frozen", qnet_gradients=True, distillation_weight=0.0)
+    return replace(alone, distillation_weight=0.0)
 
 
 def _switch_off_dropout(model: RetrievalModel) -> None:
