@@ -1,6 +1,11 @@
 """What all tests share."""
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is not a fault of the code.
+settings.register_profile("el", deadline=None)
+settings.load_profile("el")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,14 +1,12 @@
 """What speaks for each concept that a mention may mean, and how much each kind of it counts."""
 
-import itertools
 import math
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from el.errors import ConfigError
 from el.evaluation.queries import Query
@@ -39,10 +37,6 @@ GROUPS = {
 _COLUMN = {kind: column for column, kind in enumerate(KINDS)}
 # Names that a learned synonym proposes of its concept.
 _LEARNED_NAMES = 8
-# Keeps weights small where the evidence says little; times the square of weights for kinds of variance 1.
-_RIDGE = 1e-3
-# Of a kind that is the same for all candidates.
-_LEAST_SPREAD = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +198,32 @@ class EvidenceCollector:
         return np.arange(self.ontology.first_name[concept], self.ontology.first_name[concept + 1])
 
 
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """What a linker does that answers only above a threshold.
+
+    Attributes:
+        threshold: the least score of an answer.
+        coverage: the share of mentions that get an answer.
+        precision: the share of answers that are right; an answer to a mention without a concept is wrong.
+    """
+
+    threshold: float
+    coverage: float
+    precision: float
+
+
 @dataclass(frozen=True)
 class Combination:
     """How much each kind of evidence counts: a concept's score is the weighted sum.
 
     Attributes:
         weights: by kind; kinds that are not in it count nothing.
+        curve: what such weights reach on documents that they were not fitted on, the lowest threshold first.
     """
 
     weights: dict[str, float]
+    curve: tuple[OperatingPoint, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = set(self.weights) - set(KINDS)
@@ -228,6 +239,25 @@ class Combination:
         scores: npt.NDArray[np.float64] = evidence.values.astype(np.float64) @ weights
         return scores
 
+    def shares(self, evidence: Evidence) -> npt.NDArray[np.float64]:
+        """Returns the (n,) float64 softmax of the scores: each candidate's probability."""
+        scores = self.scores(evidence)
+        powers = np.exp(scores - scores.max(initial=-np.inf))
+        shares: npt.NDArray[np.float64] = powers / powers.sum()
+        return shares
+
+    def operating_point(self, precision: float) -> OperatingPoint:
+        """The point of the curve that answers most among those with a precision, or a better one.
+
+        Raises:
+            ConfigError: no threshold reaches it.
+        """
+        reached = [point for point in self.curve if point.precision >= precision]
+        if not reached:
+            best = max((f"{point.precision:.3f}" for point in self.curve), default="nothing measured")
+            raise ConfigError(f"no threshold reaches a precision of {precision}; the best is {best}")
+        return max(reached, key=lambda point: point.coverage)
+
 
 def kinds_of(groups: Collection[str]) -> tuple[str, ...]:
     """The kinds of evidence that are left when only some of the `GROUPS` are switched on."""
@@ -235,110 +265,6 @@ def kinds_of(groups: Collection[str]) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if kind not in off)
 
 
-@dataclass(frozen=True)
-class Example:
-    """One mention to learn weights from.
-
-    Attributes:
-        evidence: its candidates.
-        gold: (n,) bool, which of them are right; if none is, nothing is learned.
-        count: how often it counts.
-    """
-
-    evidence: Evidence
-    gold: npt.NDArray[np.bool_]
-    count: float = 1.0
-
-
 def combination_name(groups: Collection[str]) -> str:
     """What the weights for some `GROUPS` are called."""
     return "+".join(("model", *(group for group in GROUPS if group in groups)))
-
-
-def learn_combinations(
-    ranker: ModelRanker, spellings: Spellings, synonyms: LearnedSynonyms, queries: Sequence[Query]
-) -> dict[str, Combination]:
-    """Fits weights for every choice of `GROUPS`, by `combination_name`.
-
-    Args:
-        ranker: retrieves and scores names.
-        spellings: of the ontology's names.
-        synonyms: of other documents than those of the queries.
-        queries: mentions with gold ids. Equal ones of one document count once.
-    """
-    distinct = list({(query.document_id, *_identity(query)): query for query in queries}.values())
-    combinations = {}
-    # Candidates are those that each choice has when it is used.
-    for dictionary, learned in itertools.product(("", "dictionary"), ("", "learned")):
-        collector = EvidenceCollector(
-            ranker, spellings if dictionary else None, synonyms if learned else None
-        )
-        examples = _examples(collector, distinct)
-        for types in ("", "types"):
-            groups = (dictionary, learned, types)
-            combinations[combination_name(groups)] = fit_combination(examples, kinds_of(groups))
-    return combinations
-
-
-def _examples(collector: EvidenceCollector, queries: Sequence[Query]) -> list[Example]:
-    counts = Counter(map(_identity, queries))
-    distinct = list({_identity(query): query for query in queries}.values())
-    ids = collector.ontology.ids
-    return [
-        Example(
-            evidence,
-            np.array([ids[row] in query.gold for row in evidence.concepts], dtype=bool),
-            counts[_identity(query)],
-        )
-        for query, evidence in zip(distinct, collector.collect(distinct), strict=True)
-    ]
-
-
-def _identity(query: Query) -> tuple[Hashable, ...]:
-    """What a query's evidence and its gold ids depend on."""
-    return query.text, query.expanded, query.left, query.right, query.type, query.gold
-
-
-def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combination:
-    """Fits weights by maximum likelihood: the softmax over a mention's candidates, of the gold ones' sum.
-
-    Args:
-        examples: mentions.
-        kinds: of evidence that may be used.
-
-    Raises:
-        ConfigError: no example has a gold candidate.
-    """
-    usable = [example for example in examples if example.gold.any()]
-    if not usable:
-        raise ConfigError("no mention has its concept among its candidates: no weights can be learned")
-    columns = [_COLUMN[kind] for kind in kinds]
-    longest = max(len(example.gold) for example in usable)
-    values = torch.zeros(len(usable), longest, len(columns))
-    gold, empty = (
-        torch.zeros(len(usable), longest, dtype=torch.bool),
-        torch.ones(len(usable), longest, dtype=torch.bool),
-    )
-    for row, example in enumerate(usable):
-        size = len(example.gold)
-        values[row, :size] = torch.from_numpy(example.evidence.values[:, columns])
-        gold[row, :size] = torch.from_numpy(example.gold)
-        empty[row, :size] = False
-    # Equally strict with kinds of small and of large numbers.
-    spread = values[~empty].std(dim=0).clamp_min(_LEAST_SPREAD)
-    values /= spread
-    counts = torch.tensor([example.count for example in usable], dtype=torch.float32)
-    weights = torch.zeros(len(columns), requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimiser.zero_grad()
-        scores = (values @ weights).masked_fill(empty, -torch.inf)
-        right = scores.masked_fill(~gold, -torch.inf).logsumexp(dim=1) - scores.logsumexp(dim=1)
-        value = _RIDGE * weights.square().sum() - (counts * right).sum() / counts.sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    fitted = zip(kinds, (weights.detach() / spread).tolist(), strict=True)
-    return Combination({kind: round(weight, 4) for kind, weight in fitted})

@@ -127,6 +127,13 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="find names of the ontology in documents without mentions (auto), in all, or in none",
     )
+    parser.add_argument(
+        "--min-precision",
+        metavar="P",
+        type=_share,
+        help="answer only where so large a share of answers was right on held-out mentions, such as 0.95; "
+        "other mentions get -1 (default: answer all)",
+    )
     parser.add_argument("--force", action="store_true", help="replace outputs that exist")
     return parser
 
@@ -136,6 +143,16 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return number
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 < share <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+    return share
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -190,7 +207,7 @@ def _link_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
     # Opened before the linker, so that a wrong path is told at once.
     corpora = [read_corpus(path, options.format) for path in paths]
     changes = {} if options.top_k is None else {"top_k": options.top_k}
-    linker = Linker.load(options.linker, **changes)
+    linker = Linker.load(options.linker, options.min_precision, **changes)
     several = len(paths) >= _PROGRESS_FROM
     with progress("link files" if several else "", len(paths)) as advance:
         for path, given, (format, documents) in zip(paths, options.input, corpora, strict=True):

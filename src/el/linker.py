@@ -25,7 +25,14 @@ from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Menti
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
 from el.evaluation.rankings import Ranking
-from el.evidence import GROUPS, Combination, Evidence, EvidenceCollector, combination_name
+from el.evidence import (
+    GROUPS,
+    Combination,
+    Evidence,
+    EvidenceCollector,
+    OperatingPoint,
+    combination_name,
+)
 from el.files import atomic_folder, read_json, write_json
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
@@ -36,7 +43,7 @@ from el.ontology import Ontology
 from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms
 
-FORMAT = "el-linker-2"
+FORMAT = "el-linker-3"
 
 FindMentions = Literal["auto", "always", "never"]
 
@@ -159,17 +166,19 @@ class Linker:
         self._given_spellings = spellings
 
     @classmethod
-    def load(cls, folder: Path, **changes: Any) -> "Linker":
+    def load(cls, folder: Path, min_precision: float | None = None, **changes: Any) -> "Linker":
         """Opens a linker's folder.
 
         Args:
             folder: what `save_linker` wrote.
+            min_precision: the share of answers that are to be right; sets `nil_below` to the threshold that
+                reached it on held-out mentions. None keeps the folder's own.
             changes: fields of `LinkerConfig` that are to differ from the folder's own.
 
         Raises:
             InputError: there is no linker, or a part of it is missing or broken.
             MismatchError: another format, or parts that do not belong together.
-            ConfigError: settings that make no sense.
+            ConfigError: settings that make no sense, or a precision that no threshold reaches.
         """
         manifest = _read_manifest(folder)
         ontology = Ontology.load(folder / _ONTOLOGY)
@@ -181,6 +190,9 @@ class Linker:
             raise _mismatch(folder, "model")
         vectors = NameVectors.open(folder / _VECTORS, ontology)
         config = dataclasses.replace(parts.config, **changes)
+        if min_precision is not None:
+            point = chosen_combination(config, parts.combinations).operating_point(min_precision)
+            config = dataclasses.replace(config, nil_below=point.threshold)
         return cls(model, vectors, ontology, parts.combinations, config, parts.inputs, parts.synonyms)
 
     def restricted(
@@ -292,10 +304,8 @@ class Linker:
         return EvidenceCollector(self._ranker, spellings, synonyms, self.candidates)
 
     def _decide(self, query: Query, evidence: Evidence, k: int) -> Decision:
-        scores, ids = self._combination.scores(evidence), self.ontology.ids
-        order = sorted(range(len(scores)), key=lambda row: (-scores[row], ids[evidence.concepts[row]]))
-        powers = np.exp(scores - scores.max(initial=-np.inf))
-        shares = powers / powers.sum()
+        shares, ids = self._combination.shares(evidence), self.ontology.ids
+        order = sorted(range(len(shares)), key=lambda row: (-shares[row], ids[evidence.concepts[row]]))
         links = tuple(
             self._link(int(evidence.concepts[row]), int(evidence.names[row]), float(shares[row]))
             for row in order[:k]
@@ -429,7 +439,9 @@ def save_linker(
         _save_vectors(vectors, temporary / _VECTORS)
         if synonyms is not None:
             synonyms.save(temporary / _SYNONYMS)
-        write_json(temporary / _COMBINATIONS, {name: c.weights for name, c in combinations.items()})
+        write_json(
+            temporary / _COMBINATIONS, {name: dataclasses.asdict(c) for name, c in combinations.items()}
+        )
         manifest = {
             "format": FORMAT,
             "ontology": opened.fingerprint,
@@ -463,8 +475,11 @@ def _read_combinations(folder: Path) -> dict[str, Combination]:
     path = folder / _COMBINATIONS
     stored = read_json(path)
     try:
-        return {name: Combination(dict(weights)) for name, weights in stored.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+        return {
+            name: Combination(dict(one["weights"]), tuple(OperatingPoint(**point) for point in one["curve"]))
+            for name, one in stored.items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(path, "", f"not weights by kind of evidence ({error})", "Make it again") from error
 
 

@@ -12,11 +12,7 @@ from el.evidence import (
     Combination,
     Evidence,
     EvidenceCollector,
-    Example,
-    combination_name,
-    fit_combination,
-    kinds_of,
-    learn_combinations,
+    OperatingPoint,
 )
 from el.index.spellings import Spellings
 from el.ontology import Ontology
@@ -139,55 +135,12 @@ def test_a_combination_is_a_weighted_sum() -> None:
             Combination({"model": weight})  # type: ignore[dict-item]
 
 
-def made_up(generator: np.random.Generator, weights: dict[str, float], size: int) -> list[Example]:
-    """Mentions of which the gold candidate is drawn from the softmax of a true weighted sum."""
-    examples = []
-    for _ in range(size):
-        values = generator.normal(size=(6, len(KINDS))).astype(np.float32)
-        values[:, KINDS.index("similarity")] *= 0.1
-        evidence = Evidence(np.arange(6), np.arange(6), values)
-        powers = np.exp(Combination(weights).scores(evidence))
-        gold = np.arange(6) == generator.choice(6, p=powers / powers.sum())
-        examples.append(Example(evidence, gold))
-    return examples
-
-
-def test_weights_are_found_again() -> None:
-    true = {"model": 2.0, "spelling": -1.0, "type": 0.5, "similarity": 10.0}
-    fitted = fit_combination(made_up(np.random.default_rng(1), true, 2000), list(true)).weights
-    # Also that of a kind of small numbers.
-    assert fitted == pytest.approx(true, rel=0.12, abs=0.1)
-    # What may not be used has no weight.
-    assert set(fitted) == set(true)
-
-
-def test_a_count_is_as_good_as_repetition() -> None:
-    examples = made_up(np.random.default_rng(2), {"model": 1.0}, 40)
-    twice = [Example(e.evidence, e.gold, 2.0) for e in examples[:20]] + examples[20:]
-    repeated = [*examples[:20], *examples]
-    assert fit_combination(twice, ["model"]).weights == pytest.approx(
-        fit_combination(repeated, ["model"]).weights, abs=1e-3
-    )
-
-
-def test_mentions_without_their_concept_teach_nothing() -> None:
-    examples = made_up(np.random.default_rng(3), {"model": 1.0}, 20)
-    lost = Example(examples[0].evidence, np.zeros(6, dtype=bool), 50.0)
-    assert fit_combination([*examples, lost], ["model"]) == fit_combination(examples, ["model"])
-    with pytest.raises(ConfigError, match="no weights can be learned"):
-        fit_combination([lost], ["model"])
-
-
-def test_weights_for_every_choice_of_evidence(ranker: ModelRanker, ontology: Ontology) -> None:
-    synonyms = LearnedSynonyms.of_documents([document("skin", ("skin", "D012964"))], ontology)
-    queries = [query("Headache", gold=("D006261",)), query("cold", gold=("D003139",))]
-    queries.append(query("skin", gold=("D012964",)))
-    learned = learn_combinations(ranker, Spellings.of_ontology(ontology), synonyms, queries)
-    assert len(learned) == 8
-    for name, combination in learned.items():
-        groups = name.split("+")[1:]
-        assert name == combination_name(groups)
-        assert set(combination.weights) == set(kinds_of(groups))
-    assert learned["model+dictionary"].weights["spelling"] > 0.5
-    assert learned["model+learned"].weights["learned_share"] > 0.5
-    assert kinds_of(GROUPS) == KINDS
+def test_the_operating_point_answers_most_at_a_precision() -> None:
+    curve = [OperatingPoint(0.1, 1.0, 0.8), OperatingPoint(0.5, 0.7, 0.9), OperatingPoint(0.9, 0.2, 0.95)]
+    combination = Combination({}, tuple(curve))
+    assert combination.operating_point(0.85) == curve[1]
+    assert combination.operating_point(0.5) == curve[0]
+    with pytest.raises(ConfigError, match=r"a precision of 0\.99; the best is 0\.950"):
+        combination.operating_point(0.99)
+    with pytest.raises(ConfigError, match="nothing measured"):
+        Combination({}).operating_point(0.5)

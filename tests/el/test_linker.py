@@ -275,7 +275,7 @@ class TestFolder:
             Linker.load(tmp_path / "nowhere")
 
     @pytest.mark.parametrize(
-        ("key", "message"), [("format", "reads 'el-linker-2'"), ("ontology", "ontology"), ("model", "model")]
+        ("key", "message"), [("format", "reads 'el-linker-3'"), ("ontology", "ontology"), ("model", "model")]
     )
     def test_parts_of_another_linker_are_refused(self, copy: Path, key: str, message: str) -> None:
         manifest = read_json(copy / "manifest.json")
@@ -297,19 +297,32 @@ class TestFolder:
             Linker.load(copy)
 
     def test_unknown_kinds_of_evidence_are_refused(self, copy: Path) -> None:
-        write_json(copy / "combinations.json", {"model": {"colour": 1.0}})
+        write_json(copy / "combinations.json", {"model": {"weights": {"colour": 1.0}, "curve": []}})
         with pytest.raises(ConfigError, match="colour unknown"):
             Linker.load(copy)
-        for broken in (["model"], {"model": 3}):
+        for broken in (["model"], {"model": 3}, {"model": {"weights": {}}}):
             write_json(copy / "combinations.json", broken)
             with pytest.raises(InputError, match=r"combinations\.json.*not weights"):
                 Linker.load(copy)
 
     def test_weights_must_be_there_for_what_is_switched_on(self, copy: Path) -> None:
-        write_json(copy / "combinations.json", {"model": {"model": 1.0}})
+        write_json(copy / "combinations.json", {"model": {"weights": {"model": 1.0}, "curve": []}})
         assert Linker.load(copy, use_dictionary=False, use_types=False)
         with pytest.raises(ConfigError, match=r"no weights for model\+dictionary\+types, but for model"):
             Linker.load(copy)
+
+    def test_a_precision_becomes_a_threshold(self, copy: Path) -> None:
+        path = copy / "combinations.json"
+        points = [
+            {"threshold": 0.2, "coverage": 0.9, "precision": 0.8},
+            {"threshold": 0.7, "coverage": 0.6, "precision": 0.95},
+        ]
+        write_json(path, {name: one | {"curve": points} for name, one in read_json(path).items()})
+        assert Linker.load(copy).config.nil_below is None
+        assert Linker.load(copy, 0.9).config.nil_below == 0.7
+        assert Linker.load(copy, 0.5).config.nil_below == 0.2
+        with pytest.raises(ConfigError, match=r"a precision of 0\.99"):
+            Linker.load(copy, 0.99)
 
     def test_learned_synonyms_must_be_there_if_switched_on(self, copy: Path) -> None:
         (copy / "learned_synonyms.tsv").unlink()

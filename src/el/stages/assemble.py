@@ -2,10 +2,11 @@
 
 from el.cli import load_section, run_stage
 from el.errors import InputError
-from el.evaluation.queries import full_queries
+from el.evaluation.queries import full_queries, nil_queries
 from el.evaluation.run import known_documents, load_split
-from el.evidence import Combination, learn_combinations
+from el.evidence import Combination
 from el.files import read_json
+from el.fitting import fit_all
 from el.index.spellings import Spellings
 from el.linker import LinkerConfig, save_linker
 from el.models import load_model
@@ -32,8 +33,9 @@ def _combinations(space: Workspace, ranker: ModelRanker) -> dict[str, Combinatio
     """Weights fitted on dev, where the learned synonyms are those of train."""
     corpus = space.data / "corpus"
     known = LearnedSynonyms.of_documents(known_documents(corpus, "dev"), space.ontology)
-    queries = full_queries(load_split(corpus, "dev").documents, space.inputs.context_characters)
-    return learn_combinations(ranker, Spellings.of_ontology(space.ontology), known, queries)
+    documents, context = load_split(corpus, "dev").documents, space.inputs.context_characters
+    queries = full_queries(documents, context) + nil_queries(documents, context)
+    return fit_all(ranker, Spellings.of_ontology(space.ontology), known, queries)
 
 
 def main() -> None:

@@ -1,0 +1,229 @@
+"""The linker's weights, fitted on mentions with known concepts, and what its scores are worth."""
+
+import itertools
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from el.errors import ConfigError
+from el.evaluation.queries import Query
+from el.evidence import (
+    KINDS,
+    Combination,
+    Evidence,
+    EvidenceCollector,
+    OperatingPoint,
+    combination_name,
+    kinds_of,
+)
+from el.index.spellings import Spellings
+from el.ontology import Ontology
+from el.rankers import ModelRanker
+from el.synonyms import LearnedSynonyms
+
+# The parts that dev's documents are divided into; each is judged by weights of the others.
+FOLDS = 5
+# Keeps weights small where the evidence says little; times the square of weights for kinds of variance 1.
+_RIDGE = 1e-3
+# Of a kind that is the same for all candidates.
+_LEAST_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Example:
+    """One mention to learn weights from.
+
+    Attributes:
+        evidence: its candidates.
+        gold: (n,) bool, which of them are right; if none is, nothing is learned.
+        count: how often it counts.
+    """
+
+    evidence: Evidence
+    gold: npt.NDArray[np.bool_]
+    count: int = 1
+
+
+def gold_candidates(query: Query, evidence: Evidence, ontology: Ontology) -> npt.NDArray[np.bool_]:
+    """(n,) bool: which candidates of a mention are gold ones."""
+    return np.array([ontology.ids[row] in query.gold for row in evidence.concepts], dtype=bool)
+
+
+def make_examples(
+    queries: Sequence[Query], evidence: Sequence[Evidence], ontology: Ontology
+) -> list[Example]:
+    """One example for all mentions that are alike; it counts once for each document that has it."""
+    documents: dict[tuple[Hashable, ...], set[str]] = {}
+    first: dict[tuple[Hashable, ...], tuple[Query, Evidence]] = {}
+    for query, own in zip(queries, evidence, strict=True):
+        # What evidence and gold ids depend on.
+        alike = (query.text, query.expanded, query.left, query.right, query.type, query.gold)
+        first.setdefault(alike, (query, own))
+        documents.setdefault(alike, set()).add(query.document_id)
+    return [
+        Example(own, gold_candidates(query, own, ontology), len(documents[alike]))
+        for alike, (query, own) in first.items()
+    ]
+
+
+def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combination:
+    """Fits weights by maximum likelihood: the softmax over a mention's candidates, of the gold ones' sum.
+
+    Args:
+        examples: mentions.
+        kinds: of evidence that may be used.
+
+    Raises:
+        ConfigError: no example has a gold candidate.
+    """
+    usable = [example for example in examples if example.gold.any()]
+    if not usable:
+        raise ConfigError("no mention has its concept among its candidates: no weights can be learned")
+    columns = [KINDS.index(kind) for kind in kinds]
+    longest = max(len(example.gold) for example in usable)
+    values = torch.zeros(len(usable), longest, len(columns))
+    gold, empty = (
+        torch.zeros(len(usable), longest, dtype=torch.bool),
+        torch.ones(len(usable), longest, dtype=torch.bool),
+    )
+    for row, example in enumerate(usable):
+        size = len(example.gold)
+        values[row, :size] = torch.from_numpy(example.evidence.values[:, columns])
+        gold[row, :size] = torch.from_numpy(example.gold)
+        empty[row, :size] = False
+    # Equally strict with kinds of small and of large numbers.
+    spread = values[~empty].std(dim=0).clamp_min(_LEAST_SPREAD)
+    values /= spread
+    counts = torch.tensor([example.count for example in usable], dtype=torch.float32)
+    weights = torch.zeros(len(columns), requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        scores = (values @ weights).masked_fill(empty, -torch.inf)
+        right = scores.masked_fill(~gold, -torch.inf).logsumexp(dim=1) - scores.logsumexp(dim=1)
+        value = _RIDGE * weights.square().sum() - (counts * right).sum() / counts.sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    fitted = zip(kinds, (weights.detach() / spread).tolist(), strict=True)
+    return Combination({kind: round(weight, 4) for kind, weight in fitted})
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What weights of other documents make of n mentions.
+
+    Attributes:
+        right: (n,) bool, whether the first concept is a gold one; False where there is none.
+        scores: (n,) float64 between 0 and 1, the first concept's probability; 0 where there is none.
+    """
+
+    right: npt.NDArray[np.bool_]
+    scores: npt.NDArray[np.float64]
+
+
+def held_out(
+    queries: Sequence[Query], evidence: Sequence[Evidence], kinds: Sequence[str], ontology: Ontology
+) -> HeldOut:
+    """Decides each mention by weights that were fitted on the documents of the other folds.
+
+    Args:
+        queries: n mentions with their gold ids; for one without any, no concept is right.
+        evidence: for each of them.
+        kinds: of evidence that may be used.
+        ontology: whose concepts these are.
+
+    Raises:
+        ConfigError: the mentions are of fewer documents than there are folds.
+    """
+    documents = sorted({query.document_id for query in queries})
+    if len(documents) < FOLDS:
+        raise ConfigError(f"{len(documents)} documents: {FOLDS} or more are needed to hold some out")
+    fold_of = {document: number % FOLDS for number, document in enumerate(documents)}
+    folds = np.array([fold_of[query.document_id] for query in queries])
+    right, scores = np.zeros(len(queries), dtype=bool), np.zeros(len(queries))
+    for fold in range(FOLDS):
+        others = np.flatnonzero(folds != fold).tolist()
+        examples = make_examples(
+            [queries[row] for row in others], [evidence[row] for row in others], ontology
+        )
+        combination = fit_combination(examples, kinds)
+        for row in np.flatnonzero(folds == fold).tolist():
+            shares = combination.shares(evidence[row])
+            if len(shares):
+                best = int(shares.argmax())
+                right[row] = gold_candidates(queries[row], evidence[row], ontology)[best]
+                scores[row] = shares[best]
+    return HeldOut(right, scores)
+
+
+def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
+    """Returns coverage and precision at thresholds that divide the mentions evenly, the lowest first.
+
+    Args:
+        decided: mentions, with and without concepts.
+        points: the most operating points.
+    """
+    order = np.argsort(-decided.scores, kind="stable")
+    scores, right = decided.scores[order], np.cumsum(decided.right[order])
+    counts = np.unique(np.linspace(1, len(order), points).round().astype(int))
+    curve = {}
+    for count in counts:
+        # Equal scores are on the same side of a threshold.
+        answered = int(np.searchsorted(-scores, -scores[count - 1], side="right"))
+        threshold = float(scores[count - 1])
+        curve[threshold] = OperatingPoint(
+            threshold, answered / len(order), float(right[answered - 1]) / answered
+        )
+    return [curve[threshold] for threshold in sorted(curve)]
+
+
+def calibration_error(decided: HeldOut, bins: int = 10) -> float:
+    """The expected calibration error: how far scores are from the share that is right.
+
+    Naeini et al. 2015, with bins of equal count; between 0 and 1.
+    """
+    order = np.argsort(decided.scores, kind="stable")
+    gaps = [
+        abs(decided.scores[part].mean() - decided.right[part].mean()) * len(part)
+        for part in np.array_split(order, bins)
+        if len(part)
+    ]
+    return float(sum(gaps) / len(order))
+
+
+def fit_all(
+    ranker: ModelRanker, spellings: Spellings, synonyms: LearnedSynonyms, queries: Sequence[Query]
+) -> dict[str, Combination]:
+    """Fits weights for every choice of `GROUPS`, by `combination_name`.
+
+    Their curves are of held-out documents; empty where there are too few to hold some out.
+
+    Args:
+        ranker: retrieves and scores names.
+        spellings: of the ontology's names.
+        synonyms: of other documents than those of the queries.
+        queries: mentions with gold ids; those without any count in the operating points alone.
+    """
+    ontology = ranker.ontology
+    enough = len({query.document_id for query in queries}) >= FOLDS
+    fitted = {}
+    # Candidates are those that each choice has when it is used.
+    for dictionary, learned in itertools.product(("", "dictionary"), ("", "learned")):
+        collector = EvidenceCollector(
+            ranker, spellings if dictionary else None, synonyms if learned else None
+        )
+        evidence = collector.collect(queries)
+        examples = make_examples(queries, evidence, ontology)
+        for types in ("", "types"):
+            groups = (dictionary, learned, types)
+            kinds = kinds_of(groups)
+            curve = coverage_curve(held_out(queries, evidence, kinds, ontology)) if enough else []
+            combination = replace(fit_combination(examples, kinds), curve=tuple(curve))
+            fitted[combination_name(groups)] = combination
+    return fitted

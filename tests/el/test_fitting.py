@@ -1,0 +1,160 @@
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from el.errors import ConfigError
+from el.evidence import GROUPS, KINDS, Combination, Evidence, combination_name, kinds_of
+from el.fitting import (
+    FOLDS,
+    Example,
+    HeldOut,
+    calibration_error,
+    coverage_curve,
+    fit_all,
+    fit_combination,
+    held_out,
+    make_examples,
+)
+from el.index.spellings import Spellings
+from el.ontology import Ontology
+from el.rankers import ModelRanker
+from el.synonyms import LearnedSynonyms
+from tests.el.test_evidence import query
+from tests.el.test_synonyms import document
+from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
+
+
+@pytest.fixture(scope="module")
+def ontology() -> Ontology:
+    return tiny_ontology()
+
+
+@pytest.fixture(scope="module")
+def ranker(ontology: Ontology, tmp_path_factory: pytest.TempPathFactory) -> ModelRanker:
+    folder = tmp_path_factory.mktemp("ranker")
+    source = tiny_encoder(folder / "encoder")
+    vectors = tiny_vectors(source, ontology, folder)
+    return ModelRanker(tiny_hypencoder(source).eval(), vectors, ontology, 5)
+
+
+def made_up(generator: np.random.Generator, weights: dict[str, float], size: int) -> list[Example]:
+    """Mentions of which the gold candidate is drawn from the softmax of a true weighted sum."""
+    examples = []
+    for _ in range(size):
+        values = generator.normal(size=(6, len(KINDS))).astype(np.float32)
+        values[:, KINDS.index("similarity")] *= 0.1
+        evidence = Evidence(np.arange(6), np.arange(6), values)
+        powers = np.exp(Combination(weights).scores(evidence))
+        gold = np.arange(6) == generator.choice(6, p=powers / powers.sum())
+        examples.append(Example(evidence, gold))
+    return examples
+
+
+def test_weights_are_found_again() -> None:
+    true = {"model": 2.0, "spelling": -1.0, "type": 0.5, "similarity": 10.0}
+    fitted = fit_combination(made_up(np.random.default_rng(1), true, 2000), list(true)).weights
+    # Also that of a kind of small numbers.
+    assert fitted == pytest.approx(true, rel=0.12, abs=0.1)
+    # What may not be used has no weight.
+    assert set(fitted) == set(true)
+
+
+def test_a_count_is_as_good_as_repetition() -> None:
+    examples = made_up(np.random.default_rng(2), {"model": 1.0}, 40)
+    twice = [Example(e.evidence, e.gold, 2) for e in examples[:20]] + examples[20:]
+    repeated = [*examples[:20], *examples]
+    assert fit_combination(twice, ["model"]).weights == pytest.approx(
+        fit_combination(repeated, ["model"]).weights, abs=1e-3
+    )
+
+
+def test_mentions_without_their_concept_teach_nothing() -> None:
+    examples = made_up(np.random.default_rng(3), {"model": 1.0}, 20)
+    lost = Example(examples[0].evidence, np.zeros(6, dtype=bool), 50)
+    assert fit_combination([*examples, lost], ["model"]) == fit_combination(examples, ["model"])
+    with pytest.raises(ConfigError, match="no weights can be learned"):
+        fit_combination([lost], ["model"])
+
+
+def test_weights_for_every_choice_of_evidence(ranker: ModelRanker, ontology: Ontology) -> None:
+    synonyms = LearnedSynonyms.of_documents([document("skin", ("skin", "D012964"))], ontology)
+    queries = [query("Headache", gold=("D006261",)), query("cold", gold=("D003139",))]
+    queries.append(query("skin", gold=("D012964",)))
+    learned = fit_all(ranker, Spellings.of_ontology(ontology), synonyms, queries)
+    assert len(learned) == 8
+    for name, combination in learned.items():
+        groups = name.split("+")[1:]
+        assert name == combination_name(groups)
+        assert set(combination.weights) == set(kinds_of(groups))
+    assert learned["model+dictionary"].weights["spelling"] > 0.5
+    assert learned["model+learned"].weights["learned_share"] > 0.5
+    assert kinds_of(GROUPS) == KINDS
+    # Three mentions of one document: nothing can be held out.
+    assert all(not combination.curve for combination in learned.values())
+
+
+def judged(row: int, spelled: int | None) -> tuple[Evidence, npt.NDArray[np.float32]]:
+    """Two candidates, the concepts of two rows; spelling speaks for one of them."""
+    values = np.zeros((2, len(KINDS)), dtype=np.float32)
+    if spelled is not None:
+        values[spelled, KINDS.index("spelling")] = 1.0
+    return Evidence(np.array([row, row + 1]), np.array([0, 1]), values), values
+
+
+def test_alike_mentions_count_once_a_document(ontology: Ontology) -> None:
+    evidence, _ = judged(0, 0)
+    same = query("cold", gold=(ontology.ids[1],))
+    queries = [same, same, replace(same, document_id="other"), replace(same, text="Cold")]
+    examples = make_examples(queries, [evidence] * 4, ontology)
+    assert [example.count for example in examples] == [2, 1]
+    assert examples[0].gold.tolist() == [False, True]
+
+
+def test_mentions_are_judged_by_weights_of_other_documents(ontology: Ontology) -> None:
+    """In one document spelling misleads; weights that had seen it would not be as sure."""
+    queries, evidence = [], []
+    for number in range(FOLDS):
+        for repeat in range(4):
+            gold = ontology.ids[1 if number == 0 else 0]
+            queries.append(replace(query(f"m{number}{repeat}", gold=(gold,)), document_id=f"d{number}"))
+            evidence.append(judged(0, 0)[0])
+    decided = held_out(queries, evidence, ["spelling"], ontology)
+    assert decided.right.tolist() == [False] * 4 + [True] * 16
+    # All others say that spelling is always right; those judged by weights that saw document 0 are less sure.
+    assert decided.scores[:4].min() > decided.scores[4:].max()
+    nothing = Evidence(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty((0, len(KINDS))))
+    decided = held_out([*queries, queries[0]], [*evidence, nothing], ["spelling"], ontology)
+    assert (decided.right[-1], decided.scores[-1]) == (False, 0.0)
+    with pytest.raises(ConfigError, match="1 documents: 5 or more"):
+        held_out(queries[:2], evidence[:2], ["spelling"], ontology)
+
+
+def test_a_coverage_curve() -> None:
+    decided = HeldOut(np.array([True, False, True, True]), np.array([0.9, 0.2, 0.9, 0.5]))
+    curve = [(p.threshold, p.coverage, round(p.precision, 3)) for p in coverage_curve(decided)]
+    assert curve == [(0.2, 1.0, 0.75), (0.5, 0.75, 1.0), (0.9, 0.5, 1.0)]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=1, max_size=40), st.integers(2, 30))
+def test_a_threshold_does_what_its_operating_point_says(
+    mentions: list[tuple[bool, int]], points: int
+) -> None:
+    right = np.array([hit for hit, _ in mentions])
+    scores = np.array([score / 10 for _, score in mentions])
+    curve = coverage_curve(HeldOut(right, scores), points)
+    for point in curve:
+        answered = scores >= point.threshold
+        assert point.coverage == pytest.approx(answered.mean())
+        assert point.precision == pytest.approx(right[answered].mean())
+    assert curve[0].coverage == 1.0
+    assert len(curve) <= points
+
+
+def test_scores_that_say_how_often_they_are_right_have_no_calibration_error() -> None:
+    right = np.array([True, False] * 50)
+    assert calibration_error(HeldOut(right, np.full(100, 0.5))) == pytest.approx(0.0)
+    assert calibration_error(HeldOut(right, np.full(100, 0.9))) == pytest.approx(0.4)
