@@ -117,19 +117,20 @@ def _pair(before: str, part: str) -> tuple[str, str] | None:
     """The (short form, long form) of a bracket's part and what stands before the bracket."""
     # Of "(AKI [stage 3])", only what stands before the inner bracket can be a short form.
     short = _NESTED.sub("", part).strip(_QUOTES)
-    if _is_short_form(short):
+    if is_short_form(short):
         long_form = _long_form(short, before)
         if long_form is not None:
             return short, long_form
     last_word = before.split()[-1].strip(_QUOTES) if before else ""
-    if _is_short_form(last_word):
+    if is_short_form(last_word):
         long_form = _long_form(last_word, part)
         if long_form is not None:
             return last_word, long_form
     return None
 
 
-def _is_short_form(text: str) -> bool:
+def is_short_form(text: str) -> bool:
+    """Whether a text can be a short form: short, in one or two words, with a capital."""
     return (
         2 <= len(text) <= _MAX_SHORT_CHARACTERS
         and len(text.split()) <= _MAX_SHORT_WORDS

@@ -162,7 +162,7 @@ class Linker:
         if self.config.use_learned_synonyms and synonyms is None:
             raise ConfigError("use_learned_synonyms is on, but the linker has no learned synonyms")
         self._combination = chosen_combination(self.config, combinations)
-        self._ranker = ModelRanker(model, vectors, ontology, self.config.retrieved, candidates)
+        self.ranker = ModelRanker(model, vectors, ontology, self.config.retrieved, candidates)
         self._given_spellings = spellings
 
     @classmethod
@@ -205,8 +205,8 @@ class Linker:
             learned: documents whose annotations become learned synonyms; None switches those off.
         """
         return Linker(
-            self._ranker.model,
-            self._ranker.vectors,
+            self.ranker.model,
+            self.ranker.vectors,
             self.ontology,
             self.combinations,
             dataclasses.replace(self.config, use_learned_synonyms=learned is not None),
@@ -301,7 +301,7 @@ class Linker:
     def _collector(self) -> EvidenceCollector:
         spellings = self._spellings if self.config.use_dictionary else None
         synonyms = self.synonyms if self.config.use_learned_synonyms else None
-        return EvidenceCollector(self._ranker, spellings, synonyms, self.candidates)
+        return EvidenceCollector(self.ranker, spellings, synonyms, self.candidates)
 
     def _decide(self, query: Query, evidence: Evidence, k: int) -> Decision:
         shares, ids = self._combination.shares(evidence), self.ontology.ids
@@ -310,14 +310,14 @@ class Linker:
             self._link(int(evidence.concepts[row]), int(evidence.names[row]), float(shares[row]))
             for row in order[:k]
         )
-        return Decision(links, self._reason(query, evidence, order[0]) if order else self._ranker.model.kind)
+        return Decision(links, self._reason(query, evidence, order[0]) if order else self.ranker.model.kind)
 
     def _reason(self, query: Query, evidence: Evidence, row: int) -> str:
         if evidence.of("learned_share")[row] > _MOST:
             return "learned_synonym"
         if evidence.of("spelling")[row]:
             return "dictionary" if query.expanded == query.text else "abbreviation"
-        return self._ranker.model.kind
+        return self.ranker.model.kind
 
     def _link(self, concept: int, name: int, score: float) -> Link:
         concept_id, texts = self.ontology.ids[concept], self.ontology.name_texts

@@ -1,5 +1,6 @@
 """Rankers made of a model: retrieve names by vector, then let the model score them."""
 
+import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,12 @@ class ModelRanker:
         self.retrieved = retrieved
         self.rows = None if candidates is None else ontology.rows_of_names(candidates)
         self.description = description
+
+    def among(self, rows: npt.NDArray[np.int64]) -> "ModelRanker":
+        """Returns this ranker for some of its names: (n,) int64 rows, ascending."""
+        ranker = copy.copy(self)
+        ranker.rows = rows if self.rows is None else np.intersect1d(rows, self.rows)
+        return ranker
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """Returns one ranking a query, of at most `k` concepts."""

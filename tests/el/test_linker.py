@@ -141,7 +141,7 @@ def test_scores_are_the_softmax_of_each_concepts_best_name(
 
 def test_without_dictionary_the_ranking_is_the_models(folder: Path) -> None:
     linker = Linker.load(folder, use_dictionary=False)
-    ranker = ModelRanker(linker._ranker.model, linker._ranker.vectors, linker.ontology, 256)
+    ranker = ModelRanker(linker.ranker.model, linker.ranker.vectors, linker.ontology, 256)
     queries = [query(text) for text in ("Aspirin", "cold", "Aspirin", "unheard of")]
     ours, models = linker.rank(queries, 20), ranker.rank(queries, 20)
     assert [ranking.concept_ids for ranking in ours] == [ranking.concept_ids for ranking in models]

@@ -167,3 +167,14 @@ def test_proposed_names_are_scored_in_any_case(
     # More than there are places: the first of them.
     found = ranker.retrieve(["lead"], [np.array(absent)])
     assert found.name_rows[0].tolist() == absent[:5]
+
+
+def test_a_ranker_among_some_names(model: RetrievalModel, vectors: NameVectors, ontology: Ontology) -> None:
+    ranker = ModelRanker(model, vectors, ontology, 5)
+    preferred = ontology.first_name[:-1]
+    found = ranker.among(preferred).retrieve(["cold"]).name_rows[0]
+    assert set(found) <= set(preferred.tolist())
+    # What was excluded before stays so, and the ranker itself is as it was.
+    few = ModelRanker(model, vectors, ontology, 5, {"D003139"}).among(preferred)
+    assert few.retrieve(["cold"]).name_rows[0].tolist() == [ontology.name_rows("D003139")[0]]
+    assert ranker.rows is None

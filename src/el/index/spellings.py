@@ -31,6 +31,11 @@ class Spellings:
         rows = np.argsort(keys, kind="stable")
         return cls(ontology, keys[rows], rows.astype(np.int64))
 
+    def among(self, rows: npt.NDArray[np.int64]) -> "Spellings":
+        """Returns the index of some name rows, (n,) int64."""
+        kept = np.isin(self.rows, rows)
+        return Spellings(self.ontology, self.keys[kept], self.rows[kept])
+
     def names(self, text: str) -> npt.NDArray[np.int64]:
         """Returns the (n,) int64 rows of the names that have the spelling of `text`, ascending."""
         wanted = spelling(text)

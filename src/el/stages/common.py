@@ -122,7 +122,7 @@ class Workspace:
         if system in self.trained_systems:
             group = "finetuned"
         else:
-            group = "linker" if system.startswith("el_link") else "reference"
+            group = "linker" if system.startswith("el_link") or system == "ablation" else "reference"
         return Path("evaluation") / self.label / group / system
 
     @property

@@ -1,23 +1,31 @@
-"""Stage: all systems side by side, as a table, as flat figures and as files for plots."""
+"""Stage: all systems side by side: tables, flat figures, plots, and report/index.html to look at."""
 
 import csv
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from el.cli import run_stage
+from el.evaluation.errors import ErrorAnalysis, LinkingError
 from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import read_predictions
-from el.evaluation.report import (
+from el.evaluation.run import load_split, split_queries
+from el.files import atomic_file, atomic_folder, read_json, write_json
+from el.index.spellings import Spellings
+from el.linker import read_trained
+from el.report.page import Section, render_page
+from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot
+from el.report.tables import (
+    Table,
+    ablation_table,
     compare_systems,
     comparison_table,
     exhaustive_table,
     latency_table,
     result_table,
 )
-from el.files import atomic_file, atomic_folder, read_json, write_json
-from el.stages.common import METRICS, Workspace
+from el.stages.common import LINKER, METRICS, Workspace
 from el.stages.evaluate import LEXICAL, protocols
 
 REPORT = Path("report")
@@ -33,28 +41,186 @@ def all_systems(space: Workspace) -> list[str]:
     return [*LEXICAL, *encoders, "el_link", "el_link_learned"]
 
 
-def main() -> None:
-    space = Workspace.here()
-    systems = all_systems(space)
-    latency = read_json(METRICS / "latency.json")
-    winner = read_json(METRICS / "winner.json")["system"]
-    with atomic_folder(REPORT) as out:
-        for split in space.params["evaluate"]["splits"]:
-            figures: dict[str, float] = {}
-            for system in systems:
-                figures |= read_json(space.evaluation(system) / f"{split}.json")
-            write_json(out / f"{split}.json", figures)
-            pages = [
-                _page(space, split, protocol, systems, figures, latency) for protocol in protocols(space)
+class Comparison:
+    """What the stages before left, as tables and plots."""
+
+    def __init__(self, space: Workspace) -> None:
+        self.space = space
+        self.systems = all_systems(space)
+        self.splits: list[str] = space.params["evaluate"]["splits"]
+        self.protocols = protocols(space)
+        self.latency: dict[str, float] = read_json(METRICS / "latency.json")
+        self.winner: str = read_json(METRICS / "winner.json")["system"]
+        self.figures: dict[str, dict[str, float]] = {
+            split: {
+                key: value
+                for system in self.systems
+                for key, value in read_json(space.evaluation(system) / f"{split}.json").items()
+            }
+            for split in self.splits
+        }
+        self.ablation = read_json(space.evaluation("ablation") / "dev.json")
+
+    def result_tables(self, split: str) -> list[Table]:
+        """For each protocol the systems' figures, and where measured, what the first stage costs."""
+        tables = []
+        for protocol in self.protocols:
+            figures, retrieved = self.figures[split], self.space.params["evaluate"]["candidates"]
+            caption = self._caption(split, protocol, figures, retrieved)
+            tables.append(result_table(caption, figures, protocol, self.systems, self.latency, retrieved))
+            caption = (
+                "What the first stage costs: surface forms, spread evenly, ranked over all names by the "
+                "q-net."
+            )
+            sampled = exhaustive_table(caption, figures, protocol, self.systems)
+            tables += [sampled] if sampled else []
+        return tables
+
+    def _caption(self, split: str, protocol: Protocol, figures: Mapping[str, float], retrieved: int) -> str:
+        count = int(figures[f"{protocol.name}/exact/all/count"])
+        against = "all of the ontology" if protocol.candidates == "all" else "the ids of the split"
+        index, data = self.space.params["benchmark"]["index"], self.space.params["data"]["name"]
+        fitted_on = "this split" if split == "dev" else "dev"
+        return (
+            f"Protocol `{protocol.name}`, {data} {split}, {count:,} mentions against {against}. No learned "
+            "synonyms (but for el_link_learned), no type filter (but the linker counts whether a concept is "
+            f"of the mention's type; its weights were fitted on {fitted_on}), abbreviations that a document "
+            f"defines written out. Models retrieve {retrieved} names, with the recall stated; a Hypencoder "
+            "ranks these by its q-net alone. NIL: the share of mentions without a concept that get no "
+            f"answer. ms: p50 of one mention at a time with a FAISS {index} index; ratio: to the bi-encoder."
+        )
+
+    def write_differences(self, split: str, out: Path) -> None:
+        """Writes every system against the bi-encoder, as JSON for each protocol and as one page."""
+        pages = []
+        for protocol in self.protocols:
+            predictions = {
+                system: read_predictions(self.space.evaluation(system) / f"{split}-{protocol.name}.jsonl.gz")
+                for system in self.systems
+            }
+            comparisons = compare_systems(predictions, _BASELINE, protocol, _COMPARED_ROWS)
+            table = comparison_table(f"Protocol `{protocol.name}`, {split}", comparisons)
+            pages.append(table.markdown())
+            rows = [
+                {"system": c.system, "baseline": c.baseline, "row": c.row, **asdict(c.difference)}
+                for c in comparisons
             ]
-            text = f"Chosen on dev: **{winner}**\n\n" + "\n".join(pages)
+            write_json(out / f"{split}-{protocol.name}-differences.json", rows)
+        (out / f"{split}-differences.md").write_text("\n".join(pages), encoding="utf-8")
+
+    def latency_page(self) -> Table:
+        """Milliseconds by step."""
+        machine = read_json(METRICS / "latency_machine.json")
+        benchmark = self.space.params["benchmark"]
+        caption = (
+            f"Milliseconds a mention, one at a time, {benchmark['mentions']} distinct mentions of dev, "
+            f"{benchmark['candidates']} names retrieved from a FAISS {benchmark['index']} index; then "
+            f"batches of {benchmark['batch']}. One process, {machine['threads']} threads, "
+            f"{machine['processor']}; its peak memory {self.latency['peak_memory_mb']:.0f} MB. A "
+            "Hypencoder's encoding includes generating the q-net; a bi-encoder's search has scored its names "
+            "already."
+        )
+        return latency_table(caption, self.latency, self.space.trained_systems)
+
+    def ablation_page(self) -> Table:
+        """What each part of the linker contributes."""
+        caption = (
+            f"Dev, protocol `full`, the linker of {self.winner} with something left out or added and its "
+            "weights fitted anew without it; each mention is judged by weights fitted on other documents. "
+            "Accuracy@1; differences by paired bootstrap over documents."
+        )
+        return ablation_table(caption, self.ablation)
+
+    def measured(self, split: str, row: str) -> list[Measured]:
+        """The systems' figures of protocol `full`, for plots."""
+        found = []
+        for system in self.systems:
+            key, figures = f"full/{system}/{row}/accuracy@1", self.figures[split]
+            if key in figures:
+                ends = (figures[key], figures[f"{key}_lo"], figures[f"{key}_hi"])
+                found.append(Measured(system, *ends, self.latency.get(f"{system}/total_p50_ms")))
+        return found
+
+    def coverage(self) -> str:
+        """The linker's precision and coverage, with and without learned synonyms, as a plot; or ""."""
+        parts = read_trained(LINKER)
+        base = "+".join(("model", *(g for g in parts.config.groups if g != "learned")))
+        names = {"without learned synonyms": base, "with them": base.replace("+types", "+learned+types")}
+        curves = {
+            label: parts.combinations[name].curve
+            for label, name in names.items()
+            if name in parts.combinations and parts.combinations[name].curve
+        }
+        return (
+            coverage_plot(curves, "Held-out mentions of dev, those without a concept too") if curves else ""
+        )
+
+    def errors(self) -> dict[str, list[LinkingError]]:
+        """The errors on dev, protocol `full`, of the trained systems and the linker."""
+        space = self.space
+        protocol = next((protocol for protocol in self.protocols if protocol.name == "full"), None)
+        if "dev" not in self.splits or protocol is None:
+            return {}
+        split = load_split(space.data / "corpus", "dev")
+        queries = split_queries(split, protocol, space.inputs.context_characters)
+        analysis = ErrorAnalysis(space.ontology, Spellings.of_ontology(space.ontology))
+        return {
+            system: analysis.errors(queries, read_predictions(space.evaluation(system) / "dev-full.jsonl.gz"))
+            for system in ("el_link_learned", "el_link", *reversed(space.trained_systems))
+        }
+
+
+def page(comparison: Comparison) -> str:
+    """Returns the HTML report."""
+    space = comparison.space
+    sections = [_summary(comparison)]
+    for split in reversed(comparison.splits):
+        plots = [
+            accuracy_plot(comparison.measured(split, row), f"{split}: {label}")
+            for row, label in (("all", "all mentions"), ("unseen_form", "forms unseen in training"))
+        ]
+        sections.append(Section(f"Accuracy on {split}", (), plots, comparison.result_tables(split)))
+    timed = latency_plot(comparison.measured(comparison.splits[0], "all"), "Accuracy against latency")
+    sections.append(Section("Latency", (), (timed,), (comparison.latency_page(),)))
+    coverage = comparison.coverage()
+    sections.append(
+        Section("The linker's parts", (), (coverage,) if coverage else (), (comparison.ablation_page(),))
+    )
+    title = f"Hypencoder entity linking: {space.label}"
+    return render_page(title, sections, comparison.errors(), space.ontology)
+
+
+def _summary(comparison: Comparison) -> Section:
+    params, code = comparison.space.params, _code()
+    machine = read_json(METRICS / "latency_machine.json")
+    text = [
+        f"Chosen on dev: {comparison.winner}. Corpus {params['data']['name']}, encoder "
+        f"{params['encoder']['name']}, {len(comparison.space.ontology):,} concepts with "
+        f"{len(comparison.space.ontology.name_texts):,} names.",
+        f"Alignment {params['align']['steps']} steps, fine-tuning {params['finetune']['steps']} steps, "
+        f"{machine['threads']} threads, {machine['processor']}; commit {code['commit'] or 'unknown'}"
+        f"{' with changes' if code['changed'] else ''}. All parameters: params.json.",
+    ]
+    return Section("What was run", text)
+
+
+def main() -> None:
+    comparison = Comparison(Workspace.here())
+    with atomic_folder(REPORT) as out:
+        for split in comparison.splits:
+            write_json(out / f"{split}.json", comparison.figures[split])
+            tables = "\n".join(table.markdown() for table in comparison.result_tables(split))
+            text = f"Chosen on dev: **{comparison.winner}**\n\n{tables}"
             (out / f"{split}.md").write_text(text, encoding="utf-8")
-            _write_differences(space, split, systems, out)
-        (out / "latency.md").write_text(_latency_page(space, latency), encoding="utf-8")
+            comparison.write_differences(split, out)
+        (out / "latency.md").write_text(comparison.latency_page().markdown(), encoding="utf-8")
+        (out / "ablation.md").write_text(comparison.ablation_page().markdown(), encoding="utf-8")
+        write_json(out / "ablation.json", comparison.ablation)
         # All of them: what the figures rest on.
-        write_json(out / "params.json", space.params)
+        write_json(out / "params.json", comparison.space.params)
         write_json(out / "code.json", _code())
-    _write_plots(space, latency)
+        (out / "index.html").write_text(page(comparison), encoding="utf-8")
+    _write_plots(comparison)
 
 
 def _code() -> dict[str, str | bool]:
@@ -71,71 +237,10 @@ def _code() -> dict[str, str | bool]:
     return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("diff", "HEAD", "--stat", "--", *_CODE))}
 
 
-def _page(
-    space: Workspace,
-    split: str,
-    protocol: Protocol,
-    systems: Sequence[str],
-    figures: Mapping[str, float],
-    latency: Mapping[str, float],
-) -> str:
-    count = int(figures[f"{protocol.name}/exact/all/count"])
-    against = "all of the ontology" if protocol.candidates == "all" else "the ids of the split"
-    index = space.params["benchmark"]["index"]
-    data, retrieved = space.params["data"]["name"], space.params["evaluate"]["candidates"]
-    fitted_on = "this split" if split == "dev" else "dev"
-    caption = (
-        f"Protocol `{protocol.name}`, {data} {split}, {count:,} mentions against {against}. No learned "
-        "synonyms (but for el_link_learned), no type filter (but the linker counts whether a concept is of "
-        f"the mention's type; its weights were fitted on {fitted_on}), abbreviations that a document defines "
-        f"written out. Models retrieve {retrieved} names, with the recall stated; a Hypencoder ranks these "
-        "by its q-net alone. NIL: the share of mentions without a concept that get no answer. ms: p50 of "
-        f"one mention at a time with a FAISS {index} index; ratio: to the bi-encoder.\n\n"
-    )
-    table = result_table(figures, protocol, systems, latency, retrieved)
-    exhaustive = exhaustive_table(figures, protocol, systems)
-    if not exhaustive:
-        return caption + table
-    sample = (
-        "What the first stage costs: surface forms, spread evenly, ranked over all names by the q-net.\n\n"
-    )
-    return f"{caption}{table}\n{sample}{exhaustive}"
-
-
-def _latency_page(space: Workspace, latency: Mapping[str, float]) -> str:
-    machine = read_json(METRICS / "latency_machine.json")
-    benchmark = space.params["benchmark"]
-    caption = (
-        f"Milliseconds a mention, one at a time, {benchmark['mentions']} distinct mentions of dev, "
-        f"{benchmark['candidates']} names retrieved from a FAISS {benchmark['index']} index; then batches of "
-        f"{benchmark['batch']}. One process, {machine['threads']} threads, {machine['processor']}; "
-        f"its peak memory {latency['peak_memory_mb']:.0f} MB. A Hypencoder's encoding includes generating "
-        "the q-net; a bi-encoder's search has scored its names already.\n\n"
-    )
-    return caption + latency_table(latency, space.trained_systems)
-
-
-def _write_differences(space: Workspace, split: str, systems: Sequence[str], out: Path) -> None:
-    pages = []
-    for protocol in protocols(space):
-        predictions = {
-            system: read_predictions(space.evaluation(system) / f"{split}-{protocol.name}.jsonl.gz")
-            for system in systems
-        }
-        comparisons = compare_systems(predictions, _BASELINE, protocol, _COMPARED_ROWS)
-        pages.append(f"Protocol `{protocol.name}`, {split}\n\n" + comparison_table(comparisons))
-        rows = [
-            {"system": c.system, "baseline": c.baseline, "row": c.row, **asdict(c.difference)}
-            for c in comparisons
-        ]
-        write_json(out / f"{split}-{protocol.name}-differences.json", rows)
-    (out / f"{split}-differences.md").write_text("\n".join(pages), encoding="utf-8")
-
-
-def _write_plots(space: Workspace, latency: Mapping[str, float]) -> None:
+def _write_plots(comparison: Comparison) -> None:
     """Writes accuracy on dev by depth and by latency; a bi-encoder has depth 0."""
     rows = []
-    for system in space.trained_systems:
+    for system in comparison.space.trained_systems:
         accuracy = read_json(METRICS / f"{system}.json").get("dev.full.accuracy@1")
         if accuracy is not None:
             rows.append(
@@ -143,7 +248,7 @@ def _write_plots(space: Workspace, latency: Mapping[str, float]) -> None:
                     "system": system,
                     "depth": int(system.rpartition("_")[2]) if system != _BASELINE else 0,
                     "accuracy": accuracy,
-                    "milliseconds": latency[f"{system}/total_p50_ms"],
+                    "milliseconds": comparison.latency[f"{system}/total_p50_ms"],
                 }
             )
     with atomic_file(PLOTS / "comparison.csv") as temporary, temporary.open("w", newline="") as stream:

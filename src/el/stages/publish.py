@@ -45,7 +45,8 @@ def publish(space: Workspace, command: str) -> Path:
         )
     with atomic_folder(folder) as out:
         for path in sorted(REPORT.iterdir()):
-            if path.name != "code.json":
+            # The page has texts of the corpus.
+            if path.name not in ("code.json", "index.html"):
                 shutil.copy(path, out)
         for system in all_systems(space):
             (out / "predictions" / system).mkdir(parents=True)

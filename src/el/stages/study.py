@@ -26,12 +26,12 @@ from el.errors import ConfigError, InputError
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
 from el.evaluation.protocol import Protocol, load_protocol
 from el.evaluation.rankings import Prediction, read_predictions, write_predictions
-from el.evaluation.report import markdown_table
 from el.evaluation.run import evaluate, load_split
 from el.files import atomic_file, read_json, sha256_file, write_json
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, RetrievalModel, load_model
 from el.rankers import ModelRanker
+from el.report.tables import markdown_table
 from el.stages.common import RUNS, Workspace
 from el.stages.evaluate import PROTOCOLS, EvaluateConfig
 from el.stages.pretrain import fresh_hypencoder

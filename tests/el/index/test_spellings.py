@@ -2,7 +2,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from el.index import spellings as module
@@ -25,13 +25,17 @@ def test_blanks_signs_and_case_do_not_count() -> None:
     assert spellings.names("+ -").tolist() == spellings.names("()").tolist() == []
 
 
+def test_an_index_of_some_names() -> None:
+    spellings = Spellings.of_ontology(ontology_of("Lead", "Lithium", "LEAD"))
+    assert spellings.among(np.array([1, 2])).names("lead").tolist() == [2]
+
+
 def test_two_spellings_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_key", lambda _: 7)
     spellings = Spellings.of_ontology(ontology_of("Lead", "Lithium", "LEAD"))
     assert spellings.names("lead").tolist() == [0, 2]
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("abAB- 1", min_size=1, max_size=4), min_size=1, max_size=20), st.text("ab 1-"))
 def test_finds_what_a_comparison_of_all_names_finds(names: list[str], text: str) -> None:
     spellings = Spellings.of_ontology(ontology_of(*names))

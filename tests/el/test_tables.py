@@ -1,7 +1,9 @@
 """The tables that people read."""
 
 from el.evaluation.rankings import Prediction
-from el.evaluation.report import (
+from el.report.tables import (
+    Table,
+    ablation_table,
     compare_systems,
     comparison_table,
     exhaustive_table,
@@ -23,13 +25,15 @@ FIGURES = {
 }
 
 
-def cells(table: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+def cells(table: Table | None) -> list[list[str]]:
+    assert table is not None
+    lines = table.markdown().splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_each_figure_stands_in_its_line_and_column() -> None:
     latency = {"qnet/total_p50_ms": 12.345, "qnet/total_p50_ratio": 1.234}
-    headings, rule, *lines = cells(result_table(FIGURES, FULL, ["exact", "qnet"], latency, 64))
+    headings, rule, *lines = cells(result_table("", FIGURES, FULL, ["exact", "qnet"], latency, 64))
     exact, qnet = (dict(zip(headings, line, strict=True)) for line in lines)
     assert len(rule) == len(headings)
     assert (exact["system"], exact["accuracy@1 (95 %)"], exact["NIL"]) == (
@@ -42,14 +46,14 @@ def test_each_figure_stands_in_its_line_and_column() -> None:
 
 
 def test_exhaustive_table_has_the_systems_that_were_sampled() -> None:
-    _, _, *lines = cells(exhaustive_table(FIGURES, FULL, ["exact", "qnet"]))
+    _, _, *lines = cells(exhaustive_table("", FIGURES, FULL, ["exact", "qnet"]))
     assert lines == [["qnet", "20", "6", "8"]]
-    assert exhaustive_table(FIGURES, FULL, ["exact"]) == ""
+    assert exhaustive_table("", FIGURES, FULL, ["exact"]) is None
 
 
 def test_latency_table() -> None:
     latency = {"qnet/total_p50_ms": 12.345, "qnet/index_mb": 1321.4, "peak_memory_mb": 7.0}
-    headings, _, line = cells(latency_table(latency, ["qnet"]))
+    headings, _, line = cells(latency_table("", latency, ["qnet"]))
     row = dict(zip(headings, line, strict=True))
     assert (row["system"], row["total p50"], row["index MB"], row["total p95"]) == (
         "qnet",
@@ -72,5 +76,15 @@ def test_systems_are_compared_with_the_baseline_on_the_same_mentions() -> None:
     assert (comparison.system, comparison.baseline, comparison.row) == ("new", "base", "all")
     assert comparison.difference.difference == 0.5
     assert 0 <= comparison.difference.lo < 0.5 < comparison.difference.hi <= 1
-    _, _, line = cells(comparison_table([comparison]))
+    _, _, line = cells(comparison_table("", [comparison]))
     assert line[:4] == ["new", "base", "all", "+0.500"]
+
+
+def test_an_ablation_names_what_it_is_compared_with() -> None:
+    figures = {"all": 0.9, "seen_form": 0.95, "unseen_form": 0.8, "difference": 0.0, "lo": 0.0, "hi": 0.0}
+    less = figures | {"name": "less", "all": 0.85, "difference": -0.05, "lo": -0.06, "hi": -0.04}
+    table = ablation_table("What it is.", [figures | {"name": "linker"}, less])
+    assert table.markdown().startswith("What it is.\n\n| linker |")
+    assert table.headings[4] == "against linker"
+    assert table.rows[0] == ["linker", ".900", ".950", ".800", "", ""]
+    assert table.rows[1] == ["less", ".850", ".950", ".800", "-0.050", "-0.060 to -0.040"]

@@ -1,7 +1,8 @@
-"""The comparison as a table for people and as small files for plots."""
+"""The comparison as tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
 from el.evaluation.protocol import Protocol
@@ -38,6 +39,28 @@ _NO_VALUE = "–"
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table for people.
+
+    Attributes:
+        caption: what it shows, and under which protocol.
+        headings: of the columns.
+        rows: of cells.
+        left: how many columns stand to the left; the others stand to the right.
+    """
+
+    caption: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: int = 1
+
+    def markdown(self) -> str:
+        """Returns the caption and the table in Markdown."""
+        caption = f"{self.caption}\n\n" if self.caption else ""
+        return caption + markdown_table(self.headings, self.rows, self.left)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two systems on the same mentions.
 
@@ -55,15 +78,17 @@ class Comparison:
 
 
 def result_table(
+    caption: str,
     figures: Mapping[str, float],
     protocol: Protocol,
     systems: Sequence[str],
     latency: Mapping[str, float],
     retrieved: int,
-) -> str:
-    """Returns a Markdown table: a line a system, accuracies and, where timed, milliseconds a mention.
+) -> Table:
+    """A line a system: accuracies and, where timed, milliseconds a mention.
 
     Args:
+        caption: of the table.
         figures: flat, keys `<protocol>/<system>/<row>/<metric>`.
         protocol: whose figures.
         systems: in the order of the lines.
@@ -84,13 +109,16 @@ def result_table(
                 _number(latency, f"{system}/total_p50_ratio", "{:.2f}"),
             ]
         )
-    return markdown_table(headings, rows)
+    return Table(caption, headings, rows)
 
 
-def exhaustive_table(figures: Mapping[str, float], protocol: Protocol, systems: Sequence[str]) -> str:
-    """Returns a Markdown table of what the first stage costs: q-nets over all names, on a sample; or "".
+def exhaustive_table(
+    caption: str, figures: Mapping[str, float], protocol: Protocol, systems: Sequence[str]
+) -> Table | None:
+    """What the first stage costs: q-nets over all names, on a sample; None where there is no such figure.
 
     Args:
+        caption: of the table.
         figures: flat, with `<protocol>/<system>/exhaustive_sample/accuracy@1` and the like.
         protocol: whose figures.
         systems: those without such figures are left out.
@@ -106,13 +134,14 @@ def exhaustive_table(figures: Mapping[str, float], protocol: Protocol, systems: 
             ]
             rows.append([system, f"{count:.0f}", *right])
     headings = ["system", "surface forms", "right over all names", "right over the retrieved names"]
-    return markdown_table(headings, rows) if rows else ""
+    return Table(caption, headings, rows) if rows else None
 
 
-def latency_table(latency: Mapping[str, float], systems: Sequence[str]) -> str:
-    """Returns a Markdown table of milliseconds a mention, by step, and of what the index costs.
+def latency_table(caption: str, latency: Mapping[str, float], systems: Sequence[str]) -> Table:
+    """Milliseconds a mention, by step, and what the index costs.
 
     Args:
+        caption: of the table.
         latency: flat, keys `<system>/<figure>`, as the benchmark writes them.
         systems: in the order of the lines.
     """
@@ -121,7 +150,7 @@ def latency_table(latency: Mapping[str, float], systems: Sequence[str]) -> str:
         [system, *(_number(latency, f"{system}/{name}", layout) for _, name, layout in _LATENCY_COLUMNS)]
         for system in systems
     ]
-    return markdown_table(headings, rows)
+    return Table(caption, headings, rows)
 
 
 def compare_systems(
@@ -156,15 +185,31 @@ def compare_systems(
     return comparisons
 
 
-def comparison_table(comparisons: Sequence[Comparison]) -> str:
-    """Returns a Markdown table of differences in accuracy@1."""
+def comparison_table(caption: str, comparisons: Sequence[Comparison]) -> Table:
+    """Differences in accuracy@1."""
     headings = ["system", "against", "row", "difference", "95 %", "p"]
     rows = []
     for comparison in comparisons:
         d = comparison.difference
         compared = [comparison.system, comparison.baseline, comparison.row]
         rows.append([*compared, f"{d.difference:+.3f}", f"{d.lo:+.3f} to {d.hi:+.3f}", f"{d.p:.3f}"])
-    return markdown_table(headings, rows, left=3)
+    return Table(caption, headings, rows, left=3)
+
+
+def ablation_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What each part of the linker contributes.
+
+    Args:
+        caption: of the table.
+        rows: `el.stages.ablate.AblationRow`s as JSON values, the first that which others are compared with.
+    """
+    headings = ["linker", "all", "seen form", "unseen form", f"against {rows[0]['name']}", "95 %"]
+    cells = []
+    for row in rows:
+        shares = [_share(row, key) for key in ("all", "seen_form", "unseen_form")]
+        compared = [f"{row['difference']:+.3f}", f"{row['lo']:+.3f} to {row['hi']:+.3f}"]
+        cells.append([row["name"], *shares, *(compared if row is not rows[0] else ["", ""])])
+    return Table(caption, headings, cells)
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

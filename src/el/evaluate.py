@@ -1,0 +1,204 @@
+"""`python -m el.evaluate`: how well a linker does on an annotated corpus that it was not trained on.
+
+Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
+"""
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from el.cli import command_parser
+from el.errors import ElError, InputError, UsageError
+from el.link import DEFAULT_LINKERS
+
+if TYPE_CHECKING:
+    from el.corpus.types import Document, Mention
+    from el.evaluation.rankings import Prediction
+    from el.evaluation.rows import Seen
+    from el.linker import Linker
+
+_DESCRIPTION = """\
+Scores a linker on documents whose mentions have MeSH ids, by the protocol `full`: every mention with an id,
+against all of the linker's ontology; ids that this does not have count as misses.
+
+Give PubTator or BioC XML. Ids may have the prefix MESH: and stand beside each other with |, + or commas; OMIM
+ids stay and are found by nobody. Mentions of other things, such as genes, are left out and counted.
+
+Nothing is trained. Do not give documents that the linker was trained on.
+"""
+
+_EPILOG = """\
+example:
+  python -m el.evaluate NCBItestset_corpus.txt -o results/ncbi
+
+systems:
+  model            the model's own scores, a q-net's or a dot product
+  el_link          the linker without learned synonyms
+  el_link_learned  the linker as it is, where it has learned synonyms
+
+exit codes: as python -m el.link
+"""
+
+# What other corpora call what BC5CDR calls "Chemical" and "Disease", in lower case.
+_KINDS = {
+    "chemical": "chemical",
+    "drug": "chemical",
+    "disease": "disease",
+    "specificdisease": "disease",
+    "diseaseclass": "disease",
+    "compositemention": "disease",
+    "modifier": "disease",
+}
+_IDS = re.compile(r"[CD]\d{6,}|OMIM:\d+")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command.
+
+    Raises:
+        ElError: whatever the user can put right, with the exit code that --help documents.
+        OSError: a file cannot be read or written.
+    """
+    options = _parser().parse_args(arguments)
+    if options.output is not None and options.output.exists() and not options.force:
+        raise UsageError(f"{options.output} exists; give another --output, or --force to replace it")
+    if not options.linker.is_dir():
+        raise ElError(f"no linker at {options.linker}. `python -m el.index` makes {DEFAULT_LINKERS[0]}")
+    _evaluate(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser(_DESCRIPTION, "python -m el.evaluate", _EPILOG)
+    parser.add_argument("input", nargs="+", metavar="CORPUS", type=Path, help="PubTator or BioC XML")
+    parser.add_argument(
+        "-l",
+        "--linker",
+        metavar="FOLDER",
+        type=Path,
+        default=next((path for path in DEFAULT_LINKERS if path.is_dir()), DEFAULT_LINKERS[-1]),
+        help=f"the linker (default: {DEFAULT_LINKERS[0]} where it exists, otherwise {DEFAULT_LINKERS[1]})",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FOLDER", type=Path, help="also write figures and predictions there"
+    )
+    parser.add_argument("--force", action="store_true", help="replace an output that exists")
+    return parser
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from el.corpus.formats import read_corpus
+    from el.evaluation.protocol import load_protocol
+    from el.evaluation.run import MakeRanker, Split, evaluate
+    from el.linker import Linker
+    from el.report.tables import result_table
+    from el.stages.evaluate import PROTOCOLS
+
+    documents = [document for path in options.input for document in read_corpus(path)[1]]
+    protocol = load_protocol(PROTOCOLS / "full.yaml")
+    linker = Linker.load(options.linker, use_learned_synonyms=False)
+    documents, notes = prepared(documents, linker.ontology, _retired_ids())
+    if not any(mention.concept_ids for document in documents for mention in document.mentions):
+        raise InputError(options.input[0], "", "no mention has a MeSH id", "Give an annotated corpus")
+    for note in notes:
+        print(note, file=sys.stderr)
+    split = Split("corpus", documents, _seen(documents, linker))
+    makers: dict[str, MakeRanker] = {"model": lambda _: linker.ranker, "el_link": lambda _: linker}
+    if linker.synonyms is not None:
+        makers["el_link_learned"] = lambda _: Linker.load(options.linker, use_learned_synonyms=True)
+    figures: dict[str, float] = {}
+    predictions: dict[str, list[Prediction]] = {}
+    context = linker.inputs.context_characters
+    for system, make in makers.items():
+        found, predictions[system] = evaluate(system, make, split, protocol, context)
+        figures |= found
+    names = ", ".join(path.name for path in options.input)
+    count = int(figures["full/el_link/all/count"])
+    caption = (
+        f"Protocol `full`, {names}, {count:,} mentions against {len(linker.ontology):,} concepts. "
+        "Unseen: forms and ids that the linker's training documents do not have."
+    )
+    print(result_table(caption, figures, protocol, list(makers), {}, linker.config.retrieved).markdown())
+    if options.output is not None:
+        _write(options.output, figures, predictions)
+
+
+def _write(
+    folder: Path, figures: Mapping[str, float], predictions: "Mapping[str, Sequence[Prediction]]"
+) -> None:
+    from el.evaluation.rankings import write_predictions
+    from el.files import atomic_folder, write_json
+
+    with atomic_folder(folder) as out:
+        write_json(out / "figures.json", dict(figures))
+        for system, own in predictions.items():
+            write_predictions(out / f"{system}.jsonl.gz", own)
+    print(folder, file=sys.stderr)
+
+
+def _retired_ids() -> dict[str, str]:
+    """The same table that BC5CDR's ids were mapped with; none outside the repository."""
+    try:
+        from etl.retired import load_retired_ids
+    except ModuleNotFoundError:
+        return {}
+    return load_retired_ids()
+
+
+def prepared(
+    documents: "Iterable[Document]", known: Container[str], retired: Mapping[str, str]
+) -> "tuple[list[Document], list[str]]":
+    """Returns documents with the mentions that count, and what a user should know of the others.
+
+    A mention counts if it has a MeSH or OMIM id, or none and is of a chemical or disease; its type becomes
+    one of these, or stays what it is. Ids are replaced where `retired` knows the current one.
+
+    Args:
+        documents: of any corpus.
+        known: the ids of the ontology.
+        retired: retired id -> current id.
+    """
+    out: list[Document] = []
+    left_out: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+
+    def current(concept_id: str) -> str:
+        return concept_id if concept_id in known else retired.get(concept_id, concept_id)
+
+    for document in documents:
+        mentions: list[Mention] = []
+        for mention in document.mentions:
+            ids = tuple(current(i) for i in mention.concept_ids if _IDS.fullmatch(i))
+            if not ids and (mention.concept_ids or mention.type not in _KINDS):
+                left_out[mention.type or "no type"] += 1
+                continue
+            unknown.update(concept_id for concept_id in ids if concept_id not in known)
+            mentions.append(replace(mention, concept_ids=ids, type=_KINDS.get(mention.type, mention.type)))
+        out.append(replace(document, mentions=tuple(mentions)))
+    notes = [f"left out: {count:,} mentions of type {kind}" for kind, count in left_out.most_common()]
+    if unknown:
+        examples = ", ".join(concept_id for concept_id, _ in unknown.most_common(5))
+        notes.append(f"ids that the ontology does not have: {len(unknown):,} ({examples}, ...)")
+    return out, notes
+
+
+def _seen(documents: "Sequence[Document]", linker: "Linker") -> "Seen":
+    """Which forms and ids of the documents the linker's training documents have."""
+    from el.evaluation.rows import Seen
+
+    synonyms = linker.synonyms
+    if synonyms is None:
+        return Seen(frozenset(), frozenset())
+    mentions = [mention for document in documents for mention in document.mentions]
+    forms = frozenset(m.text.casefold() for m in mentions if synonyms.counts_of(m.text))
+    return Seen(forms, frozenset(synonyms.concept_counts))
+
+
+if __name__ == "__main__":
+    from el.cli import run_stage
+
+    run_stage(main)

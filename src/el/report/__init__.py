@@ -1,0 +1,1 @@
+"""The comparison for people: tables, plots, and one HTML page."""

@@ -1,0 +1,87 @@
+"""The comparison as one self-contained HTML page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from el.evaluation.errors import ERROR_KINDS, LinkingError
+from el.ontology import Ontology
+from el.report.tables import Table
+
+# Errors that the page shows of a system; they come with the most frequent first.
+_MOST_ERRORS = 2000
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: a heading, then text, plots and tables.
+
+    Attributes:
+        title: its heading.
+        text: paragraphs of plain text.
+        plots: SVG.
+        tables: tables.
+    """
+
+    title: str
+    text: Sequence[str] = ()
+    plots: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+
+
+def render_page(
+    title: str, sections: Sequence[Section], errors: Mapping[str, Sequence[LinkingError]], ontology: Ontology
+) -> str:
+    """Returns the page: sections, and at its end the errors of each system to browse.
+
+    Args:
+        title: of the page.
+        sections: in order.
+        errors: by system.
+        ontology: gives the concepts' names.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("el.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("report.html")
+    return page.render(
+        title=title,
+        sections=sections,
+        svg=Markup,
+        kinds=ERROR_KINDS,
+        systems=list(errors),
+        errors=_script_data(
+            {
+                system: [_row(error, ontology) for error in own[:_MOST_ERRORS]]
+                for system, own in errors.items()
+            }
+        ),
+    )
+
+
+def _row(error: LinkingError, ontology: Ontology) -> dict[str, Any]:
+    def named(concept_id: str) -> str:
+        known = concept_id in ontology
+        return f"{ontology.preferred_name(concept_id)} ({concept_id})" if known else concept_id or "–"
+
+    return {
+        "count": len(error.documents),
+        "text": error.text,
+        "expanded": "" if error.expanded == error.text else error.expanded,
+        "type": error.type,
+        "gold": [named(concept_id) for concept_id in error.gold],
+        "answer": named(error.answer),
+        "kind": error.kind,
+        "unseen": error.unseen_form,
+        "rank": error.rank,
+        "documents": sorted(set(error.documents)),
+    }
+
+
+def _script_data(value: Any) -> Markup:
+    """JSON that may stand in a script element: nothing in it ends the element or begins a comment."""
+    return Markup(json.dumps(value).replace("<", "\\u003c"))

@@ -1,0 +1,117 @@
+"""Plots as SVG text: the same figures give the same bytes."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from el.evidence import OperatingPoint
+
+_INK, _ACCENT = "#334155", "#b45309"
+# Text stays text, so that it is searched and read aloud; ids do not change from run to run.
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "el",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _INK,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A system's figures for the plots.
+
+    Attributes:
+        name: of the system.
+        accuracy: accuracy@1.
+        lo: lower end of its 95 % interval.
+        hi: upper end.
+        milliseconds: p50 of one mention; None where it was not timed.
+    """
+
+    name: str
+    accuracy: float
+    lo: float
+    hi: float
+    milliseconds: float | None = None
+
+
+def accuracy_plot(systems: Sequence[Measured], title: str) -> str:
+    """Returns a plot of accuracies with their intervals, a line a system, the first on top."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7, 0.32 * len(systems) + 0.9))
+        axes = figure.subplots()
+        for place, system in enumerate(systems):
+            axes.plot([system.lo, system.hi], [place, place], color=_INK, linewidth=1.5)
+            axes.plot(system.accuracy, place, "o", color=_ACCENT)
+        axes.set_yticks(range(len(systems)), [system.name for system in systems])
+        axes.invert_yaxis()
+        axes.grid(axis="x", alpha=0.3)
+        axes.set(xlabel="accuracy@1, 95 % interval", title=title)
+        return _svg(figure, title)
+
+
+def latency_plot(systems: Sequence[Measured], title: str) -> str:
+    """Returns a plot of accuracy against milliseconds, of the systems that were timed."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7, 3.6))
+        axes = figure.subplots()
+        for system in systems:
+            if system.milliseconds is not None:
+                axes.errorbar(
+                    system.milliseconds,
+                    system.accuracy,
+                    [[system.accuracy - system.lo], [system.hi - system.accuracy]],
+                    fmt="o",
+                    color=_ACCENT,
+                    ecolor=_INK,
+                    elinewidth=1,
+                )
+                axes.annotate(
+                    system.name,
+                    (system.milliseconds, system.accuracy),
+                    xytext=(6, 4),
+                    textcoords="offset points",
+                )
+        axes.set_xlim(left=0)
+        axes.margins(x=0.15)
+        axes.grid(alpha=0.3)
+        axes.set(xlabel="ms a mention, p50", ylabel="accuracy@1", title=title)
+        return _svg(figure, title)
+
+
+def coverage_plot(curves: Mapping[str, Sequence[OperatingPoint]], title: str) -> str:
+    """Returns a plot of precision against coverage, a line a curve."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7, 3.6))
+        axes = figure.subplots()
+        for (name, curve), color in zip(curves.items(), (_INK, _ACCENT), strict=False):
+            axes.plot(
+                [point.coverage for point in curve],
+                [point.precision for point in curve],
+                color=color,
+                label=name,
+            )
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+        axes.set(xlabel="coverage: mentions answered", ylabel="precision of the answers", title=title)
+        return _svg(figure, title)
+
+
+def _svg(figure: Figure, title: str) -> str:
+    stream = io.StringIO()
+    figure.savefig(
+        stream, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None, "Title": title}
+    )
+    # Without the XML declaration, to stand within HTML.
+    return stream.getvalue()[stream.getvalue().index("<svg") :]

@@ -1,0 +1,163 @@
+"""Stage: what each part of the linker contributes, on dev.
+
+Each row is the linker with something left out or added, its weights fitted anew without it. All mentions of
+dev are judged by weights that were fitted on other documents; test has no part in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from el.cli import load_section, run_stage
+from el.evaluation.metrics import paired_bootstrap
+from el.evaluation.protocol import load_protocol
+from el.evaluation.queries import Query, full_queries
+from el.evaluation.rows import rows_of
+from el.evaluation.run import known_documents, load_split
+from el.evidence import Evidence, EvidenceCollector, kinds_of
+from el.files import atomic_folder, write_json
+from el.fitting import held_out
+from el.index.spellings import Spellings
+from el.linker import LinkerConfig
+from el.models import load_model
+from el.rankers import ModelRanker
+from el.stages.assemble import winner
+from el.stages.common import Workspace
+from el.stages.evaluate import PROTOCOLS
+from el.synonyms import LearnedSynonyms
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A linker to compare.
+
+    Attributes:
+        name: of its row.
+        groups: of evidence that are used.
+        without: kinds of evidence that are not, of those in the groups.
+        expand: whether abbreviations are written out.
+        all_names: whether all names of a concept are candidates, or its preferred name alone.
+    """
+
+    name: str
+    groups: tuple[str, ...] = ("dictionary", "types")
+    without: tuple[str, ...] = ()
+    expand: bool = True
+    all_names: bool = True
+
+
+# The first is what the others are compared with: the linker without learned synonyms.
+SETTINGS = (
+    Setting("linker"),
+    Setting("with learned synonyms", ("dictionary", "learned", "types")),
+    Setting("without dictionary", ("types",)),
+    Setting("without types", ("dictionary",)),
+    Setting("without the model's score", without=("model",)),
+    Setting("without the dot product", without=("similarity",)),
+    Setting("without abbreviations written out", expand=False),
+    Setting("preferred names alone", all_names=False),
+    Setting("model alone", (), ("similarity", "descriptor")),
+    Setting("dot product alone", (), ("model", "descriptor")),
+)
+
+
+@dataclass(frozen=True)
+class AblationRow:
+    """Accuracy@1 of a setting on held-out mentions of dev.
+
+    Attributes:
+        name: the setting's.
+        all: of all mentions.
+        seen_form: of those whose form the training documents have.
+        unseen_form: of the others.
+        difference: of `all` from the first setting's.
+        lo: lower end of the difference's 95 % interval, by bootstrap over documents.
+        hi: upper end.
+    """
+
+    name: str
+    all: float
+    seen_form: float
+    unseen_form: float
+    difference: float
+    lo: float
+    hi: float
+
+
+class Ablation:
+    """Judges settings; evidence that two settings share is collected once."""
+
+    def __init__(self, ranker: ModelRanker, synonyms: LearnedSynonyms, queries: Sequence[Query]) -> None:
+        self.ranker = ranker
+        self.synonyms = synonyms
+        self.queries = queries
+        self._spellings = Spellings.of_ontology(ranker.ontology)
+        self._collected: dict[tuple[bool, ...], list[Evidence]] = {}
+
+    def right(self, setting: Setting) -> npt.NDArray[np.bool_]:
+        """(n,) bool: the mentions whose first concept is a gold one."""
+        kinds = [kind for kind in kinds_of(setting.groups) if kind not in setting.without]
+        return held_out(self.queries, self._evidence(setting), kinds, self.ranker.ontology).right
+
+    def _evidence(self, setting: Setting) -> list[Evidence]:
+        dictionary, learned = "dictionary" in setting.groups, "learned" in setting.groups
+        key = (dictionary, learned, setting.expand, setting.all_names)
+        if key not in self._collected:
+            ranker, spellings = self.ranker, self._spellings
+            if not setting.all_names:
+                rows = ranker.ontology.first_name[:-1]
+                ranker, spellings = ranker.among(rows), spellings.among(rows)
+            collector = EvidenceCollector(
+                ranker, spellings if dictionary else None, self.synonyms if learned else None
+            )
+            queries = self.queries
+            if not setting.expand:
+                queries = [replace(query, expanded=query.text) for query in queries]
+            self._collected[key] = collector.collect(queries)
+        return self._collected[key]
+
+
+def ablation_rows(
+    ablation: Ablation, unseen: npt.NDArray[np.bool_], samples: int, seed: int
+) -> list[AblationRow]:
+    """Judges all `SETTINGS`.
+
+    Args:
+        ablation: of n mentions.
+        unseen: (n,) bool, those whose form the training documents do not have.
+        samples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    documents = [query.document_id for query in ablation.queries]
+    rows = []
+    baseline: npt.NDArray[np.float64] | None = None
+    for setting in SETTINGS:
+        right = ablation.right(setting).astype(np.float64)
+        baseline = right if baseline is None else baseline
+        compared = paired_bootstrap(right, baseline, documents, samples, seed)
+        figures = [right.mean(), *(right[part].mean() if part.any() else 0.0 for part in (~unseen, unseen))]
+        figures += [compared.difference, compared.lo, compared.hi]
+        rows.append(AblationRow(setting.name, *(round(float(figure), 6) for figure in figures)))
+    return rows
+
+
+def main() -> None:
+    space = Workspace.here()
+    config = load_section(LinkerConfig, space.params, "link")
+    model = load_model(space.finetuned(winner(space)))
+    ranker = ModelRanker(model, space.vectors(model), space.ontology, config.retrieved)
+    split = load_split(space.data / "corpus", "dev")
+    queries = full_queries(split.documents, space.inputs.context_characters)
+    known = known_documents(space.data / "corpus", "dev")
+    ablation = Ablation(ranker, LearnedSynonyms.of_documents(known, space.ontology), queries)
+    unseen = np.array(["unseen_form" in rows for rows in rows_of(queries, split.seen)])
+    protocol = load_protocol(PROTOCOLS / "full.yaml")
+    rows = ablation_rows(ablation, unseen, protocol.bootstrap_samples, protocol.bootstrap_seed)
+    with atomic_folder(space.evaluation("ablation")) as out:
+        write_json(out / "dev.json", [asdict(row) for row in rows])
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)
