@@ -15,6 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 run: setup
 	dvc repro
 	@cat report/test.md
+	@echo "To look at: report/index.html"
 	python -m el.link docs/sample_document.txt
 
 test: setup lint
