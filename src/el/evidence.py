@@ -1,9 +1,9 @@
 """What speaks for each concept that a mention may mean, and how much each kind of it counts."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from el.index.spellings import Spellings
 from el.inputs import query_input
 from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms
+from el.text import spelling
 
 # The kinds of evidence, each a number for every candidate.
 KINDS = (
@@ -27,12 +28,14 @@ KINDS = (
     "learned_share",  # the share of the form's training mentions that have the concept
     "learned_count",  # log(1 + their number)
     "known",  # log(1 + the number of all training mentions of the concept)
+    "in_document",  # how sure it is that a mention of another form in the document means the concept
 )
 # What can be switched off.
 GROUPS = {
     "dictionary": ("spelling", "preferred_name", "short_form"),
     "learned": ("learned_share", "learned_count", "known"),
     "types": ("type",),
+    "document": ("in_document",),
 }
 _COLUMN = {kind: column for column, kind in enumerate(KINDS)}
 # Names that a learned synonym proposes of its concept.
@@ -268,3 +271,40 @@ def kinds_of(groups: Collection[str]) -> tuple[str, ...]:
 def combination_name(groups: Collection[str]) -> str:
     """What the weights for some `GROUPS` are called."""
     return "+".join(("model", *(group for group in GROUPS if group in groups)))
+
+
+def with_document(
+    queries: Sequence[Query], evidence: Sequence[Evidence], combination: Combination
+) -> list[Evidence]:
+    """Adds what a first reading of each document says: which concepts its mentions of other forms have.
+
+    Args:
+        queries: n mentions, all of their documents that are to count.
+        evidence: for each of them.
+        combination: reads them for the first time.
+
+    Returns:
+        The evidence with `in_document`: the largest share that the concept has as the first candidate of a
+        mention of the same type and document that is spelled otherwise; 0 where it is none's.
+    """
+    read: defaultdict[tuple[str, str], list[tuple[str, int, float]]] = defaultdict(list)
+    for query, own in zip(queries, evidence, strict=True):
+        if len(own.concepts):
+            shares = combination.shares(own)
+            best = int(shares.argmax())
+            answer = (spelling(query.expanded), int(own.concepts[best]), float(shares[best]))
+            read[query.document_id, query.type].append(answer)
+    return [
+        _with_others(own, spelling(query.expanded), read[query.document_id, query.type])
+        for query, own in zip(queries, evidence, strict=True)
+    ]
+
+
+def _with_others(own: Evidence, form: str, read: Sequence[tuple[str, int, float]]) -> Evidence:
+    sure: dict[int, float] = {}
+    for other, concept, share in read:
+        if other != form:
+            sure[concept] = max(sure.get(concept, 0.0), share)
+    values = own.values.copy()
+    values[:, _COLUMN["in_document"]] = [sure.get(concept, 0.0) for concept in own.concepts.tolist()]
+    return replace(own, values=values)

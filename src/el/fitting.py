@@ -18,6 +18,7 @@ from el.evidence import (
     OperatingPoint,
     combination_name,
     kinds_of,
+    with_document,
 )
 from el.index.spellings import Spellings
 from el.ontology import Ontology
@@ -26,6 +27,10 @@ from el.synonyms import LearnedSynonyms
 
 # The parts that dev's documents are divided into; each is judged by weights of the others.
 FOLDS = 5
+# Candidates of a mention that weights are fitted on: those that the model scores best, and all for which some
+# rare evidence speaks. The others' probability is next to nothing, and there are hundreds.
+_FITTED = 48
+_RARE = [KINDS.index(kind) for kind in ("spelling", "short_form", "learned_share", "in_document")]
 # Keeps weights small where the evidence says little; times the square of weights for kinds of variance 1.
 _RIDGE = 1e-3
 # Of a kind that is the same for all candidates.
@@ -39,12 +44,10 @@ class Example:
     Attributes:
         evidence: its candidates.
         gold: (n,) bool, which of them are right; if none is, nothing is learned.
-        count: how often it counts.
     """
 
     evidence: Evidence
     gold: npt.NDArray[np.bool_]
-    count: int = 1
 
 
 def gold_candidates(query: Query, evidence: Evidence, ontology: Ontology) -> npt.NDArray[np.bool_]:
@@ -55,18 +58,21 @@ def gold_candidates(query: Query, evidence: Evidence, ontology: Ontology) -> npt
 def make_examples(
     queries: Sequence[Query], evidence: Sequence[Evidence], ontology: Ontology
 ) -> list[Example]:
-    """One example for all mentions that are alike; it counts once for each document that has it."""
-    documents: dict[tuple[Hashable, ...], set[str]] = {}
-    first: dict[tuple[Hashable, ...], tuple[Query, Evidence]] = {}
+    """One example for all mentions of a document that are alike."""
+    examples: dict[tuple[Hashable, ...], Example] = {}
     for query, own in zip(queries, evidence, strict=True):
-        # What evidence and gold ids depend on.
-        alike = (query.text, query.expanded, query.left, query.right, query.type, query.gold)
-        first.setdefault(alike, (query, own))
-        documents.setdefault(alike, set()).add(query.document_id)
-    return [
-        Example(own, gold_candidates(query, own, ontology), len(documents[alike]))
-        for alike, (query, own) in first.items()
-    ]
+        alike = (
+            query.document_id,
+            query.text,
+            query.expanded,
+            query.left,
+            query.right,
+            query.type,
+            query.gold,
+        )
+        if alike not in examples:
+            examples[alike] = Example(own, gold_candidates(query, own, ontology))
+    return list(examples.values())
 
 
 def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combination:
@@ -79,16 +85,13 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
     Raises:
         ConfigError: no example has a gold candidate.
     """
-    usable = [example for example in examples if example.gold.any()]
+    usable = [_likely(example) for example in examples if example.gold.any()]
     if not usable:
         raise ConfigError("no mention has its concept among its candidates: no weights can be learned")
     columns = [KINDS.index(kind) for kind in kinds]
-    longest = max(len(example.gold) for example in usable)
-    values = torch.zeros(len(usable), longest, len(columns))
-    gold, empty = (
-        torch.zeros(len(usable), longest, dtype=torch.bool),
-        torch.ones(len(usable), longest, dtype=torch.bool),
-    )
+    shape = (len(usable), max(len(example.gold) for example in usable))
+    values = torch.zeros(*shape, len(columns))
+    gold, empty = torch.zeros(shape, dtype=torch.bool), torch.ones(shape, dtype=torch.bool)
     for row, example in enumerate(usable):
         size = len(example.gold)
         values[row, :size] = torch.from_numpy(example.evidence.values[:, columns])
@@ -97,7 +100,6 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
     # Equally strict with kinds of small and of large numbers.
     spread = values[~empty].std(dim=0).clamp_min(_LEAST_SPREAD)
     values /= spread
-    counts = torch.tensor([example.count for example in usable], dtype=torch.float32)
     weights = torch.zeros(len(columns), requires_grad=True)
     optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
@@ -105,13 +107,51 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
         optimiser.zero_grad()
         scores = (values @ weights).masked_fill(empty, -torch.inf)
         right = scores.masked_fill(~gold, -torch.inf).logsumexp(dim=1) - scores.logsumexp(dim=1)
-        value = _RIDGE * weights.square().sum() - (counts * right).sum() / counts.sum()
+        value = _RIDGE * weights.square().sum() - right.mean()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
     fitted = zip(kinds, (weights.detach() / spread).tolist(), strict=True)
     return Combination({kind: round(weight, 4) for kind, weight in fitted})
+
+
+def _likely(example: Example) -> Example:
+    """The candidates of an example that weights are fitted on."""
+    own = example.evidence
+    kept = example.gold | own.values[:, _RARE].any(axis=1)
+    kept[np.argsort(-own.of("model"), kind="stable")[:_FITTED]] = True
+    return Example(Evidence(own.concepts[kept], own.names[kept], own.values[kept]), example.gold[kept])
+
+
+def read_and_fit(
+    queries: Sequence[Query],
+    evidence: Sequence[Evidence],
+    rows: Sequence[int],
+    kinds: Sequence[str],
+    ontology: Ontology,
+) -> tuple[Sequence[Evidence], Combination]:
+    """Fits weights on some mentions; where what their documents say is to count, after a first reading.
+
+    Args:
+        queries: n mentions.
+        evidence: for each of them.
+        rows: those to fit on, whole documents.
+        kinds: of evidence that may be used.
+        ontology: whose concepts these are.
+
+    Returns:
+        The evidence of all n mentions as the weights need it, and the weights.
+    """
+
+    def fitted(read: Sequence[Evidence], used: Sequence[str]) -> Combination:
+        examples = make_examples([queries[row] for row in rows], [read[row] for row in rows], ontology)
+        return fit_combination(examples, used)
+
+    if "in_document" in kinds:
+        first = fitted(evidence, [kind for kind in kinds if kind != "in_document"])
+        evidence = with_document(queries, evidence, first)
+    return evidence, fitted(evidence, kinds)
 
 
 @dataclass(frozen=True)
@@ -149,15 +189,12 @@ def held_out(
     right, scores = np.zeros(len(queries), dtype=bool), np.zeros(len(queries))
     for fold in range(FOLDS):
         others = np.flatnonzero(folds != fold).tolist()
-        examples = make_examples(
-            [queries[row] for row in others], [evidence[row] for row in others], ontology
-        )
-        combination = fit_combination(examples, kinds)
+        read, combination = read_and_fit(queries, evidence, others, kinds, ontology)
         for row in np.flatnonzero(folds == fold).tolist():
-            shares = combination.shares(evidence[row])
+            shares = combination.shares(read[row])
             if len(shares):
                 best = int(shares.argmax())
-                right[row] = gold_candidates(queries[row], evidence[row], ontology)[best]
+                right[row] = gold_candidates(queries[row], read[row], ontology)[best]
                 scores[row] = shares[best]
     return HeldOut(right, scores)
 
@@ -210,7 +247,7 @@ def fit_all(
         synonyms: of other documents than those of the queries.
         queries: mentions with gold ids; those without any count in the operating points alone.
     """
-    ontology = ranker.ontology
+    ontology, every = ranker.ontology, range(len(queries))
     enough = len({query.document_id for query in queries}) >= FOLDS
     fitted = {}
     # Candidates are those that each choice has when it is used.
@@ -219,11 +256,10 @@ def fit_all(
             ranker, spellings if dictionary else None, synonyms if learned else None
         )
         evidence = collector.collect(queries)
-        examples = make_examples(queries, evidence, ontology)
-        for types in ("", "types"):
-            groups = (dictionary, learned, types)
+        for types, document in itertools.product(("", "types"), ("", "document")):
+            groups = (dictionary, learned, types, document)
             kinds = kinds_of(groups)
+            _, combination = read_and_fit(queries, evidence, every, kinds, ontology)
             curve = coverage_curve(held_out(queries, evidence, kinds, ontology)) if enough else []
-            combination = replace(fit_combination(examples, kinds), curve=tuple(curve))
-            fitted[combination_name(groups)] = combination
+            fitted[combination_name(groups)] = replace(combination, curve=tuple(curve))
     return fitted

@@ -32,6 +32,7 @@ from el.evidence import (
     EvidenceCollector,
     OperatingPoint,
     combination_name,
+    with_document,
 )
 from el.files import atomic_folder, read_json, write_json
 from el.finder import DictionaryFinder
@@ -73,6 +74,7 @@ class LinkerConfig:
         use_dictionary: whether it counts that a name is spelled like the mention.
         use_learned_synonyms: whether it counts what the training documents' mentions were linked to.
         use_types: whether it counts that a concept is of the mention's type.
+        use_document: whether it counts what other mentions of the document mean.
         nil_below: mentions whose best score is lower are linked to nothing; None links all that can be.
     """
 
@@ -81,6 +83,7 @@ class LinkerConfig:
     use_dictionary: bool = True
     use_learned_synonyms: bool = False
     use_types: bool = True
+    use_document: bool = True
     nil_below: float | None = None
 
     def __post_init__(self) -> None:
@@ -97,6 +100,7 @@ class LinkerConfig:
             "dictionary": self.use_dictionary,
             "learned": self.use_learned_synonyms,
             "types": self.use_types,
+            "document": self.use_document,
         }
         return tuple(group for group in GROUPS if switches[group])
 
@@ -162,6 +166,8 @@ class Linker:
         if self.config.use_learned_synonyms and synonyms is None:
             raise ConfigError("use_learned_synonyms is on, but the linker has no learned synonyms")
         self._combination = chosen_combination(self.config, combinations)
+        alone = dataclasses.replace(self.config, use_document=False)
+        self._first_reading = chosen_combination(alone, combinations)
         self.ranker = ModelRanker(model, vectors, ontology, self.config.retrieved, candidates)
         self._given_spellings = spellings
 
@@ -227,11 +233,15 @@ class Linker:
         ]
 
     def decide(self, queries: Sequence[Query], k: int) -> list[Decision]:
-        """Returns one decision a query, with at most `k` links; equal mentions are scored once."""
+        """Returns one decision a query, with at most `k` links; equal mentions are scored once.
+
+        Mentions of one document that are to count for each other stand next to each other.
+        """
         decisions: list[Decision] = []
-        for start in range(0, len(queries), _QUERY_BATCH):
-            batch = queries[start : start + _QUERY_BATCH]
+        for batch in _batches(queries):
             evidence = self._collector.collect(batch)
+            if self.config.use_document:
+                evidence = with_document(batch, evidence, self._first_reading)
             decisions += [self._decide(*pair, k) for pair in zip(batch, evidence, strict=True)]
         return decisions
 
@@ -498,6 +508,18 @@ def _mismatch(folder: Path, part: str) -> MismatchError:
     return MismatchError(
         f"{folder}: another {part} than the one that the manifest names. Make the linker again"
     )
+
+
+def _batches(queries: Sequence[Query]) -> Iterator[list[Query]]:
+    """Whole documents, of `_QUERY_BATCH` mentions or a few more together."""
+    batch: list[Query] = []
+    for _, document in itertools.groupby(queries, lambda query: query.document_id):
+        batch += document
+        if len(batch) >= _QUERY_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _queries(document: Document, mentions: Sequence[Mention], context_characters: int) -> list[Query]:

@@ -13,6 +13,7 @@ from el.evidence import (
     Evidence,
     EvidenceCollector,
     OperatingPoint,
+    with_document,
 )
 from el.index.spellings import Spellings
 from el.ontology import Ontology
@@ -144,3 +145,28 @@ def test_the_operating_point_answers_most_at_a_precision() -> None:
         combination.operating_point(0.99)
     with pytest.raises(ConfigError, match="nothing measured"):
         Combination({}).operating_point(0.5)
+
+
+def test_other_mentions_of_a_document_speak_for_their_concept() -> None:
+    def candidates(model: float) -> Evidence:
+        values = np.zeros((2, len(KINDS)), dtype=np.float32)
+        values[1, KINDS.index("model")] = model
+        return Evidence(np.array([3, 4]), np.array([7, 8]), values)
+
+    sure, unsure = query("renal failure"), query("ARF")
+    queries = [
+        sure,
+        unsure,
+        replace(unsure, text="Arf", expanded="Arf"),
+        replace(unsure, type="chemical"),
+        replace(unsure, document_id="elsewhere"),
+    ]
+    first = Combination({"model": 1.0})
+    read = with_document(queries, [candidates(2.0), *[candidates(0.0)] * 4], first)
+    share = float(first.shares(candidates(2.0))[1])
+    of = [one.of("in_document").tolist() for one in read]
+    # From "ARF", where both have the same share, the first.
+    assert of[0] == [0.5, 0.0]
+    assert of[1] == of[2] == [0.0, pytest.approx(share)]
+    # Not of another type, not of another document.
+    assert of[3] == of[4] == [0.0, 0.0]

@@ -307,8 +307,10 @@ class TestFolder:
 
     def test_weights_must_be_there_for_what_is_switched_on(self, copy: Path) -> None:
         write_json(copy / "combinations.json", {"model": {"weights": {"model": 1.0}, "curve": []}})
-        assert Linker.load(copy, use_dictionary=False, use_types=False)
-        with pytest.raises(ConfigError, match=r"no weights for model\+dictionary\+types, but for model"):
+        assert Linker.load(copy, use_dictionary=False, use_types=False, use_document=False)
+        with pytest.raises(
+            ConfigError, match=r"no weights for model\+dictionary\+types\+document, but for model"
+        ):
             Linker.load(copy)
 
     def test_a_precision_becomes_a_threshold(self, copy: Path) -> None:

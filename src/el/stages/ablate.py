@@ -42,7 +42,7 @@ class Setting:
     """
 
     name: str
-    groups: tuple[str, ...] = ("dictionary", "types")
+    groups: tuple[str, ...] = ("dictionary", "types", "document")
     without: tuple[str, ...] = ()
     expand: bool = True
     all_names: bool = True
@@ -51,9 +51,10 @@ class Setting:
 # The first is what the others are compared with: the linker without learned synonyms.
 SETTINGS = (
     Setting("linker"),
-    Setting("with learned synonyms", ("dictionary", "learned", "types")),
-    Setting("without dictionary", ("types",)),
-    Setting("without types", ("dictionary",)),
+    Setting("with learned synonyms", ("dictionary", "learned", "types", "document")),
+    Setting("without dictionary", ("types", "document")),
+    Setting("without types", ("dictionary", "document")),
+    Setting("without the rest of the document", ("dictionary", "types")),
     Setting("without the model's score", without=("model",)),
     Setting("without the dot product", without=("similarity",)),
     Setting("without abbreviations written out", expand=False),

@@ -11,6 +11,7 @@ from el.evaluation.errors import ErrorAnalysis, LinkingError
 from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import read_predictions
 from el.evaluation.run import load_split, split_queries
+from el.evidence import combination_name
 from el.files import atomic_file, atomic_folder, read_json, write_json
 from el.index.spellings import Spellings
 from el.linker import read_trained
@@ -144,8 +145,11 @@ class Comparison:
     def coverage(self) -> str:
         """The linker's precision and coverage, with and without learned synonyms, as a plot; or ""."""
         parts = read_trained(LINKER)
-        base = "+".join(("model", *(g for g in parts.config.groups if g != "learned")))
-        names = {"without learned synonyms": base, "with them": base.replace("+types", "+learned+types")}
+        others = {group for group in parts.config.groups if group != "learned"}
+        names = {
+            "without learned synonyms": combination_name(others),
+            "with them": combination_name({*others, "learned"}),
+        }
         curves = {
             label: parts.combinations[name].curve
             for label, name in names.items()
