@@ -132,7 +132,7 @@ class Comparison:
         )
         return ablation_table(caption, self.ablation)
 
-    def measured(self, split: str, row: str) -> list[Measured]:
+    def _measured(self, split: str, row: str) -> list[Measured]:
         """The systems' figures of protocol `full`, for plots."""
         found = []
         for system in self.systems:
@@ -142,7 +142,18 @@ class Comparison:
                 found.append(Measured(system, *ends, self.latency.get(f"{system}/total_p50_ms")))
         return found
 
-    def coverage(self) -> str:
+    def plots(self) -> dict[str, str]:
+        """The plots, as SVG, by name; those without figures are left out."""
+        plots = {
+            f"accuracy-{split}-{row}": accuracy_plot(self._measured(split, row), f"{split}: {label}")
+            for split in self.splits
+            for row, label in (("all", "all mentions"), ("unseen_form", "forms unseen in training"))
+        }
+        plots["latency"] = latency_plot(self._measured(self.splits[-1], "all"), "Accuracy against latency")
+        plots["coverage"] = self._coverage()
+        return {name: plot for name, plot in plots.items() if plot}
+
+    def _coverage(self) -> str:
         """The linker's precision and coverage, with and without learned synonyms, as a plot; or ""."""
         parts = read_trained(LINKER)
         others = {group for group in parts.config.groups if group != "learned"}
@@ -174,22 +185,19 @@ class Comparison:
         }
 
 
-def page(comparison: Comparison) -> str:
+def page(comparison: Comparison, plots: Mapping[str, str]) -> str:
     """Returns the HTML report."""
+
+    def drawn(beginning: str) -> list[str]:
+        return [plot for name, plot in plots.items() if name.startswith(beginning)]
+
     space = comparison.space
     sections = [_summary(comparison)]
     for split in reversed(comparison.splits):
-        plots = [
-            accuracy_plot(comparison.measured(split, row), f"{split}: {label}")
-            for row, label in (("all", "all mentions"), ("unseen_form", "forms unseen in training"))
-        ]
-        sections.append(Section(f"Accuracy on {split}", (), plots, comparison.result_tables(split)))
-    timed = latency_plot(comparison.measured(comparison.splits[0], "all"), "Accuracy against latency")
-    sections.append(Section("Latency", (), (timed,), (comparison.latency_page(),)))
-    coverage = comparison.coverage()
-    sections.append(
-        Section("The linker's parts", (), (coverage,) if coverage else (), (comparison.ablation_page(),))
-    )
+        tables = comparison.result_tables(split)
+        sections.append(Section(f"Accuracy on {split}", (), drawn(f"accuracy-{split}"), tables))
+    sections.append(Section("Latency", (), drawn("latency"), (comparison.latency_page(),)))
+    sections.append(Section("The linker's parts", (), drawn("coverage"), (comparison.ablation_page(),)))
     title = f"Hypencoder entity linking: {space.label}"
     return render_page(title, sections, comparison.errors(), space.ontology)
 
@@ -223,7 +231,10 @@ def main() -> None:
         # All of them: what the figures rest on.
         write_json(out / "params.json", comparison.space.params)
         write_json(out / "code.json", _code())
-        (out / "index.html").write_text(page(comparison), encoding="utf-8")
+        plots = comparison.plots()
+        for name, plot in plots.items():
+            (out / f"{name}.svg").write_text(plot, encoding="utf-8")
+        (out / "index.html").write_text(page(comparison, plots), encoding="utf-8")
     _write_plots(comparison)
 
 
