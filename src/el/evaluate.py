@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from el.cli import command_parser
-from el.errors import ElError, InputError, UsageError
-from el.link import DEFAULT_LINKERS
+from el.errors import InputError, UsageError
+from el.link import add_linker_argument, check_linker
 
 if TYPE_CHECKING:
     from el.corpus.types import Document, Mention
@@ -54,6 +54,7 @@ _KINDS = {
     "compositemention": "disease",
     "modifier": "disease",
 }
+_FIGURES = "figures.json"
 _IDS = re.compile(r"[CD]\d{6,}|OMIM:\d+")
 
 
@@ -65,24 +66,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         OSError: a file cannot be read or written.
     """
     options = _parser().parse_args(arguments)
-    if options.output is not None and options.output.exists() and not options.force:
-        raise UsageError(f"{options.output} exists; give another --output, or --force to replace it")
-    if not options.linker.is_dir():
-        raise ElError(f"no linker at {options.linker}. `python -m el.index` makes {DEFAULT_LINKERS[0]}")
+    _check_output(options)
+    check_linker(options.linker)
     _evaluate(options)
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Refuses, before anything slow, an output that would replace something else than earlier figures."""
+    output: Path | None = options.output
+    if output is None or not output.exists():
+        return
+    if not options.force:
+        raise UsageError(f"{output} exists; give another --output, or --force to replace it")
+    if not (output / _FIGURES).is_file():
+        raise UsageError(f"{output} holds no {_FIGURES} and is not replaced; give another --output")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(_DESCRIPTION, "python -m el.evaluate", _EPILOG)
     parser.add_argument("input", nargs="+", metavar="CORPUS", type=Path, help="PubTator or BioC XML")
-    parser.add_argument(
-        "-l",
-        "--linker",
-        metavar="FOLDER",
-        type=Path,
-        default=next((path for path in DEFAULT_LINKERS if path.is_dir()), DEFAULT_LINKERS[-1]),
-        help=f"the linker (default: {DEFAULT_LINKERS[0]} where it exists, otherwise {DEFAULT_LINKERS[1]})",
-    )
+    add_linker_argument(parser)
     parser.add_argument(
         "-o", "--output", metavar="FOLDER", type=Path, help="also write figures and predictions there"
     )
@@ -97,13 +100,18 @@ def _evaluate(options: argparse.Namespace) -> None:
     from el.linker import Linker
     from el.report.tables import result_table
     from el.stages.evaluate import PROTOCOLS
+    from etl.retired import load_retired_ids
 
     documents = [document for path in options.input for document in read_corpus(path)[1]]
     protocol = load_protocol(PROTOCOLS / "full.yaml")
     linker = Linker.load(options.linker, use_learned_synonyms=False)
-    documents, notes = prepared(documents, linker.ontology, _retired_ids())
+    documents, notes = prepared(documents, linker.ontology, load_retired_ids())
     if not any(mention.concept_ids for document in documents for mention in document.mentions):
         raise InputError(options.input[0], "", "no mention has a MeSH id", "Give an annotated corpus")
+    repeated = next((i for i, n in Counter(document.id for document in documents).items() if n > 1), None)
+    if repeated is not None:
+        remedy = "Give each document once, under an id of its own"
+        raise InputError(options.input[0], f"document {repeated}", "occurs several times", remedy)
     for note in notes:
         print(note, file=sys.stderr)
     split = Split("corpus", documents, _seen(documents, linker))
@@ -114,13 +122,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     predictions: dict[str, list[Prediction]] = {}
     context = linker.inputs.context_characters
     for system, make in makers.items():
-        found, predictions[system] = evaluate(system, make, split, protocol, context)
+        retrieved = linker.config.retrieved if system == "model" else None
+        found, predictions[system] = evaluate(system, make, split, protocol, context, retrieved)
         figures |= found
     names = ", ".join(path.name for path in options.input)
     count = int(figures["full/el_link/all/count"])
     caption = (
         f"Protocol `full`, {names}, {count:,} mentions against {len(linker.ontology):,} concepts. "
-        "Unseen: forms and ids that the linker's training documents do not have."
+        "Unseen: forms and ids that the linker's learned synonyms do not have."
     )
     print(result_table(caption, figures, protocol, list(makers), {}, linker.config.retrieved).markdown())
     if options.output is not None:
@@ -134,19 +143,10 @@ def _write(
     from el.files import atomic_folder, write_json
 
     with atomic_folder(folder) as out:
-        write_json(out / "figures.json", dict(figures))
+        write_json(out / _FIGURES, dict(figures))
         for system, own in predictions.items():
             write_predictions(out / f"{system}.jsonl.gz", own)
     print(folder, file=sys.stderr)
-
-
-def _retired_ids() -> dict[str, str]:
-    """The same table that BC5CDR's ids were mapped with; none outside the repository."""
-    try:
-        from etl.retired import load_retired_ids
-    except ModuleNotFoundError:
-        return {}
-    return load_retired_ids()
 
 
 def prepared(
@@ -187,15 +187,16 @@ def prepared(
 
 
 def _seen(documents: "Sequence[Document]", linker: "Linker") -> "Seen":
-    """Which forms and ids of the documents the linker's training documents have."""
+    """Which forms and ids of the documents the linker's learned synonyms have."""
+    from el.evaluation.queries import full_queries
     from el.evaluation.rows import Seen
 
     synonyms = linker.synonyms
     if synonyms is None:
         return Seen(frozenset(), frozenset())
-    mentions = [mention for document in documents for mention in document.mentions]
-    forms = frozenset(m.text.casefold() for m in mentions if synonyms.counts_of(m.text))
-    return Seen(forms, frozenset(synonyms.concept_counts))
+    # They have abbreviations written out.
+    forms = {query.text.casefold() for query in full_queries(documents) if synonyms.counts_of(query.expanded)}
+    return Seen(frozenset(forms), frozenset(synonyms.concept_counts))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -281,28 +281,32 @@ def with_document(
     Args:
         queries: n mentions, all of their documents that are to count.
         evidence: for each of them.
-        combination: reads them for the first time.
+        combination: reads them for the first time. Where it looks at types, mentions of other types do not
+            count.
 
     Returns:
         The evidence with `in_document`: the largest share that the concept has as the first candidate of a
-        mention of the same type and document that is spelled otherwise; 0 where it is none's.
+        mention of the same document that is spelled otherwise; 0 where it is none's.
     """
-    read: defaultdict[tuple[str, str], list[tuple[str, int, float]]] = defaultdict(list)
-    for query, own in zip(queries, evidence, strict=True):
+    typed = "type" in combination.weights
+    # By document and type: the largest share of each form and concept.
+    read: defaultdict[tuple[str, str], dict[tuple[str, int], float]] = defaultdict(dict)
+    places = [(query.document_id, query.type if typed else "") for query in queries]
+    forms = [spelling(query.expanded) for query in queries]
+    for place, form, own in zip(places, forms, evidence, strict=True):
         if len(own.concepts):
             shares = combination.shares(own)
             best = int(shares.argmax())
-            answer = (spelling(query.expanded), int(own.concepts[best]), float(shares[best]))
-            read[query.document_id, query.type].append(answer)
+            answer = (form, int(own.concepts[best]))
+            read[place][answer] = max(read[place].get(answer, 0.0), float(shares[best]))
     return [
-        _with_others(own, spelling(query.expanded), read[query.document_id, query.type])
-        for query, own in zip(queries, evidence, strict=True)
+        _with_others(own, form, read[place]) for place, form, own in zip(places, forms, evidence, strict=True)
     ]
 
 
-def _with_others(own: Evidence, form: str, read: Sequence[tuple[str, int, float]]) -> Evidence:
+def _with_others(own: Evidence, form: str, read: Mapping[tuple[str, int], float]) -> Evidence:
     sure: dict[int, float] = {}
-    for other, concept, share in read:
+    for (other, concept), share in read.items():
         if other != form:
             sure[concept] = max(sure.get(concept, 0.0), share)
     values = own.values.copy()

@@ -179,13 +179,14 @@ def held_out(
         ontology: whose concepts these are.
 
     Raises:
-        ConfigError: the mentions are of fewer documents than there are folds.
+        ConfigError: there are too few documents to hold some out.
     """
-    documents = sorted({query.document_id for query in queries})
+    documents = sorted({query.document_id for query in queries if query.gold})
     if len(documents) < FOLDS:
-        raise ConfigError(f"{len(documents)} documents: {FOLDS} or more are needed to hold some out")
+        raise ConfigError(f"{len(documents)} documents with concepts: {FOLDS} are needed to hold some out")
     fold_of = {document: number % FOLDS for number, document in enumerate(documents)}
-    folds = np.array([fold_of[query.document_id] for query in queries])
+    # Documents without any concept go with the first.
+    folds = np.array([fold_of.get(query.document_id, 0) for query in queries])
     right, scores = np.zeros(len(queries), dtype=bool), np.zeros(len(queries))
     for fold in range(FOLDS):
         others = np.flatnonzero(folds != fold).tolist()
@@ -202,13 +203,17 @@ def held_out(
 def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
     """Returns coverage and precision at thresholds that divide the mentions evenly, the lowest first.
 
+    No point answers less than a hundredth of the mentions.
+
     Args:
         decided: mentions, with and without concepts.
         points: the most operating points.
     """
     order = np.argsort(-decided.scores, kind="stable")
     scores, right = decided.scores[order], np.cumsum(decided.right[order])
-    counts = np.unique(np.linspace(1, len(order), points).round().astype(int))
+    # The precision of a few answers says little.
+    fewest = -(-len(order) // 100)
+    counts = np.unique(np.linspace(fewest, len(order), points).round().astype(int))
     curve = {}
     for count in counts:
         # Equal scores are on the same side of a threshold.
@@ -218,20 +223,6 @@ def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
             threshold, answered / len(order), float(right[answered - 1]) / answered
         )
     return [curve[threshold] for threshold in sorted(curve)]
-
-
-def calibration_error(decided: HeldOut, bins: int = 10) -> float:
-    """The expected calibration error: how far scores are from the share that is right.
-
-    Naeini et al. 2015, with bins of equal count; between 0 and 1.
-    """
-    order = np.argsort(decided.scores, kind="stable")
-    gaps = [
-        abs(decided.scores[part].mean() - decided.right[part].mean()) * len(part)
-        for part in np.array_split(order, bins)
-        if len(part)
-    ]
-    return float(sum(gaps) / len(order))
 
 
 def fit_all(
@@ -248,7 +239,6 @@ def fit_all(
         queries: mentions with gold ids; those without any count in the operating points alone.
     """
     ontology, every = ranker.ontology, range(len(queries))
-    enough = len({query.document_id for query in queries}) >= FOLDS
     fitted = {}
     # Candidates are those that each choice has when it is used.
     for dictionary, learned in itertools.product(("", "dictionary"), ("", "learned")):
@@ -260,6 +250,9 @@ def fit_all(
             groups = (dictionary, learned, types, document)
             kinds = kinds_of(groups)
             _, combination = read_and_fit(queries, evidence, every, kinds, ontology)
-            curve = coverage_curve(held_out(queries, evidence, kinds, ontology)) if enough else []
+            try:
+                curve = coverage_curve(held_out(queries, evidence, kinds, ontology))
+            except ConfigError:
+                curve = []
             fitted[combination_name(groups)] = replace(combination, curve=tuple(curve))
     return fitted

@@ -70,16 +70,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     _check_outputs(options)
-    if not options.linker.is_dir():
-        raise ElError(
-            f"no linker at {options.linker}. In the root of the repository `python -m el.index` makes "
-            f"{DEFAULT_LINKERS[0]}, of all of MeSH, and `make run` {DEFAULT_LINKERS[1]}, of a sample; or "
-            "give another folder with --linker"
-        )
+    check_linker(options.linker)
     _be_quiet()
     with contextlib.ExitStack() as stack:
         paths = [_spooled(stack) if str(path) == "-" else path for path in options.input]
         _link_files(paths, options)
+
+
+def add_linker_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the option for the linker, with the same default for all commands that need one."""
+    parser.add_argument(
+        "-l",
+        "--linker",
+        metavar="FOLDER",
+        type=Path,
+        default=next((path for path in DEFAULT_LINKERS if path.is_dir()), DEFAULT_LINKERS[-1]),
+        help=f"the linker (default: {DEFAULT_LINKERS[0]} where it exists, otherwise {DEFAULT_LINKERS[1]})",
+    )
+
+
+def check_linker(folder: Path) -> None:
+    """Raises ElError, with what makes one, where there is no linker."""
+    if not folder.is_dir():
+        raise ElError(
+            f"no linker at {folder}. In the root of the repository `python -m el.index` makes "
+            f"{DEFAULT_LINKERS[0]}, of all of MeSH, and `make run` {DEFAULT_LINKERS[1]}, of a sample; or "
+            "give another folder with --linker"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,14 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[DEFAULT_INPUT],
         help=f"files to link; - is standard input (default: {DEFAULT_INPUT})",
     )
-    parser.add_argument(
-        "-l",
-        "--linker",
-        metavar="FOLDER",
-        type=Path,
-        default=next((path for path in DEFAULT_LINKERS if path.is_dir()), DEFAULT_LINKERS[-1]),
-        help=f"the linker (default: {DEFAULT_LINKERS[0]} where it exists, otherwise {DEFAULT_LINKERS[1]})",
-    )
+    add_linker_argument(parser)
     parser.add_argument(
         "-o",
         "--output",

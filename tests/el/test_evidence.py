@@ -161,7 +161,7 @@ def test_other_mentions_of_a_document_speak_for_their_concept() -> None:
         replace(unsure, type="chemical"),
         replace(unsure, document_id="elsewhere"),
     ]
-    first = Combination({"model": 1.0})
+    first = Combination({"model": 1.0, "type": 1.0})
     read = with_document(queries, [candidates(2.0), *[candidates(0.0)] * 4], first)
     share = float(first.shares(candidates(2.0))[1])
     of = [one.of("in_document").tolist() for one in read]
@@ -170,3 +170,6 @@ def test_other_mentions_of_a_document_speak_for_their_concept() -> None:
     assert of[1] == of[2] == [0.0, pytest.approx(share)]
     # Not of another type, not of another document.
     assert of[3] == of[4] == [0.0, 0.0]
+    # Types do not count where the first reading does not look at them.
+    untyped = with_document(queries, [candidates(2.0), *[candidates(0.0)] * 4], Combination({"model": 1.0}))
+    assert untyped[3].of("in_document").tolist() == of[1]

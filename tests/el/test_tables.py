@@ -1,11 +1,13 @@
 """The tables that people read."""
 
+from el.evaluation.errors import LinkingError
 from el.evaluation.rankings import Prediction
 from el.report.tables import (
     Table,
     ablation_table,
     compare_systems,
     comparison_table,
+    error_table,
     exhaustive_table,
     latency_table,
     result_table,
@@ -88,3 +90,13 @@ def test_an_ablation_names_what_it_is_compared_with() -> None:
     assert table.headings[4] == "against linker"
     assert table.rows[0] == ["linker", ".900", ".950", ".800", "", ""]
     assert table.rows[1] == ["less", ".850", ".950", ".800", "-0.050", "-0.060 to -0.040"]
+
+
+def test_errors_are_counted_in_mentions() -> None:
+    seen = LinkingError("a", "a", "disease", ("D1",), "D2", "sibling", False, 2, ("1", "1", "2"))
+    unseen = LinkingError("b", "b", "disease", ("D1",), "", "no answer", True, 0, ("3",))
+    table = error_table("Errors.", {"qnet": [seen, unseen], "perfect": []})
+    row, perfect = (dict(zip(table.headings, row, strict=True)) for row in table.rows)
+    assert (row["wrong"], row["of unseen form"], row["gold not among the answers"]) == ("4", "1", "1")
+    assert (row["sibling"], row["no answer"], row["other"]) == ("3", "1", "0")
+    assert set(perfect.values()) == {"perfect", "0"}

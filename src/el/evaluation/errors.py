@@ -105,17 +105,22 @@ class ErrorAnalysis:
         return {self.ontology.ids[row] for row in concepts}
 
     def _relation(self, answer: str, gold: str) -> ErrorKind | None:
-        ours, theirs = self.ontology[answer], self.ontology[gold]
-        if answer in theirs.mapped_to or _is_above(ours.tree_numbers, theirs.tree_numbers):
+        ours, theirs = self._places(answer), self._places(gold)
+        if _is_above(ours, theirs):
             return "too general"
-        if gold in ours.mapped_to or _is_above(theirs.tree_numbers, ours.tree_numbers):
+        if _is_above(theirs, ours):
             return "too specific"
-        parents = _parents(ours.tree_numbers) | set(ours.mapped_to)
-        if not parents.isdisjoint(_parents(theirs.tree_numbers) | set(theirs.mapped_to)):
+        if not _parents(ours).isdisjoint(_parents(theirs)):
             return "sibling"
-        branches = {number.split(".")[0] for number in ours.tree_numbers}
-        same = branches & {number.split(".")[0] for number in theirs.tree_numbers}
-        return "same branch" if same else None
+        branches = ({number.split(".")[0] for number in places} for places in (ours, theirs))
+        return "same branch" if set.intersection(*branches) else None
+
+    def _places(self, concept_id: str) -> list[str]:
+        """Positions in MeSH's trees; a supplementary record stands below the headings that it maps to."""
+        concept = self.ontology[concept_id]
+        headings = [self.ontology[heading] for heading in concept.mapped_to if heading in self.ontology]
+        below = [f"{number}.{concept_id}" for heading in headings for number in heading.tree_numbers]
+        return [*concept.tree_numbers, *below]
 
 
 def _is_above(upper: Iterable[str], lower: Iterable[str]) -> bool:
@@ -123,5 +128,5 @@ def _is_above(upper: Iterable[str], lower: Iterable[str]) -> bool:
     return any(below.startswith(f"{above}.") for above in upper for below in lower)
 
 
-def _parents(tree_numbers: Iterable[str]) -> set[str]:
-    return {number.rpartition(".")[0] for number in tree_numbers if "." in number}
+def _parents(places: Iterable[str]) -> set[str]:
+    return {number.rpartition(".")[0] for number in places if "." in number}

@@ -12,7 +12,7 @@ from el.errors import InputError
 from el.evaluation.metrics import METRIC_DECIMALS, flat_metrics
 from el.evaluation.protocol import Protocol
 from el.evaluation.queries import Query, nil_queries, protocol_candidates, protocol_queries
-from el.evaluation.rankings import Prediction, Ranker, make_predictions
+from el.evaluation.rankings import Prediction, Ranker, Ranking, make_predictions
 from el.evaluation.rows import Seen, rows_of
 
 # Makes a system for the ids that a protocol allows; None for all.
@@ -82,8 +82,10 @@ def evaluate(
         "accuracy@1" the share of them that get no answer.
     """
     queries = split_queries(split, protocol, context_characters)
+    # The other protocol leaves NIL mentions out altogether.
+    nil = nil_queries(split.documents, context_characters) if protocol.mentions == "full" else []
     ranker = make_ranker(protocol_candidates(protocol, queries))
-    rankings = ranker.rank(queries, max(protocol.retrieved, retrieved or 0))
+    rankings, nil_rankings = _rank_together(ranker, queries, nil, max(protocol.retrieved, retrieved or 0))
     predictions = make_predictions(queries, rankings, rows_of(queries, split.seen))
     metrics = flat_metrics(protocol, system, predictions)
     prefix = f"{protocol.name}/{system}"
@@ -92,11 +94,24 @@ def evaluate(
             not set(query.gold).isdisjoint(ranking.concept_ids)
             for query, ranking in zip(queries, rankings, strict=True)
         )
-    # The other protocol leaves NIL mentions out altogether.
-    if protocol.mentions == "full" and (nil := nil_queries(split.documents, context_characters)):
+    if nil:
         metrics[f"{prefix}/nil/count"] = len(nil)
-        metrics[f"{prefix}/nil/accuracy@1"] = _share(not r.concept_ids for r in ranker.rank(nil, 1))
+        metrics[f"{prefix}/nil/accuracy@1"] = _share(not r.concept_ids for r in nil_rankings)
     return metrics, predictions
+
+
+def _rank_together(
+    ranker: Ranker, queries: Sequence[Query], nil: Sequence[Query], k: int
+) -> tuple[list[Ranking], list[Ranking]]:
+    """Ranks document by document: who reads documents is not told which of their mentions have a concept."""
+    places = {document: place for place, document in enumerate(dict.fromkeys(q.document_id for q in queries))}
+    everything = [*queries, *nil]
+    order = sorted(
+        range(len(everything)), key=lambda row: places.get(everything[row].document_id, len(places))
+    )
+    ranked = ranker.rank([everything[row] for row in order], k)
+    rankings = [ranking for _, ranking in sorted(zip(order, ranked, strict=True), key=lambda pair: pair[0])]
+    return rankings[: len(queries)], rankings[len(queries) :]
 
 
 def _share(values: Iterable[bool]) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from el.evaluation.errors import ERROR_KINDS, LinkingError
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
 from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import Prediction
@@ -206,10 +207,32 @@ def ablation_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     headings = ["linker", "all", "seen form", "unseen form", f"against {rows[0]['name']}", "95 %"]
     cells = []
     for row in rows:
-        shares = [_share(row, key) for key in ("all", "seen_form", "unseen_form")]
+        known = {key: value for key, value in row.items() if value is not None}
+        shares = [_share(known, key) for key in ("all", "seen_form", "unseen_form")]
         compared = [f"{row['difference']:+.3f}", f"{row['lo']:+.3f} to {row['hi']:+.3f}"]
         cells.append([row["name"], *shares, *(compared if row is not rows[0] else ["", ""])])
     return Table(caption, headings, cells)
+
+
+def error_table(caption: str, errors: Mapping[str, Sequence[LinkingError]]) -> Table:
+    """How many mentions each system gets wrong, by what seems to be wrong.
+
+    Args:
+        caption: of the table.
+        errors: of each system.
+    """
+    headings = ["system", "wrong", "of unseen form", "gold not among the answers", *ERROR_KINDS]
+    rows = []
+    for system, own in errors.items():
+        unseen = [error for error in own if error.unseen_form]
+        lost = [error for error in own if not error.rank]
+        kinds = [[error for error in own if error.kind == kind] for kind in ERROR_KINDS]
+        rows.append([system, *(f"{_mentions(group):,}" for group in (own, unseen, lost, *kinds))])
+    return Table(caption, headings, rows)
+
+
+def _mentions(errors: Sequence[LinkingError]) -> int:
+    return sum(len(error.documents) for error in errors)
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

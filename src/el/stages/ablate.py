@@ -1,9 +1,10 @@
 """Stage: what each part of the linker contributes, on dev.
 
 Each row is the linker with something left out or added, its weights fitted anew without it. All mentions of
-dev are judged by weights that were fitted on other documents; test has no part in it.
+dev that have a concept are judged, by weights that were fitted on other documents; test has no part in it.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -11,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from el.cli import load_section, run_stage
+from el.errors import ConfigError
 from el.evaluation.metrics import paired_bootstrap
 from el.evaluation.protocol import load_protocol
-from el.evaluation.queries import Query, full_queries
+from el.evaluation.queries import Query, full_queries, nil_queries
 from el.evaluation.rows import rows_of
 from el.evaluation.run import known_documents, load_split
 from el.evidence import Evidence, EvidenceCollector, kinds_of
@@ -36,7 +38,7 @@ class Setting:
     Attributes:
         name: of its row.
         groups: of evidence that are used.
-        without: kinds of evidence that are not, of those in the groups.
+        without: kinds of evidence that are not used all the same.
         expand: whether abbreviations are written out.
         all_names: whether all names of a concept are candidates, or its preferred name alone.
     """
@@ -70,7 +72,7 @@ class AblationRow:
 
     Attributes:
         name: the setting's.
-        all: of all mentions.
+        all: of all mentions; None, as below, where there are none.
         seen_form: of those whose form the training documents have.
         unseen_form: of the others.
         difference: of `all` from the first setting's.
@@ -79,9 +81,9 @@ class AblationRow:
     """
 
     name: str
-    all: float
-    seen_form: float
-    unseen_form: float
+    all: float | None
+    seen_form: float | None
+    unseen_form: float | None
     difference: float
     lo: float
     hi: float
@@ -94,15 +96,19 @@ class Ablation:
         self.ranker = ranker
         self.synonyms = synonyms
         self.queries = queries
+        self.judged = np.array([bool(query.gold) for query in queries], dtype=bool)
         self._spellings = Spellings.of_ontology(ranker.ontology)
         self._collected: dict[tuple[bool, ...], list[Evidence]] = {}
 
     def right(self, setting: Setting) -> npt.NDArray[np.bool_]:
-        """(n,) bool: the mentions whose first concept is a gold one."""
+        """(m,) bool: of the mentions with gold ids, those whose first concept is one."""
         kinds = [kind for kind in kinds_of(setting.groups) if kind not in setting.without]
-        return held_out(self.queries, self._evidence(setting), kinds, self.ranker.ontology).right
+        decided = held_out(self.queries, self.evidence(setting), kinds, self.ranker.ontology)
+        right: npt.NDArray[np.bool_] = decided.right[self.judged]
+        return right
 
-    def _evidence(self, setting: Setting) -> list[Evidence]:
+    def evidence(self, setting: Setting) -> list[Evidence]:
+        """The evidence for each mention, where the setting has its way."""
         dictionary, learned = "dictionary" in setting.groups, "learned" in setting.groups
         key = (dictionary, learned, setting.expand, setting.all_names)
         if key not in self._collected:
@@ -126,22 +132,26 @@ def ablation_rows(
     """Judges all `SETTINGS`.
 
     Args:
-        ablation: of n mentions.
-        unseen: (n,) bool, those whose form the training documents do not have.
+        ablation: of some mentions, m of them with gold ids.
+        unseen: (m,) bool, those whose form the training documents do not have.
         samples: of the bootstrap.
         seed: of the bootstrap.
     """
-    documents = [query.document_id for query in ablation.queries]
+    documents = [query.document_id for query in ablation.queries if query.gold]
     rows = []
     baseline: npt.NDArray[np.float64] | None = None
     for setting in SETTINGS:
         right = ablation.right(setting).astype(np.float64)
         baseline = right if baseline is None else baseline
         compared = paired_bootstrap(right, baseline, documents, samples, seed)
-        figures = [right.mean(), *(right[part].mean() if part.any() else 0.0 for part in (~unseen, unseen))]
-        figures += [compared.difference, compared.lo, compared.hi]
-        rows.append(AblationRow(setting.name, *(round(float(figure), 6) for figure in figures)))
+        differences = [round(value, 6) for value in (compared.difference, compared.lo, compared.hi)]
+        shares = (_share(right), _share(right[~unseen]), _share(right[unseen]))
+        rows.append(AblationRow(setting.name, *shares, *differences))
     return rows
+
+
+def _share(right: npt.NDArray[np.float64]) -> float | None:
+    return round(float(right.mean()), 6) if len(right) else None
 
 
 def main() -> None:
@@ -150,12 +160,20 @@ def main() -> None:
     model = load_model(space.finetuned(winner(space)))
     ranker = ModelRanker(model, space.vectors(model), space.ontology, config.retrieved)
     split = load_split(space.data / "corpus", "dev")
-    queries = full_queries(split.documents, space.inputs.context_characters)
+    context = space.inputs.context_characters
+    # Those without a concept are read too, and judged in no row.
+    queries = full_queries(split.documents, context) + nil_queries(split.documents, context)
     known = known_documents(space.data / "corpus", "dev")
     ablation = Ablation(ranker, LearnedSynonyms.of_documents(known, space.ontology), queries)
-    unseen = np.array(["unseen_form" in rows for rows in rows_of(queries, split.seen)])
+    linked = [query for query in queries if query.gold]
+    unseen = np.array(["unseen_form" in rows for rows in rows_of(linked, split.seen)])
     protocol = load_protocol(PROTOCOLS / "full.yaml")
-    rows = ablation_rows(ablation, unseen, protocol.bootstrap_samples, protocol.bootstrap_seed)
+    try:
+        rows = ablation_rows(ablation, unseen, protocol.bootstrap_samples, protocol.bootstrap_seed)
+    except ConfigError as error:
+        # A small corpus has a comparison all the same.
+        print(f"no ablation: {error}", file=sys.stderr)
+        rows = []
     with atomic_folder(space.evaluation("ablation")) as out:
         write_json(out / "dev.json", [asdict(row) for row in rows])
 

@@ -4,6 +4,7 @@ import csv
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 from el.cli import run_stage
@@ -22,6 +23,7 @@ from el.report.tables import (
     ablation_table,
     compare_systems,
     comparison_table,
+    error_table,
     exhaustive_table,
     latency_table,
     result_table,
@@ -123,14 +125,16 @@ class Comparison:
         )
         return latency_table(caption, self.latency, self.space.trained_systems)
 
-    def ablation_page(self) -> Table:
-        """What each part of the linker contributes."""
+    def ablation_tables(self) -> list[Table]:
+        """What each part of the linker contributes; nothing where dev was too small to tell."""
+        if not self.ablation:
+            return []
         caption = (
             f"Dev, protocol `full`, the linker of {self.winner} with something left out or added and its "
             "weights fitted anew without it; each mention is judged by weights fitted on other documents. "
             "Accuracy@1; differences by paired bootstrap over documents."
         )
-        return ablation_table(caption, self.ablation)
+        return [ablation_table(caption, self.ablation)]
 
     def _measured(self, split: str, row: str) -> list[Measured]:
         """The systems' figures of protocol `full`, for plots."""
@@ -144,12 +148,14 @@ class Comparison:
 
     def plots(self) -> dict[str, str]:
         """The plots, as SVG, by name; those without figures are left out."""
-        plots = {
-            f"accuracy-{split}-{row}": accuracy_plot(self._measured(split, row), f"{split}: {label}")
-            for split in self.splits
-            for row, label in (("all", "all mentions"), ("unseen_form", "forms unseen in training"))
-        }
-        plots["latency"] = latency_plot(self._measured(self.splits[-1], "all"), "Accuracy against latency")
+        plots = {}
+        for split in self.splits:
+            for row, label in (("all", "all mentions"), ("unseen_form", "forms unseen in training")):
+                if systems := self._measured(split, row):
+                    plots[f"accuracy-{split}-{row}"] = accuracy_plot(systems, f"{split}: {label}")
+        split = self.splits[-1]
+        if systems := self._measured(split, "all"):
+            plots["latency"] = latency_plot(systems, f"Accuracy on {split} against latency")
         plots["coverage"] = self._coverage()
         return {name: plot for name, plot in plots.items() if plot}
 
@@ -170,6 +176,7 @@ class Comparison:
             coverage_plot(curves, "Held-out mentions of dev, those without a concept too") if curves else ""
         )
 
+    @cached_property
     def errors(self) -> dict[str, list[LinkingError]]:
         """The errors on dev, protocol `full`, of the trained systems and the linker."""
         space = self.space
@@ -185,6 +192,15 @@ class Comparison:
         }
 
 
+def error_page(comparison: Comparison) -> Table:
+    """How many mentions of dev each system gets wrong, and how."""
+    caption = (
+        "Wrong first answers on dev, protocol `full`, in mentions. What is wrong is guessed from MeSH's "
+        "trees and from spelling (`el.evaluation.errors`)."
+    )
+    return error_table(caption, comparison.errors)
+
+
 def page(comparison: Comparison, plots: Mapping[str, str]) -> str:
     """Returns the HTML report."""
 
@@ -197,9 +213,10 @@ def page(comparison: Comparison, plots: Mapping[str, str]) -> str:
         tables = comparison.result_tables(split)
         sections.append(Section(f"Accuracy on {split}", (), drawn(f"accuracy-{split}"), tables))
     sections.append(Section("Latency", (), drawn("latency"), (comparison.latency_page(),)))
-    sections.append(Section("The linker's parts", (), drawn("coverage"), (comparison.ablation_page(),)))
+    sections.append(Section("The linker's parts", (), drawn("coverage"), comparison.ablation_tables()))
     title = f"Hypencoder entity linking: {space.label}"
-    return render_page(title, sections, comparison.errors(), space.ontology)
+    sections.append(Section("What is wrong", (), (), (error_page(comparison),)))
+    return render_page(title, sections, comparison.errors, space.ontology)
 
 
 def _summary(comparison: Comparison) -> Section:
@@ -226,8 +243,10 @@ def main() -> None:
             (out / f"{split}.md").write_text(text, encoding="utf-8")
             comparison.write_differences(split, out)
         (out / "latency.md").write_text(comparison.latency_page().markdown(), encoding="utf-8")
-        (out / "ablation.md").write_text(comparison.ablation_page().markdown(), encoding="utf-8")
+        for table in comparison.ablation_tables():
+            (out / "ablation.md").write_text(table.markdown(), encoding="utf-8")
         write_json(out / "ablation.json", comparison.ablation)
+        (out / "errors.md").write_text(error_page(comparison).markdown(), encoding="utf-8")
         # All of them: what the figures rest on.
         write_json(out / "params.json", comparison.space.params)
         write_json(out / "code.json", _code())

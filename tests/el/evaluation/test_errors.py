@@ -24,6 +24,8 @@ def analysis() -> ErrorAnalysis:
             concept("D4", "Vascular Diseases", "C14.907.5"),
             concept("D5", "Headache", "C10.597.617"),
             concept("C1", "A rare heart disease", mapped_to=("D1",)),
+            concept("C2", "A rare cardiomyopathy", mapped_to=("D2", "D98")),
+            concept("C3", "Another rare cardiomyopathy", mapped_to=("D2",)),
         ]
     )
     return ErrorAnalysis(ontology, Spellings.of_ontology(ontology))
@@ -36,6 +38,10 @@ def analysis() -> ErrorAnalysis:
         ("D1", "D2", "too specific"),
         ("C1", "D1", "too general"),
         ("D1", "C1", "too specific"),
+        ("C2", "D1", "too general"),
+        ("C2", "C3", "sibling"),
+        ("D2", "C1", "sibling"),
+        ("C1", "D4", "same branch"),
         ("D2", "D3", "sibling"),
         ("D3", "D4", "same branch"),
         ("D3", "D5", "other"),
