@@ -4,7 +4,7 @@
 
 For each split the flat figures, the tables and the predictions; besides the parameters, the training
 outcomes, the latencies with the machine that they were measured on, the command as it was given, and the
-commit that made the report. Studies that are there stay.
+commit that made the report. What was made apart stays: studies, and figures of the shipped parts.
 """
 
 import json
@@ -23,6 +23,8 @@ from el.stages.compare import REPORT, all_systems
 
 RESULTS = Path("results")
 PUBLISHED_IDS = 10
+# Studies, and the figures of the trained parts that are shipped.
+_MADE_APART = ("study", "shipped")
 
 
 def publish(space: Workspace, command: str) -> Path:
@@ -56,9 +58,9 @@ def publish(space: Workspace, command: str) -> Path:
             shutil.copy(METRICS / name, out)
         shutil.copytree(METRICS / "training", out / "training")
         write_json(out / "run.json", {"command": command, **read_json(REPORT / "code.json")})
-        # Studies stand on the same models, and are made apart.
-        if (folder / "study").is_dir():
-            shutil.copytree(folder / "study", out / "study")
+        for name in _MADE_APART:
+            if (folder / name).is_dir():
+                shutil.copytree(folder / name, out / name)
     return folder
 
 
