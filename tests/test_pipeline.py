@@ -96,6 +96,21 @@ def test_table_has_every_system(clone: Clone) -> None:
         assert f"| {system} |" in table
 
 
+def test_report_has_what_was_measured_to_look_at(clone: Clone) -> None:
+    page = (clone.folder / "report" / "index.html").read_text()
+    figures = clone.json("report/dev.json")
+    accuracy = f"{figures['full/bi_encoder/all/accuracy@1']:.3f}".removeprefix("0")
+    assert f"<td>{accuracy} (" in page
+    # Two plots a split, latency, and thresholds.
+    assert page.count("<svg") == 6
+    rows = clone.json("report/ablation.json")
+    assert {"linker", "with learned synonyms", "model alone"} <= {row["name"] for row in rows}
+    errors = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    wrong = sum(error["count"] for error in errors["bi_encoder"])
+    count = figures["full/bi_encoder/all/count"]
+    assert 1 - wrong / count == pytest.approx(figures["full/bi_encoder/all/accuracy@1"], abs=1e-6)
+
+
 def test_stored_predictions_give_the_reported_accuracy(clone: Clone) -> None:
     """Recounts from the files alone, with none of the project's code."""
     folder = clone.folder / "evaluation" / "sample-tiny" / "reference" / "lookup_exact"
@@ -162,6 +177,10 @@ def test_a_finished_run_is_published(clone: Clone) -> None:
     # The one that the report was made at, not the one that holds it.
     assert run["commit"] == clone.run("git", "rev-parse", "HEAD~1").stdout.strip()
     assert clone.json("results/sample-tiny/test.json") == clone.json("report/test.json")
+    # The page has texts of the corpus, and stays at home.
+    published = {path.name for path in (clone.folder / "results" / "sample-tiny").iterdir()}
+    assert {"ablation.md", "errors.md", "accuracy-test-all.svg"} <= published
+    assert "index.html" not in published
     stored = clone.folder / "results" / "sample-tiny" / "predictions" / "hypencoder_2" / "test-full.jsonl.xz"
     row = json.loads(lzma.decompress(stored.read_bytes()).splitlines()[0])
     # The study of the test before is not lost.
