@@ -15,6 +15,7 @@ from el.inputs import InputVariant, name_inputs
 from el.linker import LinkerConfig, save_linker
 from el.models import BiEncoder, EncoderSource, Hypencoder
 from el.ontology import Concept, Name, Ontology
+from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms
 
 WIDTH = 32
@@ -68,6 +69,13 @@ def tiny_vectors(source: EncoderSource, ontology: Ontology, folder: Path) -> Nam
     """Vectors of an ontology's names by a tiny encoder, in `folder`."""
     model = BiEncoder.from_encoder(source)
     return build_name_vectors(model, ontology, ontology.name_texts, folder / "vectors", folder)
+
+
+def tiny_ranker(folder: Path, ontology: Ontology, retrieved: int) -> ModelRanker:
+    """A ranker with an untrained tiny Hypencoder; its parts are put in `folder`."""
+    source = tiny_encoder(folder / "encoder")
+    vectors = tiny_vectors(source, ontology, folder)
+    return ModelRanker(tiny_hypencoder(source).eval(), vectors, ontology, retrieved)
 
 
 def tiny_ontology() -> Ontology:

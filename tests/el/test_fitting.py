@@ -24,7 +24,7 @@ from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms
 from tests.el.test_evidence import query
 from tests.el.test_synonyms import document
-from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
+from tests.tiny import tiny_ontology, tiny_ranker
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,7 @@ def ontology() -> Ontology:
 
 @pytest.fixture(scope="module")
 def ranker(ontology: Ontology, tmp_path_factory: pytest.TempPathFactory) -> ModelRanker:
-    folder = tmp_path_factory.mktemp("ranker")
-    source = tiny_encoder(folder / "encoder")
-    vectors = tiny_vectors(source, ontology, folder)
-    return ModelRanker(tiny_hypencoder(source).eval(), vectors, ontology, 5)
+    return tiny_ranker(tmp_path_factory.mktemp("ranker"), ontology, 5)
 
 
 def made_up(

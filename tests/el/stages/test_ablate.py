@@ -5,20 +5,18 @@ import pytest
 
 from el.evaluation.queries import Query
 from el.ontology import Ontology
-from el.rankers import ModelRanker
 from el.stages.ablate import SETTINGS, Ablation, Setting, ablation_rows
 from el.synonyms import LearnedSynonyms
 from tests.el.test_evidence import query
 from tests.el.test_synonyms import document
-from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
+from tests.tiny import tiny_ontology, tiny_ranker
 
 
 @pytest.fixture(scope="module")
 def ablation(tmp_path_factory: pytest.TempPathFactory) -> Ablation:
     folder, ontology = tmp_path_factory.mktemp("ablation"), tiny_ontology()
-    source = tiny_encoder(folder / "encoder")
     # So few candidates that some concepts are found by spelling or by training mentions alone.
-    ranker = ModelRanker(tiny_hypencoder(source).eval(), tiny_vectors(source, ontology, folder), ontology, 2)
+    ranker = tiny_ranker(folder, ontology, 2)
     synonyms = LearnedSynonyms.of_documents([document("skin", ("skin", "D000111"))], ontology)
     return Ablation(ranker, synonyms, mentions(ontology))
 
