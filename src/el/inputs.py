@@ -24,6 +24,12 @@ class InputVariant:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be between 0 and 2000")
 
 
+def tokens_for(context_characters: int) -> int:
+    """Tokens that a tower must read where a mention has so many characters of context on each side."""
+    # About four characters make a token, and both sides have so many.
+    return context_characters // 2 + 32
+
+
 def query_input(mention: str, left: str = "", right: str = "") -> str:
     """The mention, then its context with the mention marked, if there is context.
 

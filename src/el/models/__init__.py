@@ -2,6 +2,7 @@
 
 from el.models.base import Queries, RetrievalModel
 from el.models.biencoder import BiEncoder, DotProducts
+from el.models.fixed import FixedScorer
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from el.models.qnet import QNetConfig, QNets
@@ -11,6 +12,7 @@ __all__ = [
     "BiEncoder",
     "DotProducts",
     "EncoderSource",
+    "FixedScorer",
     "Hypencoder",
     "QNetConfig",
     "QNets",

@@ -127,24 +127,27 @@ class HyperHead(nn.Module):
             attention_mask: (B, S), 0 where padded; every row has a token.
         """
         padding = (attention_mask == 0).unsqueeze(1)
-        count = len(self.hyper_base_matrices)
-        weights = [
-            (
-                self._generate(
-                    hidden, padding, i, self.weight_query_embeddings[i], self.weight_hyper_projection[i]
-                )
-                + self.hyper_base_matrices[i]
-            ).transpose(1, 2)
-            for i in range(count)
-        ]
-        biases = [
-            self._generate(
-                hidden, padding, count + i, self.bias_query_embeddings[i], self.bias_hyper_projection[i]
-            ).squeeze(1)
-            + self.hyper_base_vectors[i]
-            for i in range(count - 1)
-        ]
+        depth = self.config.depth
+        weights = [self._weight(hidden, padding, i).transpose(1, 2) for i in range(depth + 1)]
+        biases = [self._bias(hidden, padding, i) for i in range(depth)]
         return QNets(weights, biases, self.config, training=self.training)
+
+    def _weight(self, hidden: Tensor, padding: Tensor, i: int) -> Tensor:
+        """Returns the (B, out, in) weights of layer i."""
+        base: Tensor = self.hyper_base_matrices[i]
+        if i < self.config.depth and not self.config.generate_hidden:
+            return base.expand(len(hidden), -1, -1)
+        queries, projection = self.weight_query_embeddings[i], self.weight_hyper_projection[i]
+        return self._generate(hidden, padding, i, queries, projection) + base
+
+    def _bias(self, hidden: Tensor, padding: Tensor, i: int) -> Tensor:
+        """Returns the (B, out) bias of hidden layer i."""
+        base: Tensor = self.hyper_base_vectors[i]
+        if not self.config.generate_hidden:
+            return base.expand(len(hidden), -1)
+        j = self.config.depth + 1 + i
+        queries, projection = self.bias_query_embeddings[i], self.bias_hyper_projection[i]
+        return self._generate(hidden, padding, j, queries, projection).squeeze(1) + base
 
     def _generate(
         self, hidden: Tensor, padding: Tensor, j: int, queries: Tensor, projection: nn.Module

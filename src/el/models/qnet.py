@@ -40,6 +40,8 @@ class QNetConfig:
         layer_norm_before_residual: whether the norm comes before the residual is added.
         input_scale: a factor on the passage vectors. Not in the published architecture, where it
             is 1; unit vectors need sqrt(v0) to have the scale that the layers are initialised for.
+        generate_hidden: whether hidden layers depend on the query. They do in the published architecture;
+            without it they are the base's, the same for every query: a control.
     """
 
     vector_dimensions: tuple[int, ...]
@@ -51,6 +53,7 @@ class QNetConfig:
     do_residual_on_last: bool | None = False
     layer_norm_before_residual: bool = True
     input_scale: float = 1.0
+    generate_hidden: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vector_dimensions", tuple(self.vector_dimensions))
@@ -80,11 +83,13 @@ class QNetConfig:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """The published keys as JSON values; `input_scale` only where it departs from 1."""
+        """The published keys as JSON values; those that are not published only where they depart from it."""
         values = asdict(self)
         values["vector_dimensions"] = list(self.vector_dimensions)
         if self.input_scale == 1.0:
             del values["input_scale"]
+        if self.generate_hidden:
+            del values["generate_hidden"]
         return values
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from el.cli import load_params, load_section
 from el.errors import ConfigError
 from el.index.vectors import NameVectors, cached_name_vectors
-from el.inputs import InputVariant, name_inputs
+from el.inputs import InputVariant, name_inputs, tokens_for
 from el.models import EncoderSource, RetrievalModel
 from el.ontology import Ontology
 
@@ -104,8 +104,7 @@ class Workspace:
     def inputs(self) -> InputVariant:
         """What the towers read. Raises ConfigError where context would not fit into the tower's input."""
         inputs = load_section(InputVariant, self.params, "inputs")
-        # About four characters make a token, and both sides have so many.
-        needed = inputs.context_characters // 2 + 32
+        needed = tokens_for(inputs.context_characters)
         if inputs.context_characters and self.encoder.max_tokens < needed:
             raise ConfigError(
                 f"inputs.context_characters is {inputs.context_characters}, but encoder.max_tokens "

@@ -1,11 +1,12 @@
-"""Command: a study. Variants of the fine-tuned models, with several seeds, scored on dev against all names.
+"""Command: a study. Variants of the fine-tuned models, with several seeds, scored on dev.
 
     python -m el.stages.study configs/study/depths.yaml
 
 Starts from the pipeline's aligned tower, vectors and mined names (`dvc repro mine`), trains each variant
 with the parameters of params.yaml and its own changes, and writes results/<data>-<encoder>/study/<name>:
 figures and predictions (the first ids) of each variant and seed, and a table with differences from the
-baseline. What is there already is not done again. The test split has no part in it.
+baseline. What is there already is not done again. The test split has no part in it unless the study's file
+names it, for variants that are finished.
 """
 
 import copy
@@ -13,15 +14,17 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import yaml
 
 from el.cli import command_parser, load_section, run_stage
+from el.corpus.store import read_documents
 from el.errors import ConfigError, InputError
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
 from el.evaluation.protocol import Protocol, load_protocol
@@ -29,7 +32,8 @@ from el.evaluation.rankings import Prediction, read_predictions, write_predictio
 from el.evaluation.run import evaluate, load_split
 from el.files import atomic_file, read_json, sha256_file, write_json
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, RetrievalModel, load_model
+from el.inputs import tokens_for
+from el.models import BiEncoder, FixedScorer, RetrievalModel, load_model
 from el.rankers import ModelRanker
 from el.report.tables import markdown_table
 from el.stages.common import RUNS, Workspace
@@ -37,12 +41,16 @@ from el.stages.evaluate import PROTOCOLS, EvaluateConfig
 from el.stages.pretrain import fresh_hypencoder
 from el.stages.publish import RESULTS, shortened
 from el.stages.training import mined_pairs
+from el.text import normalise
+from el.training.pairs import read_pairs, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
+from etl.make_pairs import mention_pairs
 
 ROWS = ("all", "unseen_form")
 # What a variant may change: all else is the pipeline's and the same for all.
-_CHANGEABLE = ("pretrain", "finetune")
-_CHANGEABLE_QNET = ("start", "activation_type")
+_CHANGEABLE_SECTIONS = ("pretrain", "finetune")
+CONTEXT = "inputs.context_characters"
+_CHANGEABLE = ("qnet.start", "qnet.activation_type", CONTEXT)
 # What a variant's figures rest on.
 _SECTIONS = ("encoder", "evaluate", "finetune", "inputs", "pretrain", "qnet")
 
@@ -55,20 +63,57 @@ class Variant:
         depth: hidden layers of the q-nets; 0 for a bi-encoder.
         seeds: of heads and batches.
         changes: parameters that differ from params.yaml, by their dotted names.
+        scorer: "generated", a q-net for each query; "fixed_hidden", one of whose layers only the last is
+            generated; "fixed", one network for all queries (`FixedScorer`).
     """
 
     depth: int
     seeds: tuple[int, ...] = (1,)
     changes: dict[str, Any] = field(default_factory=dict)
+    scorer: Literal["generated", "fixed_hidden", "fixed"] = "generated"
 
 
 @dataclass(frozen=True)
 class Study:
-    """Variants, and the one that the others are compared with."""
+    """Variants, and how they are scored and compared.
+
+    Attributes:
+        name: the file's, without its suffix.
+        baseline: the variant that the others are compared with.
+        variants: by name.
+        splits: the splits that are scored.
+        contexts: characters of context on each side that every variant is scored with, on the splits; None
+            for its own alone.
+        names: how many names of the ontology are ranked, about: those of all gold concepts and a random
+            rest; None for all.
+    """
 
     name: str
     baseline: str
     variants: dict[str, Variant]
+    splits: tuple[str, ...] = ("dev",)
+    contexts: tuple[int, ...] | None = None
+    names: int | None = None
+
+    def scorings(self, own_context: int) -> list["Scoring"]:
+        """How a variant is scored that was trained with so much context."""
+        contexts = sorted({own_context, *(self.contexts or ())})
+        return [Scoring(split, context, self.names) for split in self.splits for context in contexts]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A split, characters of context on each side of its mentions, and about how many names are ranked."""
+
+    split: str
+    context: int
+    names: int | None = None
+
+    def path(self, folder: Path, variant: str, seed: int, own_context: int) -> Path:
+        """Where the predictions are kept."""
+        split = "" if self.split == "dev" else f"-{self.split}"
+        context = "" if self.context == own_context else f"-context{self.context}"
+        return folder / f"{variant}-{seed}{split}{context}.jsonl.gz"
 
 
 def load_study(path: Path) -> Study:
@@ -80,10 +125,23 @@ def load_study(path: Path) -> Study:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         variants = {
-            name: Variant(int(v["depth"]), tuple(v.get("seeds", (1,))), dict(v.get("changes", {})))
+            name: Variant(
+                int(v["depth"]),
+                tuple(v.get("seeds", (1,))),
+                dict(v.get("changes", {})),
+                v.get("scorer", "generated"),
+            )
             for name, v in values["variants"].items()
         }
-        study = Study(path.stem, values["baseline"], variants)
+        contexts = values.get("contexts")
+        study = Study(
+            path.stem,
+            values["baseline"],
+            variants,
+            tuple(values.get("splits", ("dev",))),
+            None if contexts is None else tuple(contexts),
+            values.get("names"),
+        )
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         remedy = "See configs/study for how one looks"
         raise InputError(path, "", f"not a study ({type(error).__name__}: {error})", remedy) from error
@@ -95,46 +153,64 @@ def load_study(path: Path) -> Study:
 def changed(params: Mapping[str, Any], changes: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Returns parameters with some changed, and the seed in both trainings of a model.
 
+    Where there is to be context, the towers read as many tokens as it takes.
+
     Raises:
         ConfigError: a changed parameter does not exist, or is not one of a model's own training.
     """
     new = copy.deepcopy(dict(params))
     for name, value in changes.items():
         section, _, key = name.partition(".")
-        own = section in _CHANGEABLE or (section == "qnet" and key in _CHANGEABLE_QNET)
+        own = section in _CHANGEABLE_SECTIONS or name in _CHANGEABLE
         if not own or key not in new[section]:
             raise ConfigError(
-                f"study: {name} cannot be changed; parameters of {', '.join(_CHANGEABLE)}, and "
-                f"{', '.join(f'qnet.{key}' for key in _CHANGEABLE_QNET)} can"
+                f"study: {name} cannot be changed; parameters of {', '.join(_CHANGEABLE_SECTIONS)}, and "
+                f"{', '.join(_CHANGEABLE)} can"
             )
         new[section][key] = value
+    if CONTEXT in changes:
+        new["encoder"]["max_tokens"] = max(new["encoder"]["max_tokens"], tokens_for(changes[CONTEXT]))
     for section in ("pretrain", "finetune"):
         new[section]["seed"] = seed
     return new
 
 
-def train_variant(space: Workspace, depth: int, scratch: Path) -> RetrievalModel:
+def train_variant(space: Workspace, variant: Variant, scratch: Path) -> RetrievalModel:
     """Trains a model as the stages do; goes on where an interrupted run stopped.
 
     Args:
         space: the workspace, with the variant's parameters.
-        depth: hidden layers of the q-nets; 0 for a bi-encoder.
+        variant: what is trained.
         scratch: a folder of the variant's own, kept until it is done.
     """
-    aligned = BiEncoder.from_pretrained(space.models / "aligned")
-    model: RetrievalModel = aligned
-    if depth:
-        if not (scratch / "pretrained").is_dir():
-            recipe = load_section(Recipe, space.params, "pretrain")
-            fresh = fresh_hypencoder(space, aligned, depth, recipe.seed)
-            _run(space, fresh, recipe, mined_pairs(space, with_mentions=False), scratch, "pretrained")
-        # Read again as a stage would: training has frozen this and switched off that.
-        model = load_model(scratch / "pretrained")
+    if (scratch / "model").is_dir():
+        return load_model(scratch / "model")
+    model = _fresh_model(space, variant, scratch)
     recipe = load_section(Recipe, space.params, "finetune")
     if recipe.passages == "frozen":
         model.split_towers()
-    _run(space, model, recipe, mined_pairs(space, with_mentions=True), scratch, "model")
+    files = mined_pairs(space, with_mentions=True)
+    if space.inputs.context_characters:
+        files = pairs_in_context(space, files, scratch / "pairs")
+    _read_context(model, space.inputs.context_characters)
+    _run(space, model, recipe, files, scratch, "model")
     return load_model(scratch / "model")
+
+
+def _fresh_model(space: Workspace, variant: Variant, scratch: Path) -> RetrievalModel:
+    aligned = BiEncoder.from_pretrained(space.models / "aligned")
+    recipe = load_section(Recipe, space.params, "pretrain")
+    if not variant.depth:
+        return aligned
+    if variant.scorer == "fixed":
+        torch.manual_seed(recipe.seed)
+        return FixedScorer(aligned.query_tower, None, aligned.tokenizer, variant.depth)
+    if not (scratch / "pretrained").is_dir():
+        generated = variant.scorer == "generated"
+        fresh = fresh_hypencoder(space, aligned, variant.depth, recipe.seed, generate_hidden=generated)
+        _run(space, fresh, recipe, mined_pairs(space, with_mentions=False), scratch, "pretrained")
+    # Read again as a stage would: training has frozen this and switched off that.
+    return load_model(scratch / "pretrained")
 
 
 def _run(
@@ -145,20 +221,63 @@ def _run(
     run_recipe(model, recipe, files, space.ontology, vectors, runs, curves, scratch / name)
 
 
+def pairs_in_context(space: Workspace, mined: PairFiles, folder: Path) -> PairFiles:
+    """Writes the mined pairs of mentions anew, one for each mention, in its document's context.
+
+    The names are those that were mined for the bare mention.
+    """
+    written = {}
+    for split, path in (("train", mined.mentions), ("dev", mined.dev)):
+        assert path is not None
+        items = {(normalise(pair.mention), pair.concept_ids): pair.items for pair in read_pairs(path)}
+        documents = read_documents(space.data / "corpus" / f"{split}.jsonl")
+        pairs = mention_pairs(documents, space.ontology, space.inputs)
+        written[split] = folder / f"{split}.jsonl"
+        write_pairs(
+            written[split],
+            (replace(pair, items=items[normalise(pair.mention), pair.concept_ids]) for pair in pairs),
+        )
+    return PairFiles(dev=written["dev"], mentions=written["train"], names=mined.names)
+
+
+def _read_context(model: RetrievalModel, characters: int) -> None:
+    """Lets a model read mentions with so many characters of context on each side."""
+    assert model.tokenizer is not None
+    if characters:
+        model.tokenizer.model_max_length = tokens_for(characters)
+
+
 def score_variant(
-    space: Workspace, model: RetrievalModel, name: str, protocol: Protocol
+    space: Workspace, model: RetrievalModel, name: str, protocol: Protocol, scoring: Scoring
 ) -> tuple[dict[str, float], list[Prediction]]:
-    """Ranks all names for the mentions of dev."""
+    """Ranks names for the mentions of a split."""
     config = load_section(EvaluateConfig, space.params, "evaluate")
     vectors = space.vectors(model)
-    return evaluate(
-        name,
-        lambda ids: ModelRanker(model, vectors, space.ontology, config.candidates, ids, f"{name} on dev"),
-        load_split(space.data / "corpus", "dev"),
-        protocol,
-        space.inputs.context_characters,
-        config.candidates,
-    )
+    pool = None if scoring.names is None else _pool(space, scoring.names)
+    _read_context(model, scoring.context)
+
+    def make(ids: set[str] | None) -> ModelRanker:
+        allowed = pool if ids is None else ids
+        description = f"{name} on {scoring.split}"
+        return ModelRanker(model, vectors, space.ontology, config.candidates, allowed, description)
+
+    split = load_split(space.data / "corpus", scoring.split)
+    return evaluate(name, make, split, protocol, scoring.context, config.candidates)
+
+
+def _pool(space: Workspace, names: int) -> set[str]:
+    """The gold concepts of train and dev, and others drawn at random until there are about so many names."""
+    ontology = space.ontology
+    gold = {
+        concept_id
+        for split in ("train", "dev")
+        for document in read_documents(space.data / "corpus" / f"{split}.jsonl")
+        for mention in document.mentions
+        for concept_id in mention.concept_ids
+    }
+    share = names / len(ontology.name_texts)
+    drawn = np.random.default_rng(1).random(len(ontology.ids)) < share
+    return gold | {ontology.ids[row] for row in np.flatnonzero(drawn)}
 
 
 def mean_hits(runs: Sequence[Sequence[Prediction]], row: str, retrieved: int) -> npt.NDArray[np.float64]:
@@ -207,7 +326,7 @@ def study_table(study: Study, runs: Mapping[str, Sequence[Sequence[Prediction]]]
 
 
 def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:
-    """Trains and scores what is not there yet, and writes the table. Returns the folder.
+    """Trains and scores what is not there yet, and writes the tables. Returns the folder.
 
     Raises:
         ConfigError: the models of the parameters are given ones.
@@ -215,32 +334,101 @@ def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:
     if space.qnet.pretrained:
         raise ConfigError("a study makes its own heads: set qnet.pretrained to null")
     folder = RESULTS / space.label / "study" / study.name
-    inputs = _inputs(space)
-    runs: dict[str, list[list[Prediction]]] = {}
+    runs: dict[str, list[dict[Scoring, list[Prediction]]]] = {}
     for name, variant in study.variants.items():
         for seed in variant.seeds:
             one = Workspace(changed(space.params, variant.changes, seed))
-            used = {section: one.params[section] for section in _SECTIONS}
-            record = {"depth": variant.depth, "params": used, "inputs": inputs}
-            path = folder / f"{name}-{seed}.jsonl.gz"
-            if not _is_done(path, record):
-                key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
-                scratch = RUNS / f"study-{key}"
-                model = train_variant(one, variant.depth, scratch)
-                metrics, predictions = score_variant(one, model, name, protocol)
-                write_predictions(path, [shortened(prediction) for prediction in predictions])
-                # Last, for it says that the run is done.
-                write_json(_record_path(path), {**record, "metrics": metrics})
-                shutil.rmtree(scratch)
-            runs.setdefault(name, []).append(read_predictions(path))
-    caption = (
-        f"Protocol `{protocol.name}`, dev, all names; accuracy@1 of the model's own scores over the "
+            runs.setdefault(name, []).append(run_variant(one, study, name, seed, folder, protocol))
+    for split in study.splits:
+        suffix = "" if split == "dev" else f"-{split}"
+        with atomic_file(folder / f"table{suffix}.md") as temporary:
+            text = _caption(space, study, split, protocol) + _tables(space, study, split, runs, protocol)
+            temporary.write_text(text, encoding="utf-8")
+    return folder
+
+
+def run_variant(
+    space: Workspace, study: Study, name: str, seed: int, folder: Path, protocol: Protocol
+) -> dict[Scoring, list[Prediction]]:
+    """Trains a variant with one seed and scores it, where that has not been done. Returns its predictions."""
+    variant = study.variants[name]
+    own_context = space.inputs.context_characters
+    training: dict[str, Any] = {
+        "depth": variant.depth,
+        "params": {section: space.params[section] for section in _SECTIONS},
+        "inputs": _inputs(space),
+    }
+    if variant.scorer != "generated":
+        training["scorer"] = variant.scorer
+    key = hashlib.sha256(json.dumps(training, sort_keys=True).encode()).hexdigest()[:16]
+    scratch = RUNS / f"study-{key}"
+    found = {}
+    for scoring in study.scorings(own_context):
+        path = scoring.path(folder, name, seed, own_context)
+        record = training | _scoring_record(space, scoring, own_context)
+        if not _is_done(path, record):
+            model = train_variant(space, variant, scratch)
+            metrics, predictions = score_variant(space, model, name, protocol, scoring)
+            write_predictions(path, [shortened(prediction) for prediction in predictions])
+            # Last, for it says that the run is done.
+            write_json(_record_path(path), {**record, "metrics": metrics})
+        found[scoring] = read_predictions(path)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return found
+
+
+def _scoring_record(space: Workspace, scoring: Scoring, own_context: int) -> dict[str, Any]:
+    """What a scoring depends on, beside the training, where it is not the usual one."""
+    record: dict[str, Any] = {}
+    if scoring.split != "dev":
+        path = space.data / "corpus" / f"{scoring.split}.jsonl"
+        record["split"] = {"name": scoring.split, "sha256": sha256_file(path)}
+    if scoring.context != own_context:
+        record["context_characters"] = scoring.context
+    if scoring.names is not None:
+        record["names"] = scoring.names
+    return record
+
+
+def _caption(space: Workspace, study: Study, split: str, protocol: Protocol) -> str:
+    names = "all names" if study.names is None else f"about {study.names:,} names"
+    return (
+        f"Protocol `{protocol.name}`, {split}, {names}; accuracy@1 of the model's own scores over the "
         f"{space.params['evaluate']['candidates']} names that it retrieves. Differences: paired bootstrap "
         f"over documents, seeds averaged. `python -m el.stages.study configs/study/{study.name}.yaml`\n\n"
     )
-    with atomic_file(folder / "table.md") as temporary:
-        temporary.write_text(caption + study_table(study, runs, protocol), encoding="utf-8")
-    return folder
+
+
+def _tables(
+    space: Workspace,
+    study: Study,
+    split: str,
+    runs: Mapping[str, Sequence[Mapping[Scoring, list[Prediction]]]],
+    protocol: Protocol,
+) -> str:
+    """The table of a split, each variant with its own context; and one for each row with all contexts."""
+    own = {
+        name: variant.changes.get(CONTEXT, space.inputs.context_characters)
+        for name, variant in study.variants.items()
+    }
+    text = study_table(
+        study,
+        {name: [run[Scoring(split, own[name], study.names)] for run in runs[name]] for name in runs},
+        protocol,
+    )
+    for row in ROWS if study.contexts else ():
+        scorings = [Scoring(split, context, study.names) for context in study.contexts or ()]
+        lines = [
+            [name, *(_mean([run[scoring] for run in runs[name]], row, protocol) for scoring in scorings)]
+            for name in runs
+        ]
+        text += f"\n`{row}`, by characters of context on each side that the model reads:\n\n"
+        text += markdown_table(["variant", *map(str, study.contexts or ())], lines)
+    return text
+
+
+def _mean(runs: Sequence[Sequence[Prediction]], row: str, protocol: Protocol) -> str:
+    return f"{mean_hits(runs, row, protocol.retrieved).mean():.3f}"
 
 
 def _inputs(space: Workspace) -> dict[str, str]:

@@ -14,6 +14,7 @@ from el.errors import ConfigError, InputError
 from el.files import sha256_file, write_json
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.ontology import Ontology
 from el.training.batches import Source, plan_batches
@@ -182,10 +183,12 @@ def run_recipe(
 def _fitting(recipe: Recipe, model: RetrievalModel) -> Recipe:
     """Leaves out what a model has no use for; tells a Hypencoder whether its query tower will retrieve."""
     alone = replace(recipe, joint_weight=0.0, teacher="frozen", qnet_gradients=True)
-    if not isinstance(model, Hypencoder):
+    if isinstance(model, BiEncoder):
         # Its scores are its query tower's products already.
         anchor = recipe.joint_distillation_weight if recipe.joint_weight else recipe.distillation_weight
         return replace(alone, distillation_weight=anchor)
+    if not isinstance(model, Hypencoder):
+        return recipe
     if model.spec.normalize:
         model.retrieve_by_query_tower(trained=recipe.joint_weight > 0)
         return recipe

@@ -1,14 +1,31 @@
 """Studies: what is read, what is changed, and what the table says."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from el.corpus.store import write_documents
+from el.corpus.types import Document, Mention, Passage, Span
 from el.errors import ConfigError, InputError
 from el.evaluation.rankings import Prediction
-from el.stages.study import Study, Variant, changed, difference, load_study, mean_hits, study_table
-from tests.tiny import tiny_protocol
+from el.models import EncoderSource
+from el.stages.common import Workspace
+from el.stages.study import (
+    Scoring,
+    Study,
+    Variant,
+    changed,
+    difference,
+    load_study,
+    mean_hits,
+    pairs_in_context,
+    study_table,
+)
+from el.training.pairs import Item, Pair, read_pairs, write_pairs
+from el.training.recipes import PairFiles
+from tests.tiny import tiny_ontology, tiny_protocol
 
 ROOT = Path(__file__).parents[3]
 FULL = tiny_protocol(("all", "unseen_form"))
@@ -65,6 +82,63 @@ def test_changes_and_seed() -> None:
     for name in ("steps", "qnets.start", "finetune.", "finetune.step", "mining.nearest", "qnet.pretrained"):
         with pytest.raises(ConfigError, match="cannot be changed"):
             changed(params | {"mining": {"nearest": 1}}, {name: 1}, 1)
+
+
+def test_context_takes_tokens() -> None:
+    params = {
+        "inputs": {"context_characters": 0},
+        "encoder": {"max_tokens": 32},
+        "pretrain": {},
+        "finetune": {},
+    }
+    new = changed(params, {"inputs.context_characters": 128}, 1)
+    assert new["inputs"] == {"context_characters": 128}
+    assert new["encoder"] == {"max_tokens": 96}
+
+
+def test_scorings_have_files_of_their_own(tmp_path: Path) -> None:
+    study = Study("s", "a", {"a": Variant(0)}, splits=("dev", "test"), contexts=(0, 32), names=9)
+    scorings = study.scorings(32)
+    assert scorings == [Scoring(split, context, 9) for split in ("dev", "test") for context in (0, 32)]
+    names = [scoring.path(tmp_path, "a", 2, 32).name for scoring in scorings]
+    assert names == [f"a-2{end}.jsonl.gz" for end in ("-context0", "", "-test-context0", "-test")]
+
+
+def test_pairs_in_context_keep_the_mined_names(tmp_path: Path) -> None:
+    corpus = tmp_path / "data" / "corpus"
+    text = "cold cough and a cold."
+    mentions = [
+        Mention(str(n), (Span(start, start + 4),), "cold", "disease", ("D003139",))
+        for n, start in enumerate((0, 17))
+    ]
+    for split in ("train", "dev"):
+        write_documents(
+            corpus / f"{split}.jsonl", [Document("1", (Passage("title", 0, text),), tuple(mentions))]
+        )
+    item = Item("D003139", 1, "Cold", "positive", 0.5)
+    mined = Pair("1/0/0", "cold", "cold", ("D003139",), (item,), 2)
+    files = PairFiles(tmp_path / "dev.jsonl", tmp_path / "train.jsonl", tmp_path / "names.jsonl")
+    for path in (files.dev, files.mentions):
+        assert path is not None
+        write_pairs(path, [mined])
+    tiny_ontology().save(tmp_path / "data" / "ontology")
+    space = Workspace(
+        {
+            "data": {"folder": tmp_path / "data"},
+            "inputs": {"context_characters": 6},
+            "encoder": asdict(EncoderSource("e", "folder", "", "", "mean", 48)),
+        }
+    )
+    written = pairs_in_context(space, files, tmp_path / "new")
+    assert written.names == files.names
+    for path in (written.dev, written.mentions):
+        assert path is not None
+        first, second = read_pairs(path)
+        assert [pair.content.split() for pair in (first, second)] == [
+            ["cold", ":", "[", "cold", "]", "cough"],
+            ["cold", ":", "and", "a", "[", "cold", "]", "."],
+        ]
+        assert first.items == second.items == mined.items
 
 
 def test_seeds_are_averaged_before_systems_are_compared() -> None:

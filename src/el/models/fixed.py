@@ -1,0 +1,119 @@
+"""A control: one scoring network for all queries, where a Hypencoder generates one for each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from el.errors import InputError
+from el.files import atomic_folder, read_json, write_json
+from el.models.base import RetrievalModel
+from el.models.checkpoint import assign_tensors, load_tensors, save_tensors
+from el.models.sentences import load_towers, save_towers
+from el.models.tower import Tower
+
+TOWERS_FOLDER = "towers"
+
+
+@dataclass(frozen=True, eq=False)
+class FixedScores:
+    """B query vectors, scored with passages by a network that they share.
+
+    Attributes:
+        vectors: (B, D), of length 1.
+        network: (..., 3 D) to (..., 1).
+        scale: a factor on the dot products; 1 / temperature.
+    """
+
+    vectors: Tensor
+    network: nn.Module
+    scale: float
+
+    def __call__(self, passages: Tensor) -> Tensor:
+        """Scores (M, D) shared or (B, M, D) own passages: (B, M)."""
+        queries = self.vectors.unsqueeze(1)
+        products = queries * passages
+        shape = products.shape
+        # Unit vectors times the root of their width have coordinates of unit variance.
+        root = shape[-1] ** 0.5
+        inputs = [queries.expand(shape) * root, passages.expand(shape) * root, products * shape[-1]]
+        learned: Tensor = self.network(torch.cat(inputs, dim=-1))
+        return products.sum(dim=-1) * self.scale + learned.squeeze(-1)
+
+    def __len__(self) -> int:
+        return int(self.vectors.shape[0])
+
+
+class FixedScorer(RetrievalModel):
+    """Two towers, the dot product of their vectors, and a network over both vectors that corrects it.
+
+    score(q, p) = q p / temperature + MLP([q, p, q * p]), with hidden layers of width D and ReLU. The output
+    layer starts at zero, so that the whole starts as the dot product, as our q-nets do.
+
+    Args:
+        query_tower: encodes queries; its vectors have length 1.
+        passage_tower: encodes passages; None where the query tower does both.
+        tokenizer: cuts texts to the towers' length; needed to save the model.
+        depth: the network's hidden layers.
+        temperature: the dot products are divided by it.
+    """
+
+    kind = "fixed_scorer"
+
+    def __init__(
+        self,
+        query_tower: Tower,
+        passage_tower: Tower | None,
+        tokenizer: PreTrainedTokenizerBase | None,
+        depth: int,
+        temperature: float = 0.05,
+    ) -> None:
+        super().__init__(query_tower, passage_tower, tokenizer)
+        self.depth = depth
+        self.temperature = temperature
+        width = query_tower.width
+        layers: list[nn.Module] = []
+        for layer in range(depth):
+            layers += [nn.Linear(width if layer else 3 * width, width), nn.ReLU()]
+        output = nn.Linear(width, 1)
+        nn.init.zeros_(output.weight)
+        nn.init.zeros_(output.bias)
+        self.head = nn.Sequential(*layers, output)
+
+    def settings(self) -> str:
+        return f"{super().settings()} {self.depth} {self.temperature}"
+
+    def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> FixedScores:
+        return FixedScores(self.query_tower(input_ids, attention_mask), self.head, 1.0 / self.temperature)
+
+    def encode_mentions(
+        self, input_ids: Tensor, attention_mask: Tensor, tower_gradients: bool = True
+    ) -> tuple[FixedScores, Tensor]:
+        vectors = self.query_tower(input_ids, attention_mask)
+        scored = vectors if tower_gradients else vectors.detach()
+        return FixedScores(scored, self.head, 1.0 / self.temperature), vectors
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the towers as a SentenceTransformer, and the network beside them."""
+        assert self.tokenizer is not None
+        with atomic_folder(Path(folder)) as temporary:
+            save_towers(self.query_tower, self.own_passage_tower, self.tokenizer, temporary / TOWERS_FOLDER)
+            save_tensors(temporary / "model.safetensors", self.head.state_dict())
+            write_json(temporary / "config.json", {"kind": self.kind, "depth": self.depth})
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> "FixedScorer":
+        """Loads what `save_pretrained` wrote.
+
+        Raises:
+            InputError: a file is missing or broken.
+        """
+        config = read_json(folder / "config.json")
+        if not isinstance(config, dict) or not isinstance(config.get("depth"), int):
+            raise InputError(folder / "config.json", "depth", "not a whole number", "Train the model again")
+        model = cls(*load_towers(folder / TOWERS_FOLDER), config["depth"])
+        path, tensors = load_tensors(folder)
+        assign_tensors(path, "", model.head, tensors)
+        return model.eval()
