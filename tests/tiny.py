@@ -16,6 +16,7 @@ from el.linker import LinkerConfig, save_linker
 from el.models import BiEncoder, EncoderSource, Hypencoder
 from el.ontology import Concept, Name, Ontology
 from el.rankers import ModelRanker
+from el.search.engine import make_engine
 from el.synonyms import LearnedSynonyms
 
 WIDTH = 32
@@ -75,7 +76,7 @@ def tiny_ranker(folder: Path, ontology: Ontology, retrieved: int) -> ModelRanker
     """A ranker with an untrained tiny Hypencoder; its parts are put in `folder`."""
     source = tiny_encoder(folder / "encoder")
     vectors = tiny_vectors(source, ontology, folder)
-    return ModelRanker(tiny_hypencoder(source).eval(), vectors, ontology, retrieved)
+    return ModelRanker(make_engine(tiny_hypencoder(source).eval()), vectors, ontology, retrieved)
 
 
 def tiny_ontology() -> Ontology:

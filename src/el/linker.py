@@ -4,8 +4,9 @@ A linker is a folder that holds everything it needs, so that it works without a 
 
     manifest.json          format, fingerprints, settings, and what made it
     model/                 a Hypencoder or a bi-encoder
+    compiled/              its query side, ready to run
     ontology/              concepts and names
-    vectors/               the names' vectors, made by the model's passage tower
+    vectors/               the names' vectors, made by the model's passage tower, and their graph
     learned_synonyms.tsv   surface forms of training documents; optional
     combinations.json      how much each kind of evidence counts, for each choice of what is used
 """
@@ -18,8 +19,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-
-import numpy as np
 
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention
 from el.errors import ConfigError, ElError, InputError, MismatchError
@@ -39,28 +38,30 @@ from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
-from el.models import RetrievalModel, load_model
+from el.models import load_model
 from el.ontology import Ontology
 from el.rankers import ModelRanker
+from el.search.engine import CompiledEngine, Engine, compile_model
 from el.synonyms import LearnedSynonyms
 
-FORMAT = "el-linker-3"
+FORMAT = "el-linker-4"
 
 FindMentions = Literal["auto", "always", "never"]
 
-_MANIFEST, _MODEL, _ONTOLOGY, _VECTORS, _SYNONYMS, _COMBINATIONS = (
+_MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SYNONYMS, _COMBINATIONS = (
     "manifest.json",
     "model",
+    "compiled",
     "ontology",
     "vectors",
     "learned_synonyms.tsv",
     "combinations.json",
 )
-# Documents that are linked together. Each batch reads the vectors of all names.
+# Documents that are linked together; mentions that they share are scored once.
 _DOCUMENT_BATCH = 32
 # The share of a form's training mentions above which it counts as learned.
 _MOST = 0.5
-# Mentions that are scored together; each batch reads the vectors of all names.
+# Mentions that are scored together; equal ones once.
 _QUERY_BATCH = 2048
 
 
@@ -128,7 +129,7 @@ class Linker:
     the weights were fitted on dev. Links carry the softmax of the candidates' scores.
 
     Args:
-        model: in evaluation mode.
+        engine: the model.
         vectors: of the ontology's names, made by the model's passage tower.
         ontology: the concepts.
         combinations: weights, by `combination_name` of the groups of evidence that are used.
@@ -146,7 +147,7 @@ class Linker:
 
     def __init__(
         self,
-        model: RetrievalModel,
+        engine: Engine,
         vectors: NameVectors,
         ontology: Ontology,
         combinations: Mapping[str, Combination],
@@ -162,13 +163,13 @@ class Linker:
         self.synonyms = synonyms
         self.candidates = candidates
         self.combinations = combinations
-        vectors.check_model(model)
+        vectors.check_model(engine.passage_tower)
         if self.config.use_learned_synonyms and synonyms is None:
             raise ConfigError("use_learned_synonyms is on, but the linker has no learned synonyms")
         self._combination = chosen_combination(self.config, combinations)
         alone = dataclasses.replace(self.config, use_document=False)
         self._first_reading = chosen_combination(alone, combinations)
-        self.ranker = ModelRanker(model, vectors, ontology, self.config.retrieved, candidates)
+        self.ranker = ModelRanker(engine, vectors, ontology, self.config.retrieved, candidates)
         self._given_spellings = spellings
 
     @classmethod
@@ -191,15 +192,15 @@ class Linker:
         if ontology.fingerprint != manifest.get("ontology"):
             raise _mismatch(folder, "ontology")
         parts = read_trained(folder, ontology)
-        model = load_model(folder / _MODEL)
-        if model.fingerprint() != manifest.get("model"):
+        engine = CompiledEngine(folder / _COMPILED)
+        if engine.model != manifest.get("model"):
             raise _mismatch(folder, "model")
         vectors = NameVectors.open(folder / _VECTORS, ontology)
         config = dataclasses.replace(parts.config, **changes)
         if min_precision is not None:
             point = chosen_combination(config, parts.combinations).operating_point(min_precision)
             config = dataclasses.replace(config, nil_below=point.threshold)
-        return cls(model, vectors, ontology, parts.combinations, config, parts.inputs, parts.synonyms)
+        return cls(engine, vectors, ontology, parts.combinations, config, parts.inputs, parts.synonyms)
 
     def restricted(
         self, candidates: Collection[str] | None, learned: Iterable[Document] | None = None
@@ -211,7 +212,7 @@ class Linker:
             learned: documents whose annotations become learned synonyms; None switches those off.
         """
         return Linker(
-            self.ranker.model,
+            self.ranker.engine,
             self.ranker.vectors,
             self.ontology,
             self.combinations,
@@ -320,14 +321,14 @@ class Linker:
             self._link(int(evidence.concepts[row]), int(evidence.names[row]), float(shares[row]))
             for row in order[:k]
         )
-        return Decision(links, self._reason(query, evidence, order[0]) if order else self.ranker.model.kind)
+        return Decision(links, self._reason(query, evidence, order[0]) if order else self.ranker.engine.kind)
 
     def _reason(self, query: Query, evidence: Evidence, row: int) -> str:
         if evidence.of("learned_share")[row] > _MOST:
             return "learned_synonym"
         if evidence.of("spelling")[row]:
             return "dictionary" if query.expanded == query.text else "abbreviation"
-        return self.ranker.model.kind
+        return self.ranker.engine.kind
 
     def _link(self, concept: int, name: int, score: float) -> Link:
         concept_id, texts = self.ontology.ids[concept], self.ontology.name_texts
@@ -421,7 +422,7 @@ def save_linker(
         folder: where to; what stands there is replaced.
         model: the folder of a saved model; copied.
         ontology: the folder of the ontology; copied.
-        vectors: of the ontology's names, made by the model's passage tower.
+        vectors: of the ontology's names, made by the model's passage tower, as they were opened; copied.
         combinations: weights, by `combination_name`.
         config: the settings that the linker starts with.
         inputs: what the model was trained to read.
@@ -440,13 +441,15 @@ def save_linker(
     unknown = [i for i in (synonyms.concept_counts if synonyms else ()) if i not in opened]
     if unknown:
         raise MismatchError(f"{ontology}: lacks {unknown[0]}, of which synonyms were learned")
-    loaded = load_model(model)
-    # Refuses what does not fit together.
-    Linker(loaded, vectors, opened, combinations, config, inputs, synonyms)
+    assert vectors.folder is not None
     with atomic_folder(folder) as temporary:
+        compile_model(load_model(model), temporary / _COMPILED)
+        engine = CompiledEngine(temporary / _COMPILED)
+        # Refuses what does not fit together.
+        Linker(engine, vectors, opened, combinations, config, inputs, synonyms)
         shutil.copytree(model, temporary / _MODEL)
         shutil.copytree(ontology, temporary / _ONTOLOGY)
-        _save_vectors(vectors, temporary / _VECTORS)
+        shutil.copytree(vectors.folder, temporary / _VECTORS)
         if synonyms is not None:
             synonyms.save(temporary / _SYNONYMS)
         write_json(
@@ -455,18 +458,12 @@ def save_linker(
         manifest = {
             "format": FORMAT,
             "ontology": opened.fingerprint,
-            "model": loaded.fingerprint(),
+            "model": engine.model,
             "settings": dataclasses.asdict(config),
             "inputs": dataclasses.asdict(inputs),
             "made_by": dict(made_by),
         }
         write_json(temporary / _MANIFEST, manifest)
-
-
-def _save_vectors(vectors: NameVectors, folder: Path) -> None:
-    folder.mkdir()
-    np.save(folder / "vectors.npy", vectors.vectors)
-    write_json(folder / "manifest.json", vectors.manifest)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.encode import by_length
 from el.index.vectors import NameVectors, merge_best
 from el.inputs import query_input
-from el.models.base import RetrievalModel, inference_precision, supports_bf16
+from el.models import Hypencoder
+from el.models.base import supports_bf16
 from el.models.qnet import QNets
 from el.ontology import Ontology
 from el.progress import progress
+from el.search.engine import Engine
 
-# Larger ones are slower where queries become q-nets: what lies between the steps leaves the cache.
+# Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.
 _QUERY_BATCH = 32
 # Names that a batch of q-nets scores at once, when it scores all of them: what lies between the layers
 # then stays in the cache.
@@ -47,27 +48,27 @@ class ModelRanker:
     """Ranks concepts by a model's scores of the names that its own vectors retrieve.
 
     For a bi-encoder the score is the dot product by which names were retrieved. For a Hypencoder it is
-    the q-net's alone. Equal inputs are encoded and scored once.
+    the q-net's alone. Equal inputs are encoded and scored once, in one pass of the tower.
 
     Args:
-        model: encodes and scores; in evaluation mode.
+        engine: encodes and scores.
         vectors: of the ontology's names, made by the model's passage tower.
         ontology: the concepts.
         retrieved: K, the names that the first stage retrieves.
-        candidates: the only ids that may be ranked; None for all.
+        candidates: the only ids that may be ranked, by an exact search; None for all, by the graph.
         description: shown with the progress; silent where "".
     """
 
     def __init__(
         self,
-        model: RetrievalModel,
+        engine: Engine,
         vectors: NameVectors,
         ontology: Ontology,
         retrieved: int,
         candidates: Collection[str] | None = None,
         description: str = "",
     ) -> None:
-        self.model = model
+        self.engine = engine
         self.vectors = vectors
         self.ontology = ontology
         self.retrieved = retrieved
@@ -89,7 +90,6 @@ class ModelRanker:
         )
         return [rankings[position] for position in positions]
 
-    @torch.inference_mode()
     def retrieve(
         self, texts: Sequence[str], proposed: Sequence[npt.NDArray[np.int64]] | None = None
     ) -> Retrieved:
@@ -100,63 +100,82 @@ class ModelRanker:
             proposed: for each text, distinct name rows that are to be scored in any case, the most important
                 first. They take the places of those retrieved last, so that the number stays the same.
         """
-        batches = by_length([len(text) for text in texts], _QUERY_BATCH)
-        vectors = torch.empty(len(texts), self.vectors.vectors.shape[1])
-        for rows in batches:
-            vectors[rows] = self.model.first_stage(*self._tokens([texts[row] for row in rows])).cpu()
-        similarities, names = self.vectors.nearest(vectors, self.retrieved, self.rows, self.description)
-        for query, rows in enumerate(proposed or ()):
-            free = np.flatnonzero(~np.isin(names[query], rows))
-            new = rows[~np.isin(rows, names[query])][: len(free)]
-            places = free[len(free) - len(new) :]
-            names[query, places] = new
-            similarities[query, places] = (self.vectors.gather(new) @ vectors[query]).numpy()
-        scores = np.empty(names.shape, dtype=np.float32)
-        # Queries are encoded again, because the q-nets of all of them would fill the memory.
-        for rows in batches:
-            with inference_precision(self.model.device):
-                queries = self.model.encode_queries(*self._tokens([texts[row] for row in rows]))
-            scores[rows] = queries(self._gather(names[rows])).cpu().numpy()
+        width = min(self.retrieved, len(self.vectors.vectors) if self.rows is None else len(self.rows))
+        names = np.empty((len(texts), width), dtype=np.int64)
+        similarities, scores = (np.empty(names.shape, dtype=np.float32) for _ in range(2))
+        with progress(self.description, len(texts)) as advance:
+            for rows in by_length([len(text) for text in texts], _QUERY_BATCH):
+                encoded = self.engine.encode([texts[row] for row in rows])
+                similarities[rows], names[rows] = self._nearest(encoded.vectors)
+                for vector, query in zip(encoded.vectors, rows, strict=True):
+                    if proposed is not None:
+                        self._propose(vector, proposed[query], names[query], similarities[query])
+                scores[rows] = self.engine.score(encoded, self.vectors.gather(names[rows]).numpy())
+                advance(len(rows))
         return Retrieved(names, similarities, scores)
 
-    @torch.inference_mode()
-    def rank_exhaustively(self, texts: Sequence[str], k: int) -> list[Ranking]:
-        """Ranks all names by the q-nets' scores, without a first stage.
+    def _nearest(
+        self, vectors: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        queries = torch.from_numpy(vectors)
+        if self.rows is None:
+            return self.vectors.search(queries, self.retrieved)
+        return self.vectors.nearest(queries, self.retrieved, self.rows)
 
-        Where the machine multiplies bf16 in hardware, all names are scored in bf16, and the best of them
-        once more in float32.
-        """
-        rows = np.arange(len(self.vectors.vectors)) if self.rows is None else self.rows
-        rankings: list[Ranking] = []
-        with progress(self.description and f"{self.description}, all names", len(texts)) as advance:
-            for start in range(0, len(texts), _QUERY_BATCH):
-                batch = texts[start : start + _QUERY_BATCH]
-                qnets = self.model.encode_queries(*self._tokens(batch))
-                assert isinstance(qnets, QNets)
-                names = self._best_of_all(qnets, rows)
-                scores = qnets(self._gather(names)).cpu().numpy()
-                rankings += rank_concepts(names, scores, self.ontology.concept_of_name, self.ontology.ids, k)
-                advance(len(batch))
-        return rankings
+    def _propose(
+        self,
+        vector: npt.NDArray[np.float32],
+        proposed: npt.NDArray[np.int64],
+        names: npt.NDArray[np.int64],
+        similarities: npt.NDArray[np.float32],
+    ) -> None:
+        """Puts proposed names, that were not retrieved, in the last places of (K,) names, in place."""
+        free = np.flatnonzero(~np.isin(names, proposed))
+        new = proposed[~np.isin(proposed, names)][: len(free)]
+        places = free[len(free) - len(new) :]
+        names[places] = new
+        similarities[places] = self.vectors.gather(new).numpy() @ vector
 
-    def _best_of_all(self, qnets: QNets, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Returns (B, K) rows of the names that the q-nets score best."""
-        precision = torch.bfloat16 if supports_bf16(self.model.device) else torch.float32
-        fast = qnets.to(precision)
-        best = torch.full((len(qnets), min(_RESCORED, len(rows))), -torch.inf)
-        found = torch.zeros(best.shape, dtype=torch.int64)
-        for start in range(0, len(rows), _NAME_BLOCK):
-            block = rows[start : start + _NAME_BLOCK]
-            scores = fast(self._gather(block).to(precision)).float().cpu()
-            best, found = merge_best(best, found, scores, torch.from_numpy(np.ascontiguousarray(block)))
-        return found.numpy()
 
-    def _gather(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        return self.vectors.gather(rows).to(self.model.device)
+@torch.inference_mode()
+def rank_exhaustively(
+    model: Hypencoder,
+    vectors: NameVectors,
+    ontology: Ontology,
+    texts: Sequence[str],
+    k: int,
+    description: str = "",
+) -> list[Ranking]:
+    """Ranks all names by the q-nets' scores, without a first stage: what a search is measured against.
 
-    def _tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        encoding = self.model.tokenize(texts)
-        return encoding["input_ids"], encoding["attention_mask"]
+    Where the machine multiplies bf16 in hardware, all names are scored in bf16, and the best of them
+    once more in float32.
+    """
+    rankings: list[Ranking] = []
+    with progress(description, len(texts)) as advance:
+        for start in range(0, len(texts), _QUERY_BATCH):
+            batch = texts[start : start + _QUERY_BATCH]
+            encoding = model.tokenize(batch)
+            qnets = model.encode_queries(encoding["input_ids"], encoding["attention_mask"])
+            names = _best_of_all(qnets, vectors, model.device)
+            scores = qnets(vectors.gather(names).to(model.device)).cpu().numpy()
+            rankings += rank_concepts(names, scores, ontology.concept_of_name, ontology.ids, k)
+            advance(len(batch))
+    return rankings
+
+
+def _best_of_all(qnets: QNets, vectors: NameVectors, device: torch.device) -> npt.NDArray[np.int64]:
+    """Returns (B, K) rows of the names that the q-nets score best."""
+    precision = torch.bfloat16 if supports_bf16(device) else torch.float32
+    fast = qnets.to(precision)
+    count = len(vectors.vectors)
+    best = torch.full((len(qnets), min(_RESCORED, count)), -torch.inf)
+    found = torch.zeros(best.shape, dtype=torch.int64)
+    for start in range(0, count, _NAME_BLOCK):
+        rows = torch.arange(start, min(start + _NAME_BLOCK, count))
+        block = vectors.gather(rows.numpy()).to(device, precision)
+        best, found = merge_best(best, found, fast(block).float().cpu(), rows)
+    return found.numpy()
 
 
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:

@@ -50,7 +50,7 @@ def of(evidence: Evidence, ontology: Ontology, kind: str, concept_id: str) -> fl
 
 def test_names_spelled_like_the_mention_are_candidates(ranker: ModelRanker, ontology: Ontology) -> None:
     # Read with its context the mention lies near none of its equals; they are there nevertheless.
-    few = ModelRanker(ranker.model, ranker.vectors, ontology, 3)
+    few = ModelRanker(ranker.engine, ranker.vectors, ontology, 3)
     given = replace(query("COLD"), left="The patient had a", right="and took lithium.")
     called = ["D003139", "D029424", "D003080"]
     without = {ontology.ids[row] for row in collect(few, given, dictionary=False).concepts}
@@ -114,7 +114,7 @@ def test_without_the_dictionary_spelling_counts_nothing(ranker: ModelRanker) -> 
 def test_only_allowed_candidates(ranker: ModelRanker, ontology: Ontology) -> None:
     synonyms = LearnedSynonyms.of_documents([document("cold", ("cold", "D008094"))], ontology)
     allowed = {"D003139", "D000082", "not known"}
-    restricted = ModelRanker(ranker.model, ranker.vectors, ontology, 5, allowed)
+    restricted = ModelRanker(ranker.engine, ranker.vectors, ontology, 5, allowed)
     evidence = collect(restricted, query("cold"), synonyms=synonyms, candidates=allowed)
     assert {ontology.ids[row] for row in evidence.concepts} == {"D003139", "D000082"}
 

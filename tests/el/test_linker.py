@@ -141,7 +141,7 @@ def test_scores_are_the_softmax_of_each_concepts_best_name(
 
 def test_without_dictionary_the_ranking_is_the_models(folder: Path) -> None:
     linker = Linker.load(folder, use_dictionary=False)
-    ranker = ModelRanker(linker.ranker.model, linker.ranker.vectors, linker.ontology, 256)
+    ranker = ModelRanker(linker.ranker.engine, linker.ranker.vectors, linker.ontology, 256)
     queries = [query(text) for text in ("Aspirin", "cold", "Aspirin", "unheard of")]
     ours, models = linker.rank(queries, 20), ranker.rank(queries, 20)
     assert [ranking.concept_ids for ranking in ours] == [ranking.concept_ids for ranking in models]
@@ -275,7 +275,7 @@ class TestFolder:
             Linker.load(tmp_path / "nowhere")
 
     @pytest.mark.parametrize(
-        ("key", "message"), [("format", "reads 'el-linker-3'"), ("ontology", "ontology"), ("model", "model")]
+        ("key", "message"), [("format", "reads 'el-linker-4'"), ("ontology", "ontology"), ("model", "model")]
     )
     def test_parts_of_another_linker_are_refused(self, copy: Path, key: str, message: str) -> None:
         manifest = read_json(copy / "manifest.json")

@@ -9,7 +9,8 @@ from el.evaluation.queries import Query
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, EncoderSource, RetrievalModel
 from el.ontology import Ontology
-from el.rankers import ModelRanker, distinct_inputs
+from el.rankers import ModelRanker, distinct_inputs, rank_exhaustively
+from el.search.engine import make_engine
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
 TEXTS = ["paracetamol", "acute liver failure", "colds", "lead poisoning", "headaches"]
@@ -71,7 +72,8 @@ def best_concepts(ontology: Ontology, scores: np.ndarray, rows: list[int]) -> di
 def test_ranks_the_retrieved_names_by_the_models_scores(
     model: RetrievalModel, vectors: NameVectors, ontology: Ontology, candidates: set[str] | None
 ) -> None:
-    rankings = ModelRanker(model, vectors, ontology, 8, candidates).rank([query(t) for t in TEXTS], 5)
+    ranker = ModelRanker(make_engine(model), vectors, ontology, 8, candidates)
+    rankings = ranker.rank([query(text) for text in TEXTS], 5)
     rows = [
         row
         for row in range(len(ontology.name_texts))
@@ -88,33 +90,27 @@ def test_ranks_the_retrieved_names_by_the_models_scores(
             assert score == pytest.approx(best[concept_id], abs=0.05)
 
 
-@pytest.mark.parametrize("model", ["hypencoder"], indirect=True)
 def test_exhaustive_ranking_needs_no_first_stage(
-    model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+    source: EncoderSource, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_NAME_BLOCK", 7)
     monkeypatch.setattr(module, "_QUERY_BATCH", 2)
-    for candidates in (None, {"D000082", "D007854"}):
-        rankings = ModelRanker(model, vectors, ontology, 1, candidates).rank_exhaustively(TEXTS, 20)
-        for text, ranking in zip(TEXTS, rankings, strict=True):
-            rows = (
-                [*range(len(ontology.name_texts))]
-                if candidates is None
-                else ontology.rows_of_names(candidates).tolist()
-            )
-            best = best_concepts(ontology, scores_of(model, vectors, text), rows)
-            assert set(ranking.concept_ids) == set(best)
-            np.testing.assert_allclose(ranking.scores, sorted(best.values(), reverse=True), atol=1e-3)
+    model = tiny_hypencoder(source).eval()
+    rankings = rank_exhaustively(model, vectors, ontology, TEXTS, 20)
+    for text, ranking in zip(TEXTS, rankings, strict=True):
+        best = best_concepts(ontology, scores_of(model, vectors, text), [*range(len(ontology.name_texts))])
+        assert set(ranking.concept_ids) == set(best)
+        np.testing.assert_allclose(ranking.scores, sorted(best.values(), reverse=True), atol=1e-3)
 
 
-@pytest.mark.parametrize("model", ["hypencoder"], indirect=True)
 def test_exhaustive_ranking_keeps_the_best_of_each_block(
-    model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+    source: EncoderSource, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_NAME_BLOCK", 7)
     # bf16 may swap the best with what scores nearly the same; not with the fifth.
     monkeypatch.setattr(module, "_RESCORED", 5)
-    rankings = ModelRanker(model, vectors, ontology, 1).rank_exhaustively(TEXTS, 1)
+    model = tiny_hypencoder(source).eval()
+    rankings = rank_exhaustively(model, vectors, ontology, TEXTS, 1)
     for text, ranking in zip(TEXTS, rankings, strict=True):
         scores = scores_of(model, vectors, text)
         assert ranking.concept_ids == (ontology.ids[ontology.concept_of_name[scores.argmax()]],)
@@ -123,9 +119,10 @@ def test_exhaustive_ranking_keeps_the_best_of_each_block(
 def test_answers_are_in_the_order_of_the_queries(
     model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = ModelRanker(model, vectors, ontology, 30).rank([query(t) for t in [*TEXTS, *TEXTS[::-1]]], 3)
+    ranker = ModelRanker(make_engine(model), vectors, ontology, 30)
+    together = ranker.rank([query(text) for text in [*TEXTS, *TEXTS[::-1]]], 3)
     monkeypatch.setattr(module, "_QUERY_BATCH", 2)
-    in_parts = ModelRanker(model, vectors, ontology, 30).rank([query(t) for t in TEXTS], 3)
+    in_parts = ranker.rank([query(t) for t in TEXTS], 3)
     assert together[:5] == together[:4:-1]
     for one, other in zip(together[:5], in_parts, strict=True):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-3)
@@ -141,7 +138,7 @@ def test_equal_inputs_are_one() -> None:
 
 
 def test_gold_is_not_looked_at(model: RetrievalModel, vectors: NameVectors, ontology: Ontology) -> None:
-    ranker = ModelRanker(model, vectors, ontology, 5)
+    ranker = ModelRanker(make_engine(model), vectors, ontology, 5)
     one = ranker.rank([query("cold")], 3)
     other = ranker.rank([Query("q", "d", "cold", "other", ("D003080",), "cold")], 3)
     assert one == other
@@ -150,7 +147,7 @@ def test_gold_is_not_looked_at(model: RetrievalModel, vectors: NameVectors, onto
 def test_proposed_names_are_scored_in_any_case(
     model: RetrievalModel, vectors: NameVectors, ontology: Ontology
 ) -> None:
-    ranker = ModelRanker(model, vectors, ontology, 5)
+    ranker = ModelRanker(make_engine(model), vectors, ontology, 5)
     plain = ranker.retrieve(["lead"]).name_rows[0].tolist()
     absent = [row for row in range(len(ontology.name_texts)) if row not in plain]
     # One that stands at the last place already keeps it; the new ones take those before it, in their order.
@@ -170,11 +167,11 @@ def test_proposed_names_are_scored_in_any_case(
 
 
 def test_a_ranker_among_some_names(model: RetrievalModel, vectors: NameVectors, ontology: Ontology) -> None:
-    ranker = ModelRanker(model, vectors, ontology, 5)
+    ranker = ModelRanker(make_engine(model), vectors, ontology, 5)
     preferred = ontology.first_name[:-1]
     found = ranker.among(preferred).retrieve(["cold"]).name_rows[0]
     assert set(found) <= set(preferred.tolist())
     # What was excluded before stays so, and the ranker itself is as it was.
-    few = ModelRanker(model, vectors, ontology, 5, {"D003139"}).among(preferred)
+    few = ModelRanker(make_engine(model), vectors, ontology, 5, {"D003139"}).among(preferred)
     assert few.retrieve(["cold"]).name_rows[0].tolist() == [ontology.name_rows("D003139")[0]]
     assert ranker.rows is None

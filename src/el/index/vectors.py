@@ -1,7 +1,8 @@
-"""The vectors of an ontology's names: a memory-mapped matrix with a manifest."""
+"""The vectors of an ontology's names, and the graph that finds the nearest: one file and a manifest."""
 
 import hashlib
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from el.errors import InputError, MismatchError
-from el.files import atomic_folder, read_json, write_json
+from el.errors import ElError, InputError, MismatchError
+from el.files import atomic_folder, read_json, sampled_sha256, write_json
 from el.index.encode import by_length, encode_texts
+from el.index.graph import NameGraph, build_graph
 from el.models.base import RetrievalModel
 from el.ontology import Ontology
 from el.progress import progress
 
-FORMAT = "el-vectors-1"
+FORMAT = "el-vectors-2"
+NAMES = "names.faiss"
 _BLOCK = 1 << 16
 # Names are encoded and written in parts of this size; an interrupted build goes on after the last.
 _PART = 1 << 14
@@ -30,11 +33,16 @@ class NameVectors:
 
     Attributes:
         vectors: (N, D) float16, memory-mapped.
-        manifest: format, fingerprints of the model's passage tower and of the ontology, N and D.
+        manifest: format, fingerprints of the model's passage tower and of the ontology, N and D, and a
+            checksum of the file.
+        graph: finds the nearest of them; None where they were not opened from a folder.
+        folder: the folder.
     """
 
     vectors: npt.NDArray[np.float16]
     manifest: dict[str, Any]
+    graph: NameGraph | None = None
+    folder: Path | None = None
 
     @classmethod
     def open(cls, folder: Path, ontology: Ontology) -> "NameVectors":
@@ -48,23 +56,26 @@ class NameVectors:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         if found != FORMAT:
             raise MismatchError(f"{folder}: format {found!r}, {FORMAT!r} is needed. Build it again")
-        missing = {"model", "ontology", "names", "width"} - set(manifest)
+        missing = {"model", "ontology", "names", "width", "sampled_sha256"} - set(manifest)
         if missing:
             problem = f"{', '.join(sorted(missing))} is missing"
             raise InputError(folder / "manifest.json", "", problem, "Build it again")
         if manifest["ontology"] != ontology.fingerprint:
             raise MismatchError(f"{folder}: made from another ontology than the one at hand. Build it again")
-        try:
-            vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
-            raise InputError(folder / "vectors.npy", "", f"broken ({error})", "Build it again") from error
-        if vectors.shape != (manifest["names"], manifest["width"]):
-            raise InputError(folder / "vectors.npy", "", f"has shape {vectors.shape}", "Build it again")
-        return cls(vectors, manifest)
+        path = folder / NAMES
+        if not path.is_file():
+            raise InputError(path, "", "no such file", "Build it again")
+        # FAISS believes what it reads: a broken file must not come so far.
+        if sampled_sha256(path) != manifest["sampled_sha256"]:
+            raise InputError(path, "", "truncated or altered (its checksum is another)", "Build it again")
+        graph = NameGraph.open(path)
+        if graph.vectors.shape != (manifest["names"], manifest["width"]):
+            raise InputError(path, "", f"has shape {graph.vectors.shape}", "Build it again")
+        return cls(graph.vectors, manifest, graph, folder)
 
-    def check_model(self, model: RetrievalModel) -> None:
-        """Raises MismatchError if another passage tower made the vectors."""
-        if self.manifest["model"] != model.passage_tower.fingerprint():
+    def check_model(self, passage_tower: str) -> None:
+        """Raises MismatchError if another passage tower, which has another fingerprint, made the vectors."""
+        if self.manifest["model"] != passage_tower:
             raise MismatchError(
                 "the vectors of the names were made by another model. Build them again with this one"
             )
@@ -73,6 +84,15 @@ class NameVectors:
         """Returns float32 vectors of name rows, shape rows.shape + (D,)."""
         vectors = self.vectors[rows.ravel()].astype(np.float32)
         return torch.from_numpy(vectors).view(*rows.shape, self.vectors.shape[1])
+
+    def search(self, queries: Tensor, k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Finds most of the k names with the largest dot product, fast; all of them without a graph.
+
+        Args and returns as `nearest`.
+        """
+        if self.graph is None:
+            return self.nearest(queries, k)
+        return self.graph.search(queries.numpy(), min(k, len(self.vectors)))
 
     def nearest(
         self,
@@ -162,24 +182,40 @@ def build_name_vectors(
                 np.save(path.with_suffix(".part.npy"), part)
                 path.with_suffix(".part.npy").replace(path)
             advance(len(rows))
+    vectors = _in_order(parts, scratch, (len(texts), model.passage_tower.width))
     with atomic_folder(folder) as temporary:
-        width = model.passage_tower.width
-        shape = (len(texts), width)
-        vectors = np.lib.format.open_memmap(
-            temporary / "vectors.npy", mode="w+", dtype=np.float16, shape=shape
-        )
-        for number, rows in enumerate(parts):
-            vectors[rows] = np.load(scratch / f"{number}.npy", allow_pickle=False)
-        vectors.flush()
+        with progress("build the index", len(texts)) as advance:
+            build_graph(_blocks(vectors, advance), vectors.shape[1], len(vectors), temporary / NAMES)
         manifest = {
             "format": FORMAT,
             "model": model.passage_tower.fingerprint(),
             "ontology": ontology.fingerprint,
             "names": len(texts),
-            "width": width,
+            "width": vectors.shape[1],
+            "sampled_sha256": sampled_sha256(temporary / NAMES),
         }
         write_json(temporary / "manifest.json", manifest)
-    for path in scratch.iterdir():
-        path.unlink()
-    scratch.rmdir()
+    shutil.rmtree(scratch)
     return NameVectors.open(folder, ontology)
+
+
+def _in_order(
+    parts: Sequence[npt.NDArray[np.int64]], scratch: Path, shape: tuple[int, int]
+) -> npt.NDArray[np.float16]:
+    """Puts the encoded parts together, on disk, in the order of the name rows."""
+    vectors = np.lib.format.open_memmap(scratch / "vectors.npy", mode="w+", dtype=np.float16, shape=shape)
+    for number, rows in enumerate(parts):
+        part = np.load(scratch / f"{number}.npy", allow_pickle=False)
+        if not np.isfinite(part).all():
+            raise ElError("the model gives vectors that are no numbers (NaN or infinite). Train it again")
+        vectors[rows] = part
+    return vectors
+
+
+def _blocks(
+    vectors: npt.NDArray[np.float16], advance: Callable[[int], None]
+) -> Iterator[npt.NDArray[np.float16]]:
+    for start in range(0, len(vectors), _PART):
+        block = vectors[start : start + _PART]
+        yield block
+        advance(len(block))

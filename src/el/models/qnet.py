@@ -106,6 +106,23 @@ class QNetConfig:
         """Whether hidden layer `layer`, from 0, adds its input."""
         return bool(self.do_residual_on_last) if layer == self.depth - 1 else self.do_residual
 
+    def finish_layer(self, layer: int, z: Tensor, x: Tensor) -> Tensor:
+        """Hidden layer `layer` after its product: activation, norm and residual.
+
+        Args:
+            layer: its number, from 0.
+            z: (..., v[layer + 1]), the layer's input times its weights, plus its bias.
+            x: (..., v[layer]), the layer's input.
+        """
+        z = _ACTIVATIONS[self.activation_type](z)
+        if self.do_layer_norm and self.layer_norm_before_residual:
+            z = functional.layer_norm(z, z.shape[-1:])
+        if self.has_residual(layer):
+            z = z + x
+        if self.do_layer_norm and not self.layer_norm_before_residual:
+            z = functional.layer_norm(z, z.shape[-1:])
+        return z
+
     def _check(self) -> None:
         widths = self.vector_dimensions
         if not all(type(width) is int for width in widths):
@@ -165,15 +182,7 @@ class QNets:
     def _hidden(self, layer: int, x: Tensor, bias: Tensor) -> Tensor:
         config = self.config
         z = functional.dropout(x, config.dropout_prob, training=self.training and config.do_dropout)
-        z = torch.matmul(z, self.weights[layer]) + bias.unsqueeze(1)
-        z = _ACTIVATIONS[config.activation_type](z)
-        if config.do_layer_norm and config.layer_norm_before_residual:
-            z = functional.layer_norm(z, z.shape[-1:])
-        if config.has_residual(layer):
-            z = z + x
-        if config.do_layer_norm and not config.layer_norm_before_residual:
-            z = functional.layer_norm(z, z.shape[-1:])
-        return z
+        return config.finish_layer(layer, torch.matmul(z, self.weights[layer]) + bias.unsqueeze(1), x)
 
     def __len__(self) -> int:
         """B, the number of q-nets."""

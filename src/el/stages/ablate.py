@@ -25,6 +25,7 @@ from el.index.spellings import Spellings
 from el.linker import LinkerConfig
 from el.models import load_model
 from el.rankers import ModelRanker
+from el.search.engine import make_engine
 from el.stages.assemble import winner
 from el.stages.common import Workspace
 from el.stages.evaluate import PROTOCOLS
@@ -158,7 +159,7 @@ def main() -> None:
     space = Workspace.here()
     config = load_section(LinkerConfig, space.params, "link")
     model = load_model(space.finetuned(winner(space)))
-    ranker = ModelRanker(model, space.vectors(model), space.ontology, config.retrieved)
+    ranker = ModelRanker(make_engine(model), space.vectors(model), space.ontology, config.retrieved)
     split = load_split(space.data / "corpus", "dev")
     context = space.inputs.context_characters
     # Those without a concept are read too, and judged in no row.

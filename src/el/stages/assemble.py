@@ -11,6 +11,7 @@ from el.index.spellings import Spellings
 from el.linker import LinkerConfig, save_linker
 from el.models import load_model
 from el.rankers import ModelRanker
+from el.search.engine import make_engine
 from el.stages.common import LINKER, METRICS, Workspace
 from el.synonyms import LearnedSynonyms
 
@@ -47,12 +48,13 @@ def main() -> None:
     config = load_section(LinkerConfig, space.params, "link")
     loaded = load_model(model)
     vectors = space.vectors(loaded)
+    ranker = ModelRanker(make_engine(loaded), vectors, space.ontology, config.retrieved)
     save_linker(
         LINKER,
         model=model,
         ontology=space.data / "ontology",
         vectors=vectors,
-        combinations=_combinations(space, ModelRanker(loaded, vectors, space.ontology, config.retrieved)),
+        combinations=_combinations(space, ranker),
         config=config,
         inputs=space.inputs,
         synonyms=LearnedSynonyms.of_documents(documents, space.ontology),

@@ -20,8 +20,9 @@ from el.evaluation.rankings import Ranker, write_predictions
 from el.evaluation.run import Split, evaluate, known_documents, load_split, split_queries
 from el.files import atomic_folder, write_json
 from el.linker import Linker
-from el.models import BiEncoder, RetrievalModel, load_model
-from el.rankers import ModelRanker, distinct_inputs
+from el.models import BiEncoder, Hypencoder, RetrievalModel, load_model
+from el.rankers import ModelRanker, distinct_inputs, rank_exhaustively
+from el.search.engine import Engine, make_engine
 from el.stages.common import LINKER, METRICS, Workspace
 
 PROTOCOLS = Path("configs") / "protocol"
@@ -79,18 +80,22 @@ class SystemMaker:
             return self._linker(split, candidates)
         return self._lexical(split, candidates)
 
+    @functools.cached_property
+    def _engine(self) -> Engine:
+        assert self.model is not None
+        return make_engine(self.model)
+
     @property
     def has_qnets(self) -> bool:
         return self.model is not None and self.model.kind == "hypencoder"
 
     def model_ranker(self, split: str, candidates: set[str] | None) -> ModelRanker:
         """The ranker of a system that is a model."""
-        model = self.model
-        assert model is not None
-        vectors = self.space.vectors(model)
+        assert self.model is not None
+        vectors = self.space.vectors(self.model)
         description = f"{self.system} on {split}"
         return ModelRanker(
-            model, vectors, self.space.ontology, self.config.candidates, candidates, description
+            self._engine, vectors, self.space.ontology, self.config.candidates, candidates, description
         )
 
     def _linker(self, split: str, candidates: set[str] | None) -> Ranker:
@@ -124,8 +129,17 @@ def exhaustive_metrics(maker: SystemMaker, split: Split, protocol: Protocol) -> 
     chosen = np.unique(np.linspace(0, len(texts) - 1, maker.config.exhaustive).astype(int))
     sample = [queries[positions.index(place)] for place in chosen]
     ranker = maker.model_ranker(split.name, None)
+    assert isinstance(maker.model, Hypencoder)
+    description = f"{maker.system} on {split.name}, all names"
     rankings = {
-        "exhaustive_sample": ranker.rank_exhaustively([texts[place] for place in chosen], 1),
+        "exhaustive_sample": rank_exhaustively(
+            maker.model,
+            ranker.vectors,
+            ranker.ontology,
+            [texts[place] for place in chosen],
+            1,
+            description,
+        ),
         "retrieved_sample": ranker.rank(sample, 1),
     }
     prefix = f"{protocol.name}/{maker.system}"

@@ -28,6 +28,7 @@ def describe_machine() -> dict[str, str | int | bool]:
         "torch": version("torch"),
         "transformers": version("transformers"),
         "faiss": version("faiss-cpu"),
+        "openvino": version("openvino"),
     }
 
 

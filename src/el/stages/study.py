@@ -36,6 +36,7 @@ from el.inputs import tokens_for
 from el.models import BiEncoder, FixedScorer, RetrievalModel, load_model
 from el.rankers import ModelRanker
 from el.report.tables import markdown_table
+from el.search.engine import make_engine
 from el.stages.common import RUNS, Workspace
 from el.stages.evaluate import PROTOCOLS, EvaluateConfig
 from el.stages.pretrain import fresh_hypencoder
@@ -86,6 +87,7 @@ class Study:
             for its own alone.
         names: how many names of the ontology are ranked, about: those of all gold concepts and a random
             rest; None for all.
+        every: of each split every so-manieth document is scored.
     """
 
     name: str
@@ -94,20 +96,26 @@ class Study:
     splits: tuple[str, ...] = ("dev",)
     contexts: tuple[int, ...] | None = None
     names: int | None = None
+    every: int = 1
 
     def scorings(self, own_context: int) -> list["Scoring"]:
         """How a variant is scored that was trained with so much context."""
         contexts = sorted({own_context, *(self.contexts or ())})
-        return [Scoring(split, context, self.names) for split in self.splits for context in contexts]
+        return [self.scoring(split, context) for split in self.splits for context in contexts]
+
+    def scoring(self, split: str, context: int) -> "Scoring":
+        """A scoring with so many characters of context on each side."""
+        return Scoring(split, context, self.names, self.every)
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """A split, characters of context on each side of its mentions, and about how many names are ranked."""
+    """One way to score: the split, the context on each side, and `names` and `every` of the study."""
 
     split: str
     context: int
     names: int | None = None
+    every: int = 1
 
     def path(self, folder: Path, variant: str, seed: int, own_context: int) -> Path:
         """Where the predictions are kept."""
@@ -141,6 +149,7 @@ def load_study(path: Path) -> Study:
             tuple(values.get("splits", ("dev",))),
             None if contexts is None else tuple(contexts),
             values.get("names"),
+            values.get("every", 1),
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         remedy = "See configs/study for how one looks"
@@ -255,13 +264,15 @@ def score_variant(
     vectors = space.vectors(model)
     pool = None if scoring.names is None else _pool(space, scoring.names)
     _read_context(model, scoring.context)
+    engine = make_engine(model)
 
     def make(ids: set[str] | None) -> ModelRanker:
         allowed = pool if ids is None else ids
         description = f"{name} on {scoring.split}"
-        return ModelRanker(model, vectors, space.ontology, config.candidates, allowed, description)
+        return ModelRanker(engine, vectors, space.ontology, config.candidates, allowed, description)
 
     split = load_split(space.data / "corpus", scoring.split)
+    split = replace(split, documents=split.documents[:: scoring.every])
     return evaluate(name, make, split, protocol, scoring.context, config.candidates)
 
 
@@ -387,15 +398,19 @@ def _scoring_record(space: Workspace, scoring: Scoring, own_context: int) -> dic
         record["context_characters"] = scoring.context
     if scoring.names is not None:
         record["names"] = scoring.names
+    if scoring.every != 1:
+        record["every"] = scoring.every
     return record
 
 
 def _caption(space: Workspace, study: Study, split: str, protocol: Protocol) -> str:
     names = "all names" if study.names is None else f"about {study.names:,} names"
+    documents = "" if study.every == 1 else f" (one document of {study.every})"
+    retrieved = space.params["evaluate"]["candidates"]
     return (
-        f"Protocol `{protocol.name}`, {split}, {names}; accuracy@1 of the model's own scores over the "
-        f"{space.params['evaluate']['candidates']} names that it retrieves. Differences: paired bootstrap "
-        f"over documents, seeds averaged. `python -m el.stages.study configs/study/{study.name}.yaml`\n\n"
+        f"Protocol `{protocol.name}`, {split}{documents}, {names}; accuracy@1 of the model's own scores over "
+        f"the {retrieved} names that it retrieves. Differences: paired bootstrap over documents, seeds "
+        f"averaged. `python -m el.stages.study configs/study/{study.name}.yaml`\n\n"
     )
 
 
@@ -413,11 +428,11 @@ def _tables(
     }
     text = study_table(
         study,
-        {name: [run[Scoring(split, own[name], study.names)] for run in runs[name]] for name in runs},
+        {name: [run[study.scoring(split, own[name])] for run in runs[name]] for name in runs},
         protocol,
     )
     for row in ROWS if study.contexts else ():
-        scorings = [Scoring(split, context, study.names) for context in study.contexts or ()]
+        scorings = [study.scoring(split, context) for context in study.contexts or ()]
         lines = [
             [name, *(_mean([run[scoring] for run in runs[name]], row, protocol) for scoring in scorings)]
             for name in runs

@@ -146,7 +146,7 @@ def run_recipe(
     frozen = recipe.passages == "frozen"
     if frozen:
         assert vectors is not None
-        vectors.check_model(model)
+        vectors.check_model(model.passage_tower.fingerprint())
         model.freeze_passage_tower()
     lookup = vectors if frozen else None
     sources = [

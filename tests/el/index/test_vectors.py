@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 
-from el.errors import InputError, MismatchError
+from el.errors import ElError, InputError, MismatchError
+from el.files import sampled_sha256
 from el.index import vectors as module
 from el.index.encode import encode_texts
-from el.index.vectors import FORMAT, NameVectors, build_name_vectors
+from el.index.graph import build_graph
+from el.index.vectors import FORMAT, NAMES, NameVectors, build_name_vectors
 from el.models import BiEncoder
 from el.ontology import Concept, Name, Ontology
-from tests.tiny import tiny_encoder, tiny_ontology
+from tests.tiny import WIDTH, tiny_encoder, tiny_ontology
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +102,9 @@ def test_build_is_in_name_row_order(model: BiEncoder, ontology: Ontology, built:
         "ontology": ontology.fingerprint,
         "names": len(ontology.name_texts),
         "width": 32,
+        "sampled_sha256": sampled_sha256(built / NAMES),
     }
-    opened.check_model(model)
+    opened.check_model(model.passage_tower.fingerprint())
 
 
 class Counting:
@@ -135,7 +139,7 @@ def test_interrupted_build_goes_on(
     vectors = build_name_vectors(model, ontology, texts, out, scratch).vectors
     # Every name once over both runs.
     assert sorted(before.texts + after.texts) == sorted(texts)
-    whole = np.load(built / "vectors.npy").astype(np.float32)
+    whole = NameVectors.open(built, ontology).vectors.astype(np.float32)
     np.testing.assert_allclose(vectors.astype(np.float32), whole, atol=2e-3)
     assert not any(scratch.iterdir())
 
@@ -164,7 +168,7 @@ def test_another_ontology(built: Path) -> None:
 def test_another_model(built: Path, ontology: Ontology, tmp_path: Path) -> None:
     other = BiEncoder.from_encoder(tiny_encoder(tmp_path / "encoder"), normalize=False)
     with pytest.raises(MismatchError, match=r"made by another model\. Build them again"):
-        NameVectors.open(built, ontology).check_model(other)
+        NameVectors.open(built, ontology).check_model(other.passage_tower.fingerprint())
 
 
 def test_another_format(built: Path, ontology: Ontology) -> None:
@@ -183,28 +187,51 @@ def edit_manifest(folder: Path, **changes: Any) -> None:
 
 def test_manifest_that_is_not_whole(built: Path, ontology: Ontology) -> None:
     (built / "manifest.json").write_text(json.dumps({"format": FORMAT, "model": "", "names": 1}))
-    with pytest.raises(InputError, match="ontology, width is missing"):
+    with pytest.raises(InputError, match="ontology, sampled_sha256, width is missing"):
         NameVectors.open(built, ontology)
     (built / "manifest.json").unlink()
     with pytest.raises(InputError, match=r"manifest\.json: no such file"):
         NameVectors.open(built, ontology)
 
 
-def test_broken_matrix(built: Path, ontology: Ontology) -> None:
-    data = (built / "vectors.npy").read_bytes()
-    for content in (data[:-100], data[:50], b"", b"not a matrix"):
-        (built / "vectors.npy").write_bytes(content)
-        with pytest.raises(InputError, match=r"vectors\.npy: broken"):
+def test_broken_file(built: Path, ontology: Ontology) -> None:
+    data = (built / NAMES).read_bytes()
+    altered = bytearray(data)
+    altered[len(data) // 2] ^= 1
+    for content in (data[:-100], data[:50], b"", b"not an index", bytes(altered)):
+        (built / NAMES).write_bytes(content)
+        with pytest.raises(InputError, match=r"names\.faiss: truncated or altered"):
             NameVectors.open(built, ontology)
-    np.save(built / "vectors.npy", np.zeros((3, 2), dtype=np.float16))
+    (built / NAMES).unlink()
+    with pytest.raises(InputError, match=r"names\.faiss: no such file"):
+        NameVectors.open(built, ontology)
+
+
+def test_file_of_another_kind(built: Path, ontology: Ontology) -> None:
+    for content, message in ((b"not an index", "broken"), (b"", "broken")):
+        (built / NAMES).write_bytes(content)
+        edit_manifest(built, sampled_sha256=sampled_sha256(built / NAMES))
+        with pytest.raises(InputError, match=message):
+            NameVectors.open(built, ontology)
+    faiss.write_index(faiss.IndexFlatIP(32), str(built / NAMES))
+    edit_manifest(built, sampled_sha256=sampled_sha256(built / NAMES))
+    with pytest.raises(InputError, match="holds a IndexFlat"):
+        NameVectors.open(built, ontology)
+
+
+def test_file_of_another_shape(built: Path, ontology: Ontology) -> None:
+    build_graph([np.eye(3, 2, dtype=np.float16)], 2, 3, built / NAMES)
+    edit_manifest(built, sampled_sha256=sampled_sha256(built / NAMES))
     with pytest.raises(InputError, match=r"has shape \(3, 2\)"):
         NameVectors.open(built, ontology)
-    (built / "vectors.npy").unlink()
-    with pytest.raises(InputError, match=r"vectors\.npy: broken"):
-        NameVectors.open(built, ontology)
 
 
-def test_matrix_with_code_is_refused(built: Path, ontology: Ontology) -> None:
-    np.save(built / "vectors.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="broken"):
-        NameVectors.open(built, ontology)
+def test_vectors_that_are_no_numbers(
+    model: BiEncoder, ontology: Ontology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        module, "encode_texts", lambda _, texts: np.full((len(texts), WIDTH), np.nan, dtype=np.float16)
+    )
+    with pytest.raises(ElError, match="no numbers"):
+        build_name_vectors(model, ontology, ontology.name_texts, tmp_path / "v", tmp_path / "scratch")
+    assert not (tmp_path / "v").exists()

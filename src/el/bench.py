@@ -1,0 +1,300 @@
+"""`python -m el.bench`: how fast the trained systems link by name on this machine, in one run.
+
+One mention at a time, then in batches. All systems retrieve from the same kind of index and run in the same
+process with the same threads, so that ratios hold where absolute times do not. Beside the bi-encoder and the
+Hypencoders: the bi-encoder that compares with every name (`bi_encoder_flat`), and the shallowest Hypencoder
+by the published graph search (`graph_search`). Every q-net is generated and scored; nothing is cached.
+"""
+
+import itertools
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from el.cli import load_section, run_stage
+from el.errors import ConfigError
+from el.evaluation.protocol import load_protocol
+from el.evaluation.queries import Query
+from el.evaluation.run import load_split, split_queries
+from el.files import atomic_folder, read_json, write_json
+from el.index.graph import NameGraph
+from el.index.vectors import NameVectors
+from el.models import Hypencoder, RetrievalModel, load_model
+from el.progress import progress
+from el.rankers import ModelRanker, distinct_inputs, rank_exhaustively
+from el.search.engine import Engine, make_engine
+from el.search.neighbours import GraphSearch, lowest_level
+from el.stages.common import FLAT, GRAPH_SEARCH, METRICS, Workspace
+from el.stages.evaluate import PROTOCOLS
+from el.stages.machine import MACHINE
+
+_WARM_UP = 10
+# Of what is slow, so many mentions are enough for a median.
+_SLOW_MENTIONS = 20
+_COMPARED = 10
+# What `dvc metrics` shows of each system.
+_SHOWN = (
+    ("ms", "total_p50_ms"),
+    ("ratio", "total_p50_ratio"),
+    ("mentions_per_second", "mentions_per_second"),
+)
+
+# (1, D) vectors to (1, K) rows.
+Search = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What is timed.
+
+    Attributes:
+        mentions: how many distinct ones, one at a time and in batches.
+        batch: mentions at once in the second timing.
+        candidates: names that are retrieved and scored.
+        exhaustive: mentions for which q-nets also score all names, to see what the search loses.
+    """
+
+    mentions: int
+    batch: int
+    candidates: int
+    exhaustive: int
+
+    def __post_init__(self) -> None:
+        if min(self.mentions, self.batch, self.candidates) < 1 or self.exhaustive < 0:
+            raise ConfigError(
+                f"mentions is {self.mentions}, batch {self.batch}, candidates {self.candidates}; each must "
+                f"be 1 or more; exhaustive is {self.exhaustive}; it must be 0 or more"
+            )
+
+
+class Benchmark:
+    """Times one system after the other on the same mentions.
+
+    Args:
+        space: the run whose models are timed.
+        config: what is timed.
+        queries: mentions of dev, equal ones once.
+    """
+
+    def __init__(self, space: Workspace, config: BenchmarkConfig, queries: Sequence[Query]) -> None:
+        self.space = space
+        self.config = config
+        self.queries = queries
+        self.texts = distinct_inputs(queries)[0]
+        self.figures: dict[str, float] = {}
+
+    def system(self, system: str) -> None:
+        """Times a trained system, and compares a Hypencoder's answers with those over all names."""
+        model = load_model(self.space.finetuned(system))
+        vectors, engine = self.space.vectors(model), make_engine(model)
+        ranker = ModelRanker(engine, vectors, self.space.ontology, self.config.candidates)
+        search = partial(_by_graph, vectors, self.config.candidates)
+        self._add(system, time_singles(engine, vectors, search, self.texts, f"time {system}"))
+        self._add(system, {"mentions_per_second": time_batches(ranker, self.texts, self.config.batch)})
+        assert vectors.folder is not None
+        size = sum(path.stat().st_size for path in vectors.folder.iterdir())
+        self._add(system, {"index_mb": round(size / 1e6, 1)})
+        if isinstance(model, Hypencoder) and self.config.exhaustive:
+            self._add(system, against_exhaustive(model, ranker, self.queries[: self.config.exhaustive]))
+        if system == "bi_encoder":
+            self._flat(engine, vectors)
+            self._add("tower", {"torch_fp32_p50_ms": time_plain_tower(model, self.texts)})
+            self._add("tower", {"p50_ms": self.figures["bi_encoder/encode_p50_ms"]})
+        elif f"{GRAPH_SEARCH}/total_p50_ms" not in self.figures:
+            assert isinstance(model, Hypencoder)
+            self._graph_search(model, vectors)
+
+    def ratios(self) -> None:
+        """Adds what each system takes in relation to the bi-encoder."""
+        base = self.figures["bi_encoder/total_p50_ms"]
+        for name in [name for name in self.figures if name.endswith("/total_p50_ms")]:
+            ratio = name.replace("total_p50_ms", "total_p50_ratio")
+            self.figures[ratio] = round(self.figures[name] / base, 3)
+
+    def _flat(self, engine: Engine, vectors: NameVectors) -> None:
+        assert vectors.graph is not None
+        search = partial(_by_comparison, vectors.graph, self.config.candidates)
+        texts = self.texts[:_SLOW_MENTIONS]
+        self._add(FLAT, time_singles(engine, vectors, search, texts, f"time {FLAT}"))
+
+    def _graph_search(self, model: Hypencoder, vectors: NameVectors) -> None:
+        assert vectors.graph is not None
+        neighbours = lowest_level(vectors.graph)
+        seconds, scored, recall = [], [], []
+        exact = rank_rows(model, vectors, self.texts[: min(_SLOW_MENTIONS, self.config.exhaustive)])
+        with progress(f"time {GRAPH_SEARCH}", _SLOW_MENTIONS) as advance:
+            for place, text in enumerate(self.texts[:_SLOW_MENTIONS]):
+                start = time.perf_counter()
+                rows, count = graph_search(model, vectors, neighbours, text)
+                seconds.append(time.perf_counter() - start)
+                scored.append(count)
+                if place < len(exact):
+                    recall.append(float(np.isin(exact[place], rows).mean()))
+                advance(1)
+        figures = {"total_p50_ms": _milliseconds(seconds, 50), "total_p95_ms": _milliseconds(seconds, 95)}
+        figures["names_scored"] = round(float(np.median(scored)))
+        if recall:
+            figures["recall@10"] = round(float(np.mean(recall)), 4)
+        self._add(GRAPH_SEARCH, figures)
+
+    def _add(self, system: str, figures: dict[str, float]) -> None:
+        self.figures |= {f"{system}/{name}": value for name, value in figures.items()}
+
+
+def _by_graph(vectors: NameVectors, k: int, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    return vectors.search(torch.from_numpy(queries), k)[1]
+
+
+def _by_comparison(graph: NameGraph, k: int, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    storage: Any = faiss.downcast_index(graph.index.storage)
+    rows: npt.NDArray[np.int64] = storage.search(queries, k)[1]
+    return rows
+
+
+def time_singles(
+    engine: Engine, vectors: NameVectors, search: Search, texts: Sequence[str], description: str
+) -> dict[str, float]:
+    """Times one mention at a time.
+
+    Returns:
+        For each of encode (tokens and tower), search, score (names are fetched; a Hypencoder's q-net is
+        generated and applied; a bi-encoder's search has scored already) and total: p50 and p95 in
+        milliseconds.
+    """
+    for text in texts[:_WARM_UP]:
+        _time_once(engine, vectors, search, text)
+    seconds = []
+    with progress(description, len(texts)) as advance:
+        for text in texts:
+            seconds.append(_time_once(engine, vectors, search, text))
+            advance(1)
+    steps = np.array(seconds)
+    columns = {"encode": steps[:, 0], "search": steps[:, 1], "score": steps[:, 2], "total": steps.sum(axis=1)}
+    return {
+        f"{name}_p{percent}_ms": _milliseconds(values, percent)
+        for name, values in columns.items()
+        for percent in (50, 95)
+    }
+
+
+def _time_once(engine: Engine, vectors: NameVectors, search: Search, text: str) -> tuple[float, ...]:
+    clock = [time.perf_counter()]
+    encoded = engine.encode([text])
+    clock.append(time.perf_counter())
+    rows = search(encoded.vectors)
+    clock.append(time.perf_counter())
+    if engine.kind == Hypencoder.kind:
+        engine.score(encoded, vectors.gather(rows).numpy())
+    clock.append(time.perf_counter())
+    return tuple(stop - start for start, stop in itertools.pairwise(clock))
+
+
+def time_batches(ranker: ModelRanker, texts: Sequence[str], batch: int) -> float:
+    """Mentions a second, in batches."""
+    start = time.perf_counter()
+    for first in range(0, len(texts), batch):
+        ranker.retrieve(texts[first : first + batch])
+    return round(len(texts) / (time.perf_counter() - start), 1)
+
+
+@torch.inference_mode()
+def time_plain_tower(model: RetrievalModel, texts: Sequence[str]) -> float:
+    """Milliseconds, p50, that plain float32 PyTorch takes for what `encode` of an engine does."""
+    seconds = []
+    for text in [*texts[:_WARM_UP], *texts]:
+        start = time.perf_counter()
+        encoding = model.tokenize([text])
+        model.first_stage(encoding["input_ids"], encoding["attention_mask"])
+        seconds.append(time.perf_counter() - start)
+    return _milliseconds(seconds[_WARM_UP:], 50)
+
+
+def against_exhaustive(model: Hypencoder, ranker: ModelRanker, queries: Sequence[Query]) -> dict[str, float]:
+    """What the search loses, for some mentions: recall@10 of the concepts, and accuracy@1 of both."""
+    texts = distinct_inputs(queries)[0]
+    exact = rank_exhaustively(model, ranker.vectors, ranker.ontology, texts, _COMPARED, "score all names")
+    found = ranker.rank(queries, _COMPARED)
+    recall = [
+        np.isin(one.concept_ids, other.concept_ids).mean() for one, other in zip(exact, found, strict=True)
+    ]
+    figures = {"exhaustive_mentions": float(len(queries)), "recall@10": round(float(np.mean(recall)), 4)}
+    for name, rankings in (("accuracy@1", found), ("exhaustive_accuracy@1", exact)):
+        right = [r.concept_ids[0] in q.gold for q, r in zip(queries, rankings, strict=True)]
+        figures[name] = round(float(np.mean(right)), 4)
+    return figures
+
+
+@torch.inference_mode()
+def rank_rows(model: Hypencoder, vectors: NameVectors, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+    """The 10 names that each text's q-net scores best, of all."""
+    rows, every = [], np.arange(len(vectors.vectors))
+    for text in texts:
+        qnet = model.encode_queries_text([text])
+        parts = [qnet(vectors.gather(part))[0] for part in np.array_split(every, 1 + len(every) // 4096)]
+        rows.append(torch.cat(parts).topk(min(_COMPARED, len(every))).indices.numpy())
+    return rows
+
+
+@torch.inference_mode()
+def graph_search(
+    model: Hypencoder, vectors: NameVectors, neighbours: npt.NDArray[np.int32], text: str
+) -> tuple[npt.NDArray[np.int64], int]:
+    """The 10 best names of a text by the published search, and how many it scored."""
+    qnet = model.encode_queries_text([text])
+
+    def score(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        scores: npt.NDArray[np.float32] = qnet(vectors.gather(rows))[0].numpy()
+        return scores
+
+    return GraphSearch().find(score, neighbours, _COMPARED, np.random.default_rng(0))
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far, in megabytes; files that are mapped count too."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kibibytes on Linux, bytes on macOS.
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def _milliseconds(seconds: Sequence[float] | npt.NDArray[np.float64], percent: int) -> float:
+    return round(float(np.percentile(seconds, percent)) * 1000, 3)
+
+
+def _sample(space: Workspace, count: int) -> list[Query]:
+    """Mentions of dev, equal inputs once, drawn at random."""
+    protocol = load_protocol(PROTOCOLS / "full.yaml")
+    split = load_split(space.data / "corpus", "dev")
+    queries = split_queries(split, protocol, space.inputs.context_characters)
+    _, places = distinct_inputs(queries)
+    first = dict(zip(reversed(places), reversed(queries), strict=True))
+    drawn = np.random.default_rng(0).permutation(sorted(first))[:count]
+    return [first[place] for place in drawn.tolist()]
+
+
+def main() -> None:
+    space = Workspace.here()
+    config = load_section(BenchmarkConfig, space.params, "benchmark")
+    benchmark = Benchmark(space, config, _sample(space, config.mentions))
+    for system in space.trained_systems:
+        benchmark.system(system)
+    benchmark.ratios()
+    # Of the whole run.
+    figures = benchmark.figures | {"peak_memory_mb": round(peak_memory_mb(), 1)}
+    write_json(METRICS / "latency.json", figures)
+    with atomic_folder(METRICS / "latency") as out:
+        for system in space.trained_systems:
+            write_json(out / f"{system}.json", {name: figures[f"{system}/{key}"] for name, key in _SHOWN})
+    write_json(METRICS / "latency_machine.json", read_json(MACHINE))
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)

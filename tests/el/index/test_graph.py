@@ -1,0 +1,65 @@
+"""The graph of names: what it finds, against a comparison with all."""
+
+from pathlib import Path
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from el.index.graph import NameGraph, build_graph
+
+
+def unit_vectors(count: int, width: int, seed: int = 1) -> npt.NDArray[np.float16]:
+    vectors = np.random.default_rng(seed).normal(size=(count, width))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+
+
+def built(vectors: npt.NDArray[np.float16], path: Path) -> NameGraph:
+    build_graph([vectors[:100], vectors[100:]], vectors.shape[1], len(vectors), path)
+    return NameGraph.open(path)
+
+
+def test_finds_what_a_comparison_with_all_finds(tmp_path: Path) -> None:
+    vectors, queries = unit_vectors(2000, 16), unit_vectors(50, 16, 2).astype(np.float32)
+    graph = built(vectors, tmp_path / "graph")
+    assert graph.vectors.dtype == np.float16
+    assert np.array_equal(graph.vectors, vectors)
+    similarities, rows = graph.search(queries, 10)
+    products = queries @ vectors.astype(np.float32).T
+    exact = np.argsort(-products, axis=1)[:, :10]
+    shared = [np.isin(one, other).mean() for one, other in zip(rows, exact, strict=True)]
+    assert np.mean(shared) > 0.99
+    np.testing.assert_allclose(similarities, np.take_along_axis(products, rows, axis=1), atol=1e-4)
+    assert np.all(np.diff(similarities, axis=1) <= 0)
+
+
+def test_less_effort_finds_less(tmp_path: Path) -> None:
+    vectors, queries = unit_vectors(5000, 32), unit_vectors(200, 32, 2).astype(np.float32)
+    graph = built(vectors, tmp_path / "graph")
+    exact = np.argmax(queries @ vectors.astype(np.float32).T, axis=1)
+    found = [np.mean(graph.search(queries, 1, effort)[1][:, 0] == exact) for effort in (1, 200)]
+    assert found[0] < found[1] > 0.95
+
+
+def test_a_small_graph_is_the_same_every_time(tmp_path: Path) -> None:
+    vectors, threads = unit_vectors(1000, 8), faiss.omp_get_max_threads()
+    for name in "ab":
+        built(vectors, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert faiss.omp_get_max_threads() == threads
+
+
+def test_all_names_are_found_however_many_are_alike(tmp_path: Path) -> None:
+    vectors = np.repeat(unit_vectors(3, 8), 70, axis=0)
+    graph = built(vectors, tmp_path / "graph")
+    similarities, rows = graph.search(unit_vectors(5, 8, 2).astype(np.float32), 210)
+    assert all(sorted(found) == [*range(210)] for found in rows.tolist())
+    assert np.isfinite(similarities).all()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_names(tmp_path: Path, count: int) -> None:
+    vectors = unit_vectors(count, 4)
+    _, rows = built(vectors, tmp_path / "graph").search(vectors.astype(np.float32), count)
+    assert rows[:, 0].tolist() == [*range(count)]
