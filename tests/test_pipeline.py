@@ -170,6 +170,32 @@ def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
     assert (clone.folder / path).read_text() == table
 
 
+def test_a_study_of_controls_in_context_on_another_split(clone: Clone) -> None:
+    (clone.folder / "wide.yaml").write_text(
+        "baseline: plain\nsplits: [test]\ncontexts: [0, 8]\nnames: 500\nevery: 2\nvariants:\n"
+        "  plain: {depth: 0}\n"
+        "  fixed: {depth: 1, scorer: fixed, changes: {inputs.context_characters: 8}}\n"
+        "  fixed_hidden: {depth: 1, scorer: fixed_hidden}\n"
+    )
+    folder = Path(
+        clone.run(sys.executable, "-m", "el.stages.study", "wide.yaml").stdout.splitlines()[-1]
+    ).parent
+    table = (clone.folder / folder / "table-test.md").read_text()
+    assert "test (one document of 2), about 500 names" in table
+    # Each variant with its own context, and in a table a row with both.
+    assert [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| fixed ")] == [
+        "fixed"
+    ] * 3
+    own = clone.json(str(folder / "fixed-1-test.json"))
+    other = clone.json(str(folder / "fixed-1-test-context0.json"))
+    assert (own["scorer"], own["every"], own["names"], own["split"]["name"]) == ("fixed", 2, 500, "test")
+    assert own["params"]["inputs"]["context_characters"] == 8
+    assert "context_characters" not in own
+    assert other["context_characters"] == 0
+    assert own["metrics"]["full/fixed/all/count"] == other["metrics"]["full/fixed/all/count"] > 0
+    assert clone.json(str(folder / "fixed_hidden-1-test.json"))["scorer"] == "fixed_hidden"
+
+
 def test_a_finished_run_is_published(clone: Clone) -> None:
     clone.run(sys.executable, "-m", "el.stages.publish", "--command", "dvc repro")
     run = clone.json("results/sample-tiny/run.json")

@@ -215,7 +215,7 @@ def time_plain_tower(model: RetrievalModel, texts: Sequence[str]) -> float:
         encoding = model.tokenize([text])
         model.first_stage(encoding["input_ids"], encoding["attention_mask"])
         seconds.append(time.perf_counter() - start)
-    return _milliseconds(seconds[_WARM_UP:], 50)
+    return _milliseconds(seconds[-len(texts) :], 50)
 
 
 def against_exhaustive(model: Hypencoder, ranker: ModelRanker, queries: Sequence[Query]) -> dict[str, float]:

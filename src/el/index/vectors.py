@@ -144,7 +144,7 @@ def merge_best(best: Tensor, found: Tensor, scores: Tensor, rows: Tensor) -> tup
 
 def vectors_key(model: RetrievalModel, ontology: Ontology, texts: Sequence[str]) -> str:
     """What names' vectors depend on, as 16 hexadecimal digits: model, ontology, and what is read."""
-    parts = [model.passage_tower.fingerprint(), model.settings(), ontology.fingerprint]
+    parts = [FORMAT, model.passage_tower.fingerprint(), model.settings(), ontology.fingerprint]
     return hashlib.sha256("\0".join([*parts, *texts]).encode()).hexdigest()[:16]
 
 

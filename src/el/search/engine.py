@@ -20,6 +20,7 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from transformers.utils import logging
 
 from el.errors import InputError, MismatchError
 from el.files import atomic_folder, read_json, sampled_sha256, write_json
@@ -210,10 +211,13 @@ def _hidden(transformer: nn.Module, input_ids: Tensor, attention_mask: Tensor) -
 def _save(module: nn.Module, example: tuple[Tensor, ...], shapes: list[list[int]], path: Path) -> None:
     # The front end itself, and not `openvino.convert_model`, which may send statistics of its use.
     front_end = FrontEndManager().load_by_framework("pytorch")
+    verbosity = logging.get_verbosity()
     with warnings.catch_warnings():
         # Of tracing itself, which torch wants to replace, and of branches that shapes do not change here.
         warnings.simplefilter("ignore")
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+        logging.set_verbosity(verbosity)
     decoder = TorchScriptPythonDecoder(traced)
     converted = front_end.convert(front_end.load(decoder))
     for parameter, shape in zip(converted.inputs, shapes, strict=True):

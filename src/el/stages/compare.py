@@ -82,7 +82,7 @@ class Comparison:
     def _caption(self, split: str, protocol: Protocol, figures: Mapping[str, float], retrieved: int) -> str:
         count = int(figures[f"{protocol.name}/exact/all/count"])
         against = "all of the ontology" if protocol.candidates == "all" else "the ids of the split"
-        index, data = self.space.params["benchmark"]["index"], self.space.params["data"]["name"]
+        data = self.space.params["data"]["name"]
         fitted_on = "this split" if split == "dev" else "dev"
         return (
             f"Protocol `{protocol.name}`, {data} {split}, {count:,} mentions against {against}. No learned "
@@ -90,7 +90,7 @@ class Comparison:
             f"of the mention's type; its weights were fitted on {fitted_on}), abbreviations that a document "
             f"defines written out. Models retrieve {retrieved} names, with the recall stated; a Hypencoder "
             "ranks these by its q-net alone. NIL: the share of mentions without a concept that get no "
-            f"answer. ms: p50 of one mention at a time with a FAISS {index} index; ratio: to the bi-encoder."
+            f"answer. ms: p50 of one mention at a time; ratio: to the bi-encoder."
         )
 
     def write_differences(self, split: str, out: Path) -> None:

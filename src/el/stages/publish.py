@@ -23,6 +23,8 @@ from el.stages.compare import REPORT, all_systems
 
 RESULTS = Path("results")
 PUBLISHED_IDS = 10
+# The study whose seeds stand singly among the figures of test.
+SEEDS = "seeds"
 # Studies, and the figures of the trained parts that are shipped.
 _MADE_APART = ("study", "shipped")
 
@@ -61,7 +63,18 @@ def publish(space: Workspace, command: str) -> Path:
         for name in _MADE_APART:
             if (folder / name).is_dir():
                 shutil.copytree(folder / name, out / name)
+        add_seeds(out)
     return folder
+
+
+def add_seeds(results: Path) -> None:
+    """Adds to test.json what the study `seeds` found on test; keys end with `_seed<N>`."""
+    figures = read_json(results / "test.json")
+    for path in sorted((results / "study" / SEEDS).glob("*-test.json")):
+        seed = path.stem.removesuffix("-test").rpartition("-")[2]
+        metrics = read_json(path)["metrics"]
+        figures |= {f"{key}_seed{seed}": value for key, value in metrics.items()}
+    write_json(results / "test.json", figures)
 
 
 def publish_predictions(path: Path, folder: Path) -> None:
