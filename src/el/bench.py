@@ -1,17 +1,18 @@
 """`python -m el.bench`: how fast the trained systems link by name on this machine, in one run.
 
-One mention at a time, then in batches. All systems retrieve from the same kind of index and run in the same
-process with the same threads, so that ratios hold where absolute times do not. Beside the bi-encoder and the
-Hypencoders: the bi-encoder that compares with every name (`bi_encoder_flat`), and the shallowest Hypencoder
-by the published graph search (`graph_search`). Every q-net is generated and scored; nothing is cached.
+One mention at a time, then in batches; all systems in turn with each mention, so that ratios hold where
+absolute times do not. All retrieve from the same kind of index in the same process. Beside the bi-encoder
+and the Hypencoders: the bi-encoder that compares with every name (`bi_encoder_flat`), and the shallowest
+Hypencoder by the published graph search (`graph_search`). Every q-net is generated and scored; nothing is
+cached.
 """
 
 import itertools
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,8 @@ from el.stages.machine import MACHINE
 _WARM_UP = 10
 # Of what is slow, so many mentions are enough for a median.
 _SLOW_MENTIONS = 20
+# PyTorch's threads wait actively for a while, in the way of what is timed next.
+_PAUSE_SECONDS = 0.01
 _COMPARED = 10
 # What `dvc metrics` shows of each system.
 _SHOWN = (
@@ -76,8 +79,27 @@ class BenchmarkConfig:
             )
 
 
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """A system that is timed.
+
+    Attributes:
+        name: such as "hypencoder_2".
+        model: as it was trained.
+        engine: the same, as it runs.
+        vectors: of the ontology's names.
+        search: finds candidates.
+    """
+
+    name: str
+    model: RetrievalModel
+    engine: Engine
+    vectors: NameVectors
+    search: Search
+
+
 class Benchmark:
-    """Times one system after the other on the same mentions.
+    """Times the systems of a run on the same mentions.
 
     Args:
         space: the run whose models are timed.
@@ -91,42 +113,67 @@ class Benchmark:
         self.queries = queries
         self.texts = distinct_inputs(queries)[0]
         self.figures: dict[str, float] = {}
+        self.systems = [self._load(name) for name in space.trained_systems]
 
-    def system(self, system: str) -> None:
-        """Times a trained system, and compares a Hypencoder's answers with those over all names."""
-        model = load_model(self.space.finetuned(system))
-        vectors, engine = self.space.vectors(model), make_engine(model)
-        ranker = ModelRanker(engine, vectors, self.space.ontology, self.config.candidates)
-        search = partial(_by_graph, vectors, self.config.candidates)
-        self._add(system, time_singles(engine, vectors, search, self.texts, f"time {system}"))
-        self._add(system, {"mentions_per_second": time_batches(ranker, self.texts, self.config.batch)})
-        assert vectors.folder is not None
-        size = sum(path.stat().st_size for path in vectors.folder.iterdir())
-        self._add(system, {"index_mb": round(size / 1e6, 1)})
-        if isinstance(model, Hypencoder) and self.config.exhaustive:
-            self._add(system, against_exhaustive(model, ranker, self.queries[: self.config.exhaustive]))
-        if system == "bi_encoder":
-            self._flat(engine, vectors)
-            self._add("tower", {"torch_fp32_p50_ms": time_plain_tower(model, self.texts)})
-            self._add("tower", {"p50_ms": self.figures["bi_encoder/encode_p50_ms"]})
-        elif f"{GRAPH_SEARCH}/total_p50_ms" not in self.figures:
-            assert isinstance(model, Hypencoder)
-            self._graph_search(model, vectors)
+    def run(self) -> dict[str, float]:
+        """Returns all figures, by "<system>/<figure>"."""
+        self._singles()
+        self._batches()
+        self._towers()
+        bi_encoder, shallowest = self.systems[:2]
+        self._flat(bi_encoder)
+        self._graph_search(shallowest)
+        for system in self.systems:
+            assert system.vectors.folder is not None
+            size = sum(path.stat().st_size for path in system.vectors.folder.iterdir())
+            self._add(system.name, {"index_mb": round(size / 1e6, 1)})
+            if isinstance(system.model, Hypencoder) and self.config.exhaustive:
+                queries = self.queries[: self.config.exhaustive]
+                self._add(system.name, against_exhaustive(system.model, self._ranker(system), queries))
+        self._ratios()
+        # Of the whole run, with all models in memory.
+        return self.figures | {"peak_memory_mb": round(peak_memory_mb(), 1)}
 
-    def ratios(self) -> None:
+    def _load(self, name: str) -> Timed:
+        model = load_model(self.space.finetuned(name))
+        vectors = self.space.vectors(model)
+        return Timed(
+            name, model, make_engine(model), vectors, partial(_by_graph, vectors, self.config.candidates)
+        )
+
+    def _ranker(self, system: Timed) -> ModelRanker:
+        return ModelRanker(system.engine, system.vectors, self.space.ontology, self.config.candidates)
+
+    def _singles(self) -> None:
+        for name, figures in time_singles(self.systems, self.texts, "time mentions one by one").items():
+            self._add(name, figures)
+
+    def _batches(self) -> None:
+        rankers = {system.name: self._ranker(system) for system in self.systems}
+        for name, rate in time_batches(rankers, self.texts, self.config.batch).items():
+            self._add(name, {"mentions_per_second": rate})
+
+    def _towers(self) -> None:
+        bi_encoder = self.systems[0]
+        plain, compiled = time_towers(bi_encoder.model, bi_encoder.engine, self.texts)
+        self._add("tower", {"torch_fp32_p50_ms": plain, "p50_ms": compiled})
+
+    def _ratios(self) -> None:
         """Adds what each system takes in relation to the bi-encoder."""
         base = self.figures["bi_encoder/total_p50_ms"]
         for name in [name for name in self.figures if name.endswith("/total_p50_ms")]:
             ratio = name.replace("total_p50_ms", "total_p50_ratio")
             self.figures[ratio] = round(self.figures[name] / base, 3)
 
-    def _flat(self, engine: Engine, vectors: NameVectors) -> None:
-        assert vectors.graph is not None
-        search = partial(_by_comparison, vectors.graph, self.config.candidates)
-        texts = self.texts[:_SLOW_MENTIONS]
-        self._add(FLAT, time_singles(engine, vectors, search, texts, f"time {FLAT}"))
+    def _flat(self, system: Timed) -> None:
+        assert system.vectors.graph is not None
+        search = partial(_by_comparison, system.vectors.graph, self.config.candidates)
+        flat = replace(system, name=FLAT, search=search)
+        self._add(FLAT, time_singles([flat], self.texts[:_SLOW_MENTIONS], f"time {FLAT}")[FLAT])
 
-    def _graph_search(self, model: Hypencoder, vectors: NameVectors) -> None:
+    def _graph_search(self, system: Timed) -> None:
+        model, vectors = system.model, system.vectors
+        assert isinstance(model, Hypencoder)
         assert vectors.graph is not None
         neighbours = lowest_level(vectors.graph)
         seconds, scored, recall = [], [], []
@@ -161,23 +208,28 @@ def _by_comparison(graph: NameGraph, k: int, queries: npt.NDArray[np.float32]) -
 
 
 def time_singles(
-    engine: Engine, vectors: NameVectors, search: Search, texts: Sequence[str], description: str
-) -> dict[str, float]:
-    """Times one mention at a time.
+    systems: Sequence[Timed], texts: Sequence[str], description: str
+) -> dict[str, dict[str, float]]:
+    """Times one mention at a time, by all systems in turn.
 
     Returns:
-        For each of encode (tokens and tower), search, score (names are fetched; a Hypencoder's q-net is
-        generated and applied; a bi-encoder's search has scored already) and total: p50 and p95 in
-        milliseconds.
+        For each system and each of encode (tokens and tower), search, score (names are fetched; a
+        Hypencoder's q-net is generated and applied; a bi-encoder's search has scored already) and total:
+        p50 and p95 in milliseconds.
     """
     for text in texts[:_WARM_UP]:
-        _time_once(engine, vectors, search, text)
-    seconds = []
+        for system in systems:
+            _time_once(system, text)
+    seconds: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
     with progress(description, len(texts)) as advance:
         for text in texts:
-            seconds.append(_time_once(engine, vectors, search, text))
+            for system in systems:
+                seconds[system.name].append(_time_once(system, text))
             advance(1)
-    steps = np.array(seconds)
+    return {name: _percentiles(np.array(steps)) for name, steps in seconds.items()}
+
+
+def _percentiles(steps: npt.NDArray[np.float64]) -> dict[str, float]:
     columns = {"encode": steps[:, 0], "search": steps[:, 1], "score": steps[:, 2], "total": steps.sum(axis=1)}
     return {
         f"{name}_p{percent}_ms": _milliseconds(values, percent)
@@ -186,36 +238,47 @@ def time_singles(
     }
 
 
-def _time_once(engine: Engine, vectors: NameVectors, search: Search, text: str) -> tuple[float, ...]:
+def _time_once(system: Timed, text: str) -> tuple[float, ...]:
     clock = [time.perf_counter()]
-    encoded = engine.encode([text])
+    encoded = system.engine.encode([text])
     clock.append(time.perf_counter())
-    rows = search(encoded.vectors)
+    rows = system.search(encoded.vectors)
     clock.append(time.perf_counter())
-    if engine.kind == Hypencoder.kind:
-        engine.score(encoded, vectors.gather(rows).numpy())
+    if system.engine.kind == Hypencoder.kind:
+        system.engine.score(encoded, system.vectors.gather(rows).numpy())
     clock.append(time.perf_counter())
     return tuple(stop - start for start, stop in itertools.pairwise(clock))
 
 
-def time_batches(ranker: ModelRanker, texts: Sequence[str], batch: int) -> float:
-    """Mentions a second, in batches."""
-    start = time.perf_counter()
-    for first in range(0, len(texts), batch):
-        ranker.retrieve(texts[first : first + batch])
-    return round(len(texts) / (time.perf_counter() - start), 1)
+def time_batches(rankers: Mapping[str, ModelRanker], texts: Sequence[str], batch: int) -> dict[str, float]:
+    """Mentions a second of each ranker, in batches, in turn."""
+    seconds = dict.fromkeys(rankers, 0.0)
+    with progress("time batches", len(texts)) as advance:
+        for first in range(0, len(texts), batch):
+            part = texts[first : first + batch]
+            for name, ranker in rankers.items():
+                start = time.perf_counter()
+                ranker.retrieve(part)
+                seconds[name] += time.perf_counter() - start
+            advance(len(part))
+    return {name: round(len(texts) / taken, 1) for name, taken in seconds.items()}
 
 
 @torch.inference_mode()
-def time_plain_tower(model: RetrievalModel, texts: Sequence[str]) -> float:
-    """Milliseconds, p50, that plain float32 PyTorch takes for what `encode` of an engine does."""
+def time_towers(model: RetrievalModel, engine: Engine, texts: Sequence[str]) -> tuple[float, float]:
+    """Milliseconds, p50, that plain float32 PyTorch and an engine take to encode a mention, in turn."""
     seconds = []
     for text in [*texts[:_WARM_UP], *texts]:
         start = time.perf_counter()
         encoding = model.tokenize([text])
         model.first_stage(encoding["input_ids"], encoding["attention_mask"])
-        seconds.append(time.perf_counter() - start)
-    return _milliseconds(seconds[-len(texts) :], 50)
+        plain = time.perf_counter() - start
+        time.sleep(_PAUSE_SECONDS)
+        start = time.perf_counter()
+        engine.encode([text])
+        seconds.append((plain, time.perf_counter() - start))
+    columns = np.array(seconds[-len(texts) :]).T
+    return _milliseconds(columns[0], 50), _milliseconds(columns[1], 50)
 
 
 def against_exhaustive(model: Hypencoder, ranker: ModelRanker, queries: Sequence[Query]) -> dict[str, float]:
@@ -283,12 +346,7 @@ def _sample(space: Workspace, count: int) -> list[Query]:
 def main() -> None:
     space = Workspace.here()
     config = load_section(BenchmarkConfig, space.params, "benchmark")
-    benchmark = Benchmark(space, config, _sample(space, config.mentions))
-    for system in space.trained_systems:
-        benchmark.system(system)
-    benchmark.ratios()
-    # Of the whole run.
-    figures = benchmark.figures | {"peak_memory_mb": round(peak_memory_mb(), 1)}
+    figures = Benchmark(space, config, _sample(space, config.mentions)).run()
     write_json(METRICS / "latency.json", figures)
     with atomic_folder(METRICS / "latency") as out:
         for system in space.trained_systems:

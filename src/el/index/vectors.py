@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def build_name_vectors(
     vectors = _in_order(parts, scratch, (len(texts), model.passage_tower.width))
     with atomic_folder(folder) as temporary:
         with progress("build the index", len(texts)) as advance:
-            build_graph(_blocks(vectors, advance), vectors.shape[1], len(vectors), temporary / NAMES)
+            build_graph(vectors, temporary / NAMES, advance)
         manifest = {
             "format": FORMAT,
             "model": model.passage_tower.fingerprint(),
@@ -210,12 +210,3 @@ def _in_order(
             raise ElError("the model gives vectors that are no numbers (NaN or infinite). Train it again")
         vectors[rows] = part
     return vectors
-
-
-def _blocks(
-    vectors: npt.NDArray[np.float16], advance: Callable[[int], None]
-) -> Iterator[npt.NDArray[np.float16]]:
-    for start in range(0, len(vectors), _PART):
-        block = vectors[start : start + _PART]
-        yield block
-        advance(len(block))

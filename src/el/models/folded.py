@@ -2,13 +2,17 @@
 
 The same scores as `QNets` give, with less arithmetic (`HyperHead` has the symbols; weights are (out, in)):
 
-- attention: E K(H)^T = (E W_k) H^T + E b_k, and E W_k is multiplied once, when the head is folded;
+- attention: E K(H)^T = (E W_k) H^T + E b_k, and E W_k is multiplied once, when the head is folded; then one
+  product with H gives the attention and the values of all layers;
 - a layer: x W = x (C P^T + 1 b_p^T + B)^T = (x P) C^T + x (B + 1 b_p^T)^T, so that for M passages 3 M D^2
   products take the place of D^3 + M D^2. With M below D / 2, W is never formed.
+
+The cost that stays, for few passages, is that of reading the head's weights.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -21,65 +25,23 @@ from el.models.hyper_head import HyperHead
 _MASKED = -1e4
 
 
-class _Generated(nn.Module):
-    """One weight matrix or bias of the q-nets, as its factors.
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One weight matrix or bias that is generated.
 
-    Args:
-        base: (out, in).
-        embeddings: (out, in), the learned queries; None, with all that follows, where nothing is generated.
+    Attributes:
+        embeddings: (out, in), the learned queries.
         key: from token vectors, (D -> in).
         value: from token vectors, (D -> in).
         projection: (in -> in).
+        base: (out, in).
     """
 
+    embeddings: Tensor
+    key: nn.Linear
+    value: nn.Linear
+    projection: nn.Linear
     base: Tensor
-    attention: Tensor
-    attention_bias: Tensor
-    value: Tensor
-    value_bias: Tensor
-    projection: Tensor
-
-    def __init__(
-        self,
-        base: Tensor,
-        embeddings: Tensor | None,
-        key: nn.Linear,
-        value: nn.Linear,
-        projection: nn.Linear,
-    ) -> None:
-        super().__init__()
-        self.is_generated = embeddings is not None
-        if embeddings is None:
-            self.register_buffer("base", base.clone())
-            return
-        root = math.sqrt(embeddings.shape[0])
-        self.register_buffer("attention", embeddings @ key.weight / root)
-        self.register_buffer("attention_bias", (embeddings @ key.bias / root).unsqueeze(-1))
-        self.register_buffer("value", value.weight.clone())
-        self.register_buffer("value_bias", value.bias.clone())
-        self.register_buffer("projection", projection.weight.clone())
-        self.register_buffer("base", base + projection.bias)
-
-    def context(self, hidden: Tensor, masked: Tensor) -> Tensor:
-        """C: (B, out, in)."""
-        logits = functional.linear(hidden, self.attention).transpose(1, 2) + self.attention_bias + masked
-        values = functional.linear(hidden, self.value, self.value_bias)
-        context = functional.relu(torch.matmul(logits.softmax(dim=-1), values))
-        return functional.layer_norm(context, context.shape[-1:])
-
-    def itself(self, hidden: Tensor, masked: Tensor) -> Tensor:
-        """The matrix: (B, out, in), or (out, in) where it is the same for all queries."""
-        if not self.is_generated:
-            return self.base
-        return functional.linear(self.context(hidden, masked), self.projection) + self.base
-
-    def times(self, x: Tensor, hidden: Tensor, masked: Tensor) -> Tensor:
-        """x W: (B, M, in) to (B, M, out)."""
-        product = functional.linear(x, self.base)
-        if not self.is_generated:
-            return product
-        context = self.context(hidden, masked)
-        return product + torch.matmul(functional.linear(x, self.projection.T), context.transpose(1, 2))
 
 
 class FoldedHead(nn.Module):
@@ -92,31 +54,24 @@ class FoldedHead(nn.Module):
     @torch.no_grad()
     def __init__(self, head: HyperHead) -> None:
         super().__init__()
-        self.config = config = head.config
-        depth = config.depth
-        projections = list(zip(head.key_projections, head.value_projections, strict=True))
-        weights = zip(
-            head.hyper_base_matrices, head.weight_query_embeddings, head.weight_hyper_projection, strict=True
+        self.config = head.config
+        parts = list(_parts(head))
+        self.outs = [len(part.embeddings) for part in parts]
+        self.ins = [part.value.out_features for part in parts]
+        roots = [math.sqrt(out) for out in self.outs]
+        attention = [p.embeddings @ p.key.weight / root for p, root in zip(parts, roots, strict=True)]
+        shifts = [p.embeddings @ p.key.bias / root for p, root in zip(parts, roots, strict=True)]
+        self.attention_and_values = _linear(
+            torch.cat([*attention, *(part.value.weight for part in parts)]),
+            torch.cat([*shifts, *(part.value.bias for part in parts)]),
         )
-        biases = zip(
-            head.hyper_base_vectors, head.bias_query_embeddings, head.bias_hyper_projection, strict=True
+        # Biases and the output's weights, vectors, are projected before they are applied.
+        self.matrices = self.config.depth if self.config.generate_hidden else 0
+        self.projections = nn.ModuleList(
+            _linear(part.projection.weight, part.base[0] + part.projection.bias)
+            for part in parts[self.matrices :]
         )
-        self.weights = nn.ModuleList(
-            _Generated(
-                base[0],
-                embeddings[0] if config.generate_hidden or layer == depth else None,
-                *(cast("nn.Linear", linear) for linear in (*projections[layer], projection)),
-            )
-            for layer, (base, embeddings, projection) in enumerate(weights)
-        )
-        self.biases = nn.ModuleList(
-            _Generated(
-                base,
-                embeddings[0] if config.generate_hidden else None,
-                *(cast("nn.Linear", linear) for linear in (*projections[depth + 1 + layer], projection)),
-            )
-            for layer, (base, embeddings, projection) in enumerate(biases)
-        )
+        self.layers = nn.ModuleList(_layer(head, layer) for layer in range(self.config.depth))
 
     def forward(self, hidden: Tensor, attention_mask: Tensor, passages: Tensor) -> Tensor:
         """Returns (B, M) scores.
@@ -126,11 +81,69 @@ class FoldedHead(nn.Module):
             attention_mask: (B, S), 0 where padded.
             passages: (B, M, v0), each query's own.
         """
-        masked = ((1 - attention_mask) * _MASKED).unsqueeze(1).to(hidden.dtype)
-        *weights, output = cast("Iterable[_Generated]", self.weights)
-        biases = cast("Iterable[_Generated]", self.biases)
+        contexts, biases, output = self._generate(hidden, attention_mask)
         x = passages * self.config.input_scale
-        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            z = weight.times(x, hidden, masked) + bias.itself(hidden, masked)
+        for layer, linear in enumerate(self.layers):
+            z = linear(x)
+            if self.config.generate_hidden:
+                projected, z = z.split(list(self.config.weight_shapes[layer]), dim=-1)
+                z = z + torch.matmul(projected, contexts[layer].transpose(1, 2)) + biases[layer]
             x = self.config.finish_layer(layer, z, x)
-        return output.times(x, hidden, masked).squeeze(-1)
+        return torch.matmul(x, output.transpose(1, 2)).squeeze(-1)
+
+    def _generate(self, hidden: Tensor, attention_mask: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Returns, of the generated hidden layers, the weights' contexts C, (B, out, in), and the biases,
+        (B, 1, out); and the output's weights, (B, 1, in)."""
+        masked = ((1 - attention_mask) * _MASKED).unsqueeze(-1).to(hidden.dtype)
+        product = self.attention_and_values(hidden)
+        logits, values = product.split([sum(self.outs), sum(self.ins)], dim=-1)
+        attention = (logits + masked).softmax(dim=1)
+        contexts = [
+            _context(*pair)
+            for pair in zip(attention.split(self.outs, dim=-1), values.split(self.ins, dim=-1), strict=True)
+        ]
+        of_vectors = zip(self.projections, contexts[self.matrices :], strict=True)
+        *biases, output = (projection(context) for projection, context in of_vectors)
+        return contexts[: self.matrices], biases, output
+
+
+def _layer(head: HyperHead, layer: int) -> nn.Linear:
+    """From x to x P and x B, (in + out), side by side; to x B alone where hidden layers are not generated."""
+    base = head.hyper_base_matrices[layer][0]
+    if not head.config.generate_hidden:
+        return _linear(base, head.hyper_base_vectors[layer][0])
+    projection = cast("nn.Linear", head.weight_hyper_projection[layer])
+    return _linear(torch.cat([projection.weight.T, base + projection.bias]))
+
+
+def _parts(head: HyperHead) -> Iterator[_Part]:
+    """What is generated: the hidden layers' weights, their biases, the output's weights."""
+    depth = head.config.depth
+    hidden = range(depth) if head.config.generate_hidden else range(0)
+    for layer in (*hidden, *(depth + 1 + layer for layer in hidden), depth):
+        is_bias = layer > depth
+        number = layer - depth - 1 if is_bias else layer
+        embeddings = head.bias_query_embeddings if is_bias else head.weight_query_embeddings
+        projections = head.bias_hyper_projection if is_bias else head.weight_hyper_projection
+        bases = head.hyper_base_vectors if is_bias else head.hyper_base_matrices
+        yield _Part(
+            embeddings[number][0],
+            cast("nn.Linear", head.key_projections[layer]),
+            cast("nn.Linear", head.value_projections[layer]),
+            cast("nn.Linear", projections[number]),
+            bases[number] if is_bias else bases[number][0],
+        )
+
+
+def _context(attention: Tensor, values: Tensor) -> Tensor:
+    """C, (B, out, in), of attention (B, S, out) and values (B, S, in)."""
+    context = functional.relu(torch.matmul(attention.transpose(1, 2), values))
+    return functional.layer_norm(context, context.shape[-1:])
+
+
+def _linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    linear.weight.copy_(weight)
+    if bias is not None:
+        linear.bias.copy_(bias)
+    return linear

@@ -16,7 +16,9 @@ def unit_vectors(count: int, width: int, seed: int = 1) -> npt.NDArray[np.float1
 
 
 def built(vectors: npt.NDArray[np.float16], path: Path) -> NameGraph:
-    build_graph([vectors[:100], vectors[100:]], vectors.shape[1], len(vectors), path)
+    placed: list[int] = []
+    build_graph(vectors, path, placed.append)
+    assert sum(placed) == len(vectors)
     return NameGraph.open(path)
 
 
@@ -56,6 +58,16 @@ def test_all_names_are_found_however_many_are_alike(tmp_path: Path) -> None:
     similarities, rows = graph.search(unit_vectors(5, 8, 2).astype(np.float32), 210)
     assert all(sorted(found) == [*range(210)] for found in rows.tolist())
     assert np.isfinite(similarities).all()
+
+
+def test_one_query_or_many(tmp_path: Path) -> None:
+    vectors, queries = unit_vectors(500, 8), unit_vectors(7, 8, 2).astype(np.float32)
+    graph = built(vectors, tmp_path / "graph")
+    together = graph.search(queries, 20)
+    for number, query in enumerate(queries):
+        alone = graph.search(query[None], 20)
+        assert all(np.array_equal(one[number], other[0]) for one, other in zip(together, alone, strict=True))
+    assert graph.search(queries[:0], 20)[1].shape == (0, 20)
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -220,7 +220,7 @@ def test_file_of_another_kind(built: Path, ontology: Ontology) -> None:
 
 
 def test_file_of_another_shape(built: Path, ontology: Ontology) -> None:
-    build_graph([np.eye(3, 2, dtype=np.float16)], 2, 3, built / NAMES)
+    build_graph(np.eye(3, 2, dtype=np.float16), built / NAMES, lambda _: None)
     edit_manifest(built, sampled_sha256=sampled_sha256(built / NAMES))
     with pytest.raises(InputError, match=r"has shape \(3, 2\)"):
         NameVectors.open(built, ontology)

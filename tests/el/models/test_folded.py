@@ -18,6 +18,7 @@ PLAIN: dict[str, Any] = {"do_residual": False}
         ((6, 6, 6, 1), {}),
         ((6, 6, 6, 6, 6, 1), {"input_scale": 3.0, "do_residual_on_last": True}),
         ((6, 4, 5, 1), PLAIN),
+        ((6, 1, 1), PLAIN | {"do_layer_norm": False}),
         ((6, 6, 1), {"do_layer_norm": False, "activation_type": "tanh"}),
         ((6, 6, 6, 1), {"layer_norm_before_residual": False, "activation_type": "gelu"}),
         ((6, 6, 6, 1), {"generate_hidden": False}),
@@ -39,7 +40,7 @@ def test_scores_are_those_of_the_qnets(widths: tuple[int, ...], options: dict[st
 def test_the_head_stays_as_it_was() -> None:
     head = make_head(QNetConfig((6, 6, 6, 1)))
     before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
-    folded = FoldedHead(head)
-    for buffer in folded.buffers():
-        buffer.zero_()
+    with torch.no_grad():
+        for parameter in FoldedHead(head).parameters():
+            parameter.zero_()
     assert all(torch.equal(before[name], tensor) for name, tensor in head.state_dict().items())

@@ -47,7 +47,7 @@ def test_no_name_is_scored_twice() -> None:
 def test_neighbours_of_the_graph_are_near(tmp_path: Path) -> None:
     vectors = np.random.default_rng(1).normal(size=(500, 8))
     unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-    build_graph([unit], 8, 500, tmp_path / "graph")
+    build_graph(unit, tmp_path / "graph", lambda _: None)
     graph = NameGraph.open(tmp_path / "graph")
     neighbours = lowest_level(graph)
     assert neighbours.shape == (500, 32)
