@@ -299,7 +299,7 @@ def against_exhaustive(model: Hypencoder, ranker: ModelRanker, queries: Sequence
 @torch.inference_mode()
 def rank_rows(model: Hypencoder, vectors: NameVectors, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
     """The 10 names that each text's q-net scores best, of all."""
-    rows, every = [], np.arange(len(vectors.vectors))
+    rows, every = [], np.arange(len(vectors))
     for text in texts:
         qnet = model.encode_queries_text([text])
         parts = [qnet(vectors.gather(part))[0] for part in np.array_split(every, 1 + len(every) // 4096)]

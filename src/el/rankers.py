@@ -100,7 +100,7 @@ class ModelRanker:
             proposed: for each text, distinct name rows that are to be scored in any case, the most important
                 first. They take the places of those retrieved last, so that the number stays the same.
         """
-        width = min(self.retrieved, len(self.vectors.vectors) if self.rows is None else len(self.rows))
+        width = min(self.retrieved, len(self.vectors) if self.rows is None else len(self.rows))
         names = np.empty((len(texts), width), dtype=np.int64)
         similarities, scores = (np.empty(names.shape, dtype=np.float32) for _ in range(2))
         with progress(self.description, len(texts)) as advance:
@@ -168,7 +168,7 @@ def _best_of_all(qnets: QNets, vectors: NameVectors, device: torch.device) -> np
     """Returns (B, K) rows of the names that the q-nets score best."""
     precision = torch.bfloat16 if supports_bf16(device) else torch.float32
     fast = qnets.to(precision)
-    count = len(vectors.vectors)
+    count = len(vectors)
     best = torch.full((len(qnets), min(_RESCORED, count)), -torch.inf)
     found = torch.zeros(best.shape, dtype=torch.int64)
     for start in range(0, count, _NAME_BLOCK):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from el.errors import ElError
 from el.files import atomic_folder
-from el.index.vectors import cached_name_vectors, vectors_key
+from el.index.vectors import NameVectors, cached_name_vectors, update_name_vectors, vectors_key
 from el.inputs import name_inputs
 from el.linker import chosen_combination, copy_trained, read_trained, save_linker
 from el.models import Hypencoder, load_model
@@ -55,17 +55,21 @@ def export_trained(linker: Path, folder: Path) -> int:
     return size
 
 
-def build_linker(trained: Path, ontology: Path, folder: Path, scratch: Path) -> None:
-    """Makes a linker of trained parts and an ontology: encodes all names, without any training.
+def build_linker(
+    trained: Path, ontology: Path, folder: Path, scratch: Path, reused: Path | None = None
+) -> None:
+    """Makes a linker of trained parts and an ontology: encodes its names, without any training.
 
     Args:
         trained: what `export_trained` wrote, or another linker's folder.
         ontology: a folder as `el.ontology.write_ontology` writes it.
         folder: where the linker goes; what stands there is replaced at the end.
         scratch: keeps what was encoded, by model and ontology, so that an interrupted build goes on.
+        reused: a linker of the same trained parts; names that it has are not encoded again.
 
     Raises:
         InputError: a part is missing or broken.
+        MismatchError: the linker to reuse has another model.
         ConfigError: settings that make no sense.
     """
     parts = read_trained(trained)
@@ -78,6 +82,12 @@ def build_linker(trained: Path, ontology: Path, folder: Path, scratch: Path) -> 
     # Said before the long part, not after it.
     chosen_combination(config, parts.combinations)
     texts = name_inputs(opened, parts.inputs.definition_characters)
+    vectors = scratch / vectors_key(model, opened, texts)
+    if reused is not None and not vectors.is_dir():
+        old = Ontology.load(reused / "ontology")
+        old_vectors = NameVectors.open(reused / "vectors", old)
+        old_texts = name_inputs(old, parts.inputs.definition_characters)
+        update_name_vectors(model, opened, texts, old_vectors, old_texts, vectors, scratch)
     save_linker(
         folder,
         model=trained / "model",
@@ -89,4 +99,4 @@ def build_linker(trained: Path, ontology: Path, folder: Path, scratch: Path) -> 
         synonyms=synonyms,
         made_by=parts.made_by,
     )
-    shutil.rmtree(scratch / vectors_key(model, opened, texts))
+    shutil.rmtree(vectors)

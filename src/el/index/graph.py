@@ -60,20 +60,26 @@ class NameGraph:
         return cls(index, np.asarray(_Storage(index)))
 
     def search(
-        self, queries: npt.NDArray[np.float32], k: int, effort: int | None = None
+        self,
+        queries: npt.NDArray[np.float32],
+        k: int,
+        effort: int | None = None,
+        valid: npt.NDArray[np.bool_] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Finds names with large dot products, most of the k largest.
 
         Args:
             queries: (B, D).
-            k: how many, at most N.
+            k: how many, at most N, or as many as are valid.
             effort: how many names are looked at closely; the more, the fewer are missed.
+            valid: (N,), the names that may be found; all, if None.
 
         Returns:
             (B, k) float32 dot products, best first, and (B, k) int64 rows.
         """
         effort = max(effort or _SEARCH_EFFORT, k)
-        parameters = faiss.SearchParametersHNSW(efSearch=effort)  # type: ignore[attr-defined]
+        selector = None if valid is None else _selector(valid)
+        parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)  # type: ignore[attr-defined]
         if len(queries) < 2:
             similarities, rows = self.index.search(queries, k, params=parameters)
         else:
@@ -86,7 +92,7 @@ class NameGraph:
         if missing.any():
             similarities, rows = similarities.copy(), rows.copy()
             for query in np.flatnonzero(missing.any(axis=1)):
-                similarities[query], rows[query] = self._exactly(queries[query], k)
+                similarities[query], rows[query] = self._exactly(queries[query], k, valid)
         return similarities, rows
 
     @cached_property
@@ -95,11 +101,18 @@ class NameGraph:
         return ThreadPoolExecutor(threads, "search", faiss.omp_set_num_threads, (1,))
 
     def _exactly(
-        self, query: npt.NDArray[np.float32], k: int
+        self, query: npt.NDArray[np.float32], k: int, valid: npt.NDArray[np.bool_] | None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         products = self.vectors.astype(np.float32) @ query
+        if valid is not None:
+            products[~valid] = -np.inf
         rows = np.argsort(-products, kind="stable")[:k]
         return products[rows], rows
+
+
+def _selector(valid: npt.NDArray[np.bool_]) -> Any:
+    bitmap: Any = faiss.IDSelectorBitmap
+    return bitmap(np.packbits(valid, bitorder="little"))
 
 
 class _Storage:
@@ -145,5 +158,17 @@ def build_graph(vectors: npt.NDArray[np.float16], path: Path, advance: Callable[
     finally:
         faiss.omp_set_num_threads(threads)
     index.permute_entries(np.argsort(order))
+    _write(index, path)
+
+
+def extend_graph(graph: Path, vectors: npt.NDArray[np.float16], path: Path) -> None:
+    """Writes a graph with (n, D) vectors more than another, after those that it has; reads all of that."""
+    index: Any = faiss.read_index(str(graph))
+    index.hnsw.efConstruction = _BUILD_EFFORT
+    index.add(vectors.astype(np.float32))
+    _write(index, path)
+
+
+def _write(index: Any, path: Path) -> None:
     with atomic_file(path) as temporary:
         faiss.write_index(index, str(temporary))

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from torch import Tensor
 from el.errors import ElError, InputError, MismatchError
 from el.files import atomic_folder, read_json, sampled_sha256, write_json
 from el.index.encode import by_length, encode_texts
-from el.index.graph import NameGraph, build_graph
+from el.index.graph import NameGraph, build_graph, extend_graph
 from el.models.base import RetrievalModel
 from el.ontology import Ontology
 from el.progress import progress
 
-FORMAT = "el-vectors-2"
+FORMAT = "el-vectors-3"
 NAMES = "names.faiss"
+_PLACES = "places.npy"
 _BLOCK = 1 << 16
 # Names are encoded and written in parts of this size; an interrupted build goes on after the last.
 _PART = 1 << 14
@@ -29,20 +31,26 @@ _PART = 1 << 14
 
 @dataclass(frozen=True, eq=False)
 class NameVectors:
-    """All names' vectors, in the ontology's name-row order.
+    """The vectors of an ontology's N names.
 
     Attributes:
-        vectors: (N, D) float16, memory-mapped.
-        manifest: format, fingerprints of the model's passage tower and of the ontology, N and D, and a
-            checksum of the file.
+        vectors: (V, D) float16, memory-mapped; in the ontology's name-row order where `places` is None.
+        manifest: format, fingerprints of the model's passage tower and of the ontology, N and D, and
+            checksums of the files.
         graph: finds the nearest of them; None where they were not opened from a folder.
         folder: the folder.
+        places: (N,) int64, the row of `vectors` that each name row has, after an update; others belong to
+            names that are gone.
     """
 
     vectors: npt.NDArray[np.float16]
     manifest: dict[str, Any]
     graph: NameGraph | None = None
     folder: Path | None = None
+    places: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.vectors if self.places is None else self.places)
 
     @classmethod
     def open(cls, folder: Path, ontology: Ontology) -> "NameVectors":
@@ -62,16 +70,16 @@ class NameVectors:
             raise InputError(folder / "manifest.json", "", problem, "Build it again")
         if manifest["ontology"] != ontology.fingerprint:
             raise MismatchError(f"{folder}: made from another ontology than the one at hand. Build it again")
-        path = folder / NAMES
-        if not path.is_file():
-            raise InputError(path, "", "no such file", "Build it again")
-        # FAISS believes what it reads: a broken file must not come so far.
-        if sampled_sha256(path) != manifest["sampled_sha256"]:
-            raise InputError(path, "", "truncated or altered (its checksum is another)", "Build it again")
-        graph = NameGraph.open(path)
-        if graph.vectors.shape != (manifest["names"], manifest["width"]):
-            raise InputError(path, "", f"has shape {graph.vectors.shape}", "Build it again")
-        return cls(graph.vectors, manifest, graph, folder)
+        graph = NameGraph.open(_checked(folder / NAMES, manifest["sampled_sha256"]))
+        places = None
+        if "places_sha256" in manifest:
+            path = _checked(folder / _PLACES, manifest["places_sha256"])
+            places = np.load(path, allow_pickle=False).astype(np.int64)
+        vectors = cls(graph.vectors, manifest, graph, folder, places)
+        if (len(vectors), graph.vectors.shape[1]) != (manifest["names"], manifest["width"]):
+            shape = len(vectors), graph.vectors.shape[1]
+            raise InputError(folder / NAMES, "", f"has shape {shape}", "Build it again")
+        return vectors
 
     def check_model(self, passage_tower: str) -> None:
         """Raises MismatchError if another passage tower, which has another fingerprint, made the vectors."""
@@ -82,7 +90,8 @@ class NameVectors:
 
     def gather(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Returns float32 vectors of name rows, shape rows.shape + (D,)."""
-        vectors = self.vectors[rows.ravel()].astype(np.float32)
+        places = rows.ravel() if self.places is None else self.places[rows.ravel()]
+        vectors = self.vectors[places].astype(np.float32)
         return torch.from_numpy(vectors).view(*rows.shape, self.vectors.shape[1])
 
     def search(self, queries: Tensor, k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
@@ -92,7 +101,20 @@ class NameVectors:
         """
         if self.graph is None:
             return self.nearest(queries, k)
-        return self.graph.search(queries.numpy(), min(k, len(self.vectors)))
+        k = min(k, len(self))
+        if self._names is None:
+            return self.graph.search(queries.numpy(), k)
+        similarities, places = self.graph.search(queries.numpy(), k, valid=self._names >= 0)
+        return similarities, self._names[places]
+
+    @cached_property
+    def _names(self) -> npt.NDArray[np.int64] | None:
+        """(V,) the name row of each vector, -1 for those of names that are gone; None without `places`."""
+        if self.places is None:
+            return None
+        names = np.full(len(self.vectors), -1, dtype=np.int64)
+        names[self.places] = np.arange(len(self.places))
+        return names
 
     def nearest(
         self,
@@ -114,7 +136,7 @@ class NameVectors:
         Returns:
             (B, k) float32 scores, best first, and (B, k) int64 name rows.
         """
-        total = len(self.vectors) if rows is None else len(rows)
+        total = len(self) if rows is None else len(rows)
         k = min(k, total)
         best = torch.full((len(queries), k), -torch.inf)
         found = torch.zeros((len(queries), k), dtype=torch.int64)
@@ -171,6 +193,86 @@ def build_name_vectors(
         scratch: keeps finished parts, so that an interrupted build goes on; emptied at the end.
     """
     scratch = scratch / f"encode-{vectors_key(model, ontology, texts)}"
+    vectors = _encode(model, texts, scratch)
+    with atomic_folder(folder) as temporary:
+        with progress("build the index", len(texts)) as advance:
+            build_graph(vectors, temporary / NAMES, advance)
+        _write_manifest(temporary, model, ontology)
+    shutil.rmtree(scratch)
+    return NameVectors.open(folder, ontology)
+
+
+def update_name_vectors(
+    model: RetrievalModel,
+    ontology: Ontology,
+    texts: Sequence[str],
+    old: NameVectors,
+    old_texts: Sequence[str],
+    folder: Path,
+    scratch: Path,
+) -> NameVectors:
+    """Writes the vectors of an ontology most of whose names another has: only the rest is encoded.
+
+    The names that are gone stay in the graph and are not found.
+
+    Args:
+        model, ontology, texts, folder, scratch: as of `build_name_vectors`.
+        old: the vectors of the other ontology, made by the same passage tower, opened from a folder.
+        old_texts: what the tower read for these.
+
+    Raises:
+        MismatchError: another passage tower made the old ones.
+    """
+    old.check_model(model.passage_tower.fingerprint())
+    assert old.folder is not None
+    scratch = scratch / f"encode-{vectors_key(model, ontology, texts)}"
+    places = _old_places(texts, old, old_texts)
+    new = np.flatnonzero(places < 0)
+    vectors = _encode(model, [texts[row] for row in new.tolist()], scratch)
+    places[new] = len(old.vectors) + np.arange(len(new))
+    with atomic_folder(folder) as temporary:
+        extend_graph(old.folder / NAMES, vectors, temporary / NAMES)
+        np.save(temporary / _PLACES, places.astype(np.int32))
+        _write_manifest(temporary, model, ontology)
+    shutil.rmtree(scratch)
+    return NameVectors.open(folder, ontology)
+
+
+def _old_places(texts: Sequence[str], old: NameVectors, old_texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """(N,) for each text the row of a vector made of the same, none twice; -1 where there is none."""
+    known: dict[str, list[int]] = {}
+    for row, text in enumerate(old_texts):
+        known.setdefault(text, []).append(row if old.places is None else int(old.places[row]))
+    found = (known[text].pop() if known.get(text) else -1 for text in texts)
+    return np.fromiter(found, dtype=np.int64, count=len(texts))
+
+
+def _write_manifest(folder: Path, model: RetrievalModel, ontology: Ontology) -> None:
+    """Writes the manifest of the vectors in a folder."""
+    manifest = {
+        "format": FORMAT,
+        "model": model.passage_tower.fingerprint(),
+        "ontology": ontology.fingerprint,
+        "names": len(ontology.name_texts),
+        "width": model.passage_tower.width,
+        "sampled_sha256": sampled_sha256(folder / NAMES),
+    }
+    if (folder / _PLACES).is_file():
+        manifest["places_sha256"] = sampled_sha256(folder / _PLACES)
+    write_json(folder / "manifest.json", manifest)
+
+
+def _checked(path: Path, expected: str) -> Path:
+    """A file whose checksum is right: what opens it believes what it reads."""
+    if not path.is_file():
+        raise InputError(path, "", "no such file", "Build it again")
+    if sampled_sha256(path) != expected:
+        raise InputError(path, "", "truncated or altered (its checksum is another)", "Build it again")
+    return path
+
+
+def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.NDArray[np.float16]:
+    """Returns (N, D) vectors; parts that an interrupted call left in `scratch` are taken over."""
     scratch.mkdir(parents=True, exist_ok=True)
     # Parts hold names of similar length; batches inside them too.
     parts = by_length([len(text) for text in texts], _PART)
@@ -182,21 +284,7 @@ def build_name_vectors(
                 np.save(path.with_suffix(".part.npy"), part)
                 path.with_suffix(".part.npy").replace(path)
             advance(len(rows))
-    vectors = _in_order(parts, scratch, (len(texts), model.passage_tower.width))
-    with atomic_folder(folder) as temporary:
-        with progress("build the index", len(texts)) as advance:
-            build_graph(vectors, temporary / NAMES, advance)
-        manifest = {
-            "format": FORMAT,
-            "model": model.passage_tower.fingerprint(),
-            "ontology": ontology.fingerprint,
-            "names": len(texts),
-            "width": vectors.shape[1],
-            "sampled_sha256": sampled_sha256(temporary / NAMES),
-        }
-        write_json(temporary / "manifest.json", manifest)
-    shutil.rmtree(scratch)
-    return NameVectors.open(folder, ontology)
+    return _in_order(parts, scratch, (len(texts), model.passage_tower.width))
 
 
 def _in_order(

@@ -116,8 +116,9 @@ class Comparison:
         machine = read_json(METRICS / "latency_machine.json")
         benchmark = self.space.params["benchmark"]
         caption = (
-            f"Milliseconds a mention, one at a time, {benchmark['mentions']} distinct mentions of dev, "
-            f"{benchmark['candidates']} names retrieved by the graph; then batches of {benchmark['batch']}. "
+            f"Milliseconds a mention, one at a time, {benchmark['mentions']} distinct mentions of dev, all "
+            f"systems in turn with each; {benchmark['candidates']} names retrieved by the graph; then "
+            f"batches of {benchmark['batch']}. "
             f"One process, {machine['threads']} threads, {machine['processor']}; its peak memory "
             f"{self.latency['peak_memory_mb']:.0f} MB. Scoring includes generating the q-net; a bi-encoder's "
             f"search has scored its names already. `{FLAT}` compares with every name; `{GRAPH_SEARCH}` is "

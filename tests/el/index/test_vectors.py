@@ -16,7 +16,7 @@ from el.files import sampled_sha256
 from el.index import vectors as module
 from el.index.encode import encode_texts
 from el.index.graph import build_graph
-from el.index.vectors import FORMAT, NAMES, NameVectors, build_name_vectors
+from el.index.vectors import FORMAT, NAMES, NameVectors, build_name_vectors, update_name_vectors
 from el.models import BiEncoder
 from el.ontology import Concept, Name, Ontology
 from tests.tiny import WIDTH, tiny_encoder, tiny_ontology
@@ -90,6 +90,67 @@ def test_gather() -> None:
     assert (gathered.shape, gathered.dtype) == ((3, 2, 8), torch.float32)
     assert np.array_equal(gathered[0, 1].numpy(), vectors.vectors[1].astype(np.float32))
     assert vectors.gather(np.empty((4, 0), dtype=np.int64)).shape == (4, 0, 8)
+
+
+def changed(ontology: Ontology) -> Ontology:
+    """Without the first concept, and with one whose names are another's and new."""
+    concepts = [ontology.concept(row) for row in range(len(ontology))]
+    added = Concept("Z1", (concepts[1].names[0], Name("entirely new")), "disease")
+    return Ontology.from_concepts([*concepts[1:], added])
+
+
+def test_update_encodes_what_is_new(
+    model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer, scratch = changed(ontology), tmp_path / "scratch"
+    old, counting = NameVectors.open(built, ontology), Counting()
+    monkeypatch.setattr(module, "encode_texts", counting)
+    texts = newer.name_texts
+    update = update_name_vectors(model, newer, texts, old, ontology.name_texts, tmp_path / "new", scratch)
+    # The name that two concepts have now was there once.
+    assert sorted(counting.texts) == sorted([ontology.concept(1).names[0].text, "entirely new"])
+    assert not any(scratch.iterdir())
+    same_as_built_anew(model, newer, update, tmp_path)
+    # Once more, back to the first.
+    counting.texts.clear()
+    back = update_name_vectors(
+        model, ontology, ontology.name_texts, update, texts, tmp_path / "back", scratch
+    )
+    assert sorted(counting.texts) == sorted(name.text for name in ontology.concept(0).names)
+    same_as_built_anew(model, ontology, back, tmp_path)
+
+
+def same_as_built_anew(model: BiEncoder, ontology: Ontology, found: NameVectors, scratch: Path) -> None:
+    texts, count = ontology.name_texts, len(ontology.name_texts)
+    anew = build_name_vectors(model, ontology, texts, scratch / "anew", scratch / "s")
+    found = NameVectors.open(found.folder or Path(), ontology)
+    assert len(found) == len(anew) == count < len(found.vectors)
+    every = np.arange(count)
+    np.testing.assert_allclose(found.gather(every), anew.gather(every), atol=2e-3)
+    queries = anew.gather(every)
+    for ours, expected in zip(found.search(queries, count), anew.search(queries, count), strict=True):
+        assert ours.shape == (count, count)
+        if ours.dtype == np.int64:
+            assert all(sorted(rows) == [*range(count)] for rows in ours.tolist())
+        else:
+            np.testing.assert_allclose(ours, expected, atol=5e-3)
+
+
+def test_update_of_another_model(built: Path, ontology: Ontology, tmp_path: Path) -> None:
+    other = BiEncoder.from_encoder(tiny_encoder(tmp_path / "encoder"), normalize=False)
+    old, texts = NameVectors.open(built, ontology), ontology.name_texts
+    with pytest.raises(MismatchError, match="made by another model"):
+        update_name_vectors(other, ontology, texts, old, texts, tmp_path / "new", tmp_path / "scratch")
+
+
+def test_broken_places(model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path) -> None:
+    newer, old = changed(ontology), NameVectors.open(built, ontology)
+    update_name_vectors(
+        model, newer, newer.name_texts, old, ontology.name_texts, tmp_path / "new", tmp_path / "scratch"
+    )
+    (tmp_path / "new" / "places.npy").write_bytes(b"")
+    with pytest.raises(InputError, match=r"places\.npy: truncated or altered"):
+        NameVectors.open(tmp_path / "new", newer)
 
 
 def test_build_is_in_name_row_order(model: BiEncoder, ontology: Ontology, built: Path) -> None:
