@@ -161,6 +161,12 @@ def build_graph(vectors: npt.NDArray[np.float16], path: Path, advance: Callable[
     _write(index, path)
 
 
+def graph_bytes(count: int, width: int) -> int:
+    """What a graph of so many vectors takes, on disk and in memory, in bytes."""
+    # Links are int32, twice as many on the lowest level; then level and offset; few have links above.
+    return count * (2 * width + 4 * 2 * _LINKS + 20)
+
+
 def extend_graph(graph: Path, vectors: npt.NDArray[np.float16], path: Path) -> None:
     """Writes a graph with (n, D) vectors more than another, after those that it has; reads all of that."""
     index: Any = faiss.read_index(str(graph))

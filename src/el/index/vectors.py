@@ -16,10 +16,11 @@ from torch import Tensor
 from el.errors import ElError, InputError, MismatchError
 from el.files import atomic_folder, read_json, sampled_sha256, write_json
 from el.index.encode import by_length, encode_texts
-from el.index.graph import NameGraph, build_graph, extend_graph
+from el.index.graph import NameGraph, build_graph, extend_graph, graph_bytes
 from el.models.base import RetrievalModel
 from el.ontology import Ontology
 from el.progress import progress
+from el.resources import check_room
 
 FORMAT = "el-vectors-3"
 NAMES = "names.faiss"
@@ -191,8 +192,12 @@ def build_name_vectors(
         texts: what the tower reads for each name row, from `name_inputs`.
         folder: where the result goes.
         scratch: keeps finished parts, so that an interrupted build goes on; emptied at the end.
+
+    Raises:
+        ElError: no room on disk or in memory, or vectors that are no numbers.
     """
     scratch = scratch / f"encode-{vectors_key(model, ontology, texts)}"
+    _check_room(len(texts), len(texts), model.passage_tower.width, scratch)
     vectors = _encode(model, texts, scratch)
     with atomic_folder(folder) as temporary:
         with progress("build the index", len(texts)) as advance:
@@ -222,12 +227,14 @@ def update_name_vectors(
 
     Raises:
         MismatchError: another passage tower made the old ones.
+        ElError: as of `build_name_vectors`.
     """
     old.check_model(model.passage_tower.fingerprint())
     assert old.folder is not None
     scratch = scratch / f"encode-{vectors_key(model, ontology, texts)}"
     places = _old_places(texts, old, old_texts)
     new = np.flatnonzero(places < 0)
+    _check_room(len(new), len(new) + len(old.vectors), model.passage_tower.width, scratch)
     vectors = _encode(model, [texts[row] for row in new.tolist()], scratch)
     places[new] = len(old.vectors) + np.arange(len(new))
     with atomic_folder(folder) as temporary:
@@ -245,6 +252,12 @@ def _old_places(texts: Sequence[str], old: NameVectors, old_texts: Sequence[str]
         known.setdefault(text, []).append(row if old.places is None else int(old.places[row]))
     found = (known[text].pop() if known.get(text) else -1 for text in texts)
     return np.fromiter(found, dtype=np.int64, count=len(texts))
+
+
+def _check_room(encoded: int, indexed: int, width: int, scratch: Path) -> None:
+    """Raises ElError where `encoded` names in parts and in order, and a graph of `indexed`, have no room."""
+    graph = graph_bytes(indexed, width)
+    check_room(scratch, 2 * 2 * encoded * width + graph, graph, f"the index of {indexed:,} names")
 
 
 def _write_manifest(folder: Path, model: RetrievalModel, ontology: Ontology) -> None:

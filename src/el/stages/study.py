@@ -66,12 +66,14 @@ class Variant:
         changes: parameters that differ from params.yaml, by their dotted names.
         scorer: "generated", a q-net for each query; "fixed_hidden", one of whose layers only the last is
             generated; "fixed", one network for all queries (`FixedScorer`).
+        against: the variant that it is compared with; None for the study's baseline.
     """
 
     depth: int
     seeds: tuple[int, ...] = (1,)
     changes: dict[str, Any] = field(default_factory=dict)
     scorer: Literal["generated", "fixed_hidden", "fixed"] = "generated"
+    against: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Study:
 
     Attributes:
         name: the file's, without its suffix.
-        baseline: the variant that the others are compared with.
+        baseline: the variant that the others are compared with, unless they name another.
         variants: by name.
         splits: the splits that are scored.
         contexts: characters of context on each side that every variant is scored with, on the splits; None
@@ -138,6 +140,7 @@ def load_study(path: Path) -> Study:
                 tuple(v.get("seeds", (1,))),
                 dict(v.get("changes", {})),
                 v.get("scorer", "generated"),
+                v.get("against"),
             )
             for name, v in values["variants"].items()
         }
@@ -154,8 +157,11 @@ def load_study(path: Path) -> Study:
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         remedy = "See configs/study for how one looks"
         raise InputError(path, "", f"not a study ({type(error).__name__}: {error})", remedy) from error
-    if study.baseline not in variants:
-        raise InputError(path, "baseline", f"{study.baseline!r} is no variant", "Name one of the variants")
+    named = {"baseline": study.baseline}
+    named |= {f"variant {name}, against": v.against for name, v in variants.items() if v.against}
+    for place, name in named.items():
+        if name not in variants:
+            raise InputError(path, place, f"{name!r} is no variant", "Name one of the variants")
     return study
 
 
@@ -325,15 +331,28 @@ def study_table(study: Study, runs: Mapping[str, Sequence[Sequence[Prediction]]]
         cells = [name, str(len(predictions))]
         for row in ROWS:
             seeds = [mean_hits([one], row, protocol.retrieved).mean() for one in predictions]
-            compared = difference(predictions, runs[study.baseline], row, protocol)
-            against = f"{compared.difference:+.3f} ({compared.lo:+.3f} to {compared.hi:+.3f})"
             cells += [
                 f"{np.mean(seeds):.3f}",
                 " ".join(f"{seed:.3f}" for seed in seeds),
-                "" if name == study.baseline else against,
+                _compared(study, name, runs, row, protocol),
             ]
         lines.append(cells)
     return markdown_table(headings, lines)
+
+
+def _compared(
+    study: Study,
+    name: str,
+    runs: Mapping[str, Sequence[Sequence[Prediction]]],
+    row: str,
+    protocol: Protocol,
+) -> str:
+    baseline = study.variants[name].against or study.baseline
+    if name == baseline:
+        return ""
+    found = difference(runs[name], runs[baseline], row, protocol)
+    text = f"{found.difference:+.3f} ({found.lo:+.3f} to {found.hi:+.3f})"
+    return text if baseline == study.baseline else f"{text}, against {baseline}"
 
 
 def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:

@@ -15,7 +15,7 @@ from el.errors import ElError, InputError, MismatchError
 from el.files import sampled_sha256
 from el.index import vectors as module
 from el.index.encode import encode_texts
-from el.index.graph import build_graph
+from el.index.graph import build_graph, graph_bytes
 from el.index.vectors import FORMAT, NAMES, NameVectors, build_name_vectors, update_name_vectors
 from el.models import BiEncoder
 from el.ontology import Concept, Name, Ontology
@@ -203,6 +203,28 @@ def test_interrupted_build_goes_on(
     whole = NameVectors.open(built, ontology).vectors.astype(np.float32)
     np.testing.assert_allclose(vectors.astype(np.float32), whole, atol=2e-3)
     assert not any(scratch.iterdir())
+
+
+def test_no_room_is_said_before_anything_is_encoded(
+    model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting, texts = Counting(), ontology.name_texts
+    monkeypatch.setattr(module, "encode_texts", counting)
+    monkeypatch.setattr(module, "graph_bytes", lambda count, width: count * 10**15)
+    with pytest.raises(ElError, match=rf"index of {len(texts)} names takes .* on disk"):
+        build_name_vectors(model, ontology, texts, tmp_path / "new", tmp_path / "scratch")
+    newer, old = changed(ontology), NameVectors.open(built, ontology)
+    with pytest.raises(ElError, match="on disk"):
+        update_name_vectors(
+            model, newer, newer.name_texts, old, texts, tmp_path / "new", tmp_path / "scratch"
+        )
+    assert not counting.texts
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_graph_takes_what_is_said(built: Path, ontology: Ontology) -> None:
+    size = (built / NAMES).stat().st_size
+    assert size <= graph_bytes(len(ontology.name_texts), WIDTH) + 4096
 
 
 def test_parts_of_other_texts_are_not_taken_over(

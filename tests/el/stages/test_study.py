@@ -59,6 +59,7 @@ def test_studies_at_hand_can_be_read(path: Path) -> None:
         ("variants: {a: {depth: 2}}", "baseline"),
         ("baseline: b\nvariants: {a: {depth: 2}}", "'b' is no variant"),
         ("baseline: a\nvariants: {a: {}}", "depth"),
+        ("baseline: a\nvariants: {a: {depth: 2, against: c}}", "variant a, against: 'c' is no variant"),
         ("[]", "not a study"),
         (": :", "not a study"),
     ],
@@ -158,3 +159,12 @@ def test_table() -> None:
     assert [cell.strip() for cell in ours][:4] == ["ours", "2", "0.625", "0.750 0.500"]
     assert ours[4].strip().startswith("+0.375 (")
     assert np.isclose(float(ours[5]), 0.5)
+
+
+def test_a_variant_may_be_compared_with_another() -> None:
+    variants = {"base": Variant(0), "other": Variant(0), "ours": Variant(2, against="other")}
+    runs = {"base": [predictions("0000")], "other": [predictions("1000")], "ours": [predictions("1110")]}
+    rows = study_table(Study("s", "base", variants), runs, FULL).splitlines()
+    ours = [cell.strip() for cell in rows[-1].strip("|").split("|")]
+    assert ours[4].startswith("+0.500 (")
+    assert ours[4].endswith("), against other")

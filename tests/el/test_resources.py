@@ -1,0 +1,24 @@
+"""Work for which there is no room is refused before it starts."""
+
+from pathlib import Path
+
+import pytest
+
+from el.errors import ElError
+from el.resources import check_room
+
+
+def test_what_fits_may_begin(tmp_path: Path) -> None:
+    check_room(tmp_path / "not" / "there", 1, 1, "the index")
+
+
+@pytest.mark.parametrize(
+    ("disk", "memory", "message"),
+    [
+        (10**18, 1, r"the index takes 1000000000\.0 GB on disk, [\d.]+ GB are free\. Make room"),
+        (1, 10**18, r"the index takes 1000000000\.0 GB of memory, [\d.]+ GB are available\. Close"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path: Path, disk: int, memory: int, message: str) -> None:
+    with pytest.raises(ElError, match=message):
+        check_room(tmp_path / "not" / "there", disk, memory, "the index")
