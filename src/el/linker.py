@@ -79,7 +79,7 @@ class LinkerConfig:
         nil_below: mentions whose best score is lower are linked to nothing; None links all that can be.
     """
 
-    retrieved: int = 64
+    retrieved: int = 256
     top_k: int = 10
     use_dictionary: bool = True
     use_learned_synonyms: bool = False

@@ -48,7 +48,7 @@ class ModelRanker:
     """Ranks concepts by a model's scores of the names that its own vectors retrieve.
 
     For a bi-encoder the score is the dot product by which names were retrieved. For a Hypencoder it is
-    the q-net's alone. Equal inputs are encoded and scored once, in one pass of the tower.
+    the q-net's alone. `rank` encodes and scores equal inputs once.
 
     Args:
         engine: encodes and scores.

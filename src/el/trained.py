@@ -86,7 +86,7 @@ def build_linker(
     if reused is not None and not vectors.is_dir():
         old = Ontology.load(reused / "ontology")
         old_vectors = NameVectors.open(reused / "vectors", old)
-        old_texts = name_inputs(old, parts.inputs.definition_characters)
+        old_texts = name_inputs(old, read_trained(reused).inputs.definition_characters)
         update_name_vectors(model, opened, texts, old_vectors, old_texts, vectors, scratch)
     save_linker(
         folder,

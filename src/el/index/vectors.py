@@ -196,7 +196,7 @@ def build_name_vectors(
     Raises:
         ElError: no room on disk or in memory, or vectors that are no numbers.
     """
-    scratch = scratch / f"encode-{vectors_key(model, ontology, texts)}"
+    scratch = _scratch(scratch, model, ontology, texts)
     _check_room(len(texts), len(texts), model.passage_tower.width, scratch)
     vectors = _encode(model, texts, scratch)
     with atomic_folder(folder) as temporary:
@@ -231,11 +231,12 @@ def update_name_vectors(
     """
     old.check_model(model.passage_tower.fingerprint())
     assert old.folder is not None
-    scratch = scratch / f"encode-{vectors_key(model, ontology, texts)}"
     places = _old_places(texts, old, old_texts)
     new = np.flatnonzero(places < 0)
+    new_texts = [texts[row] for row in new.tolist()]
+    scratch = _scratch(scratch, model, ontology, new_texts)
     _check_room(len(new), len(new) + len(old.vectors), model.passage_tower.width, scratch)
-    vectors = _encode(model, [texts[row] for row in new.tolist()], scratch)
+    vectors = _encode(model, new_texts, scratch)
     places[new] = len(old.vectors) + np.arange(len(new))
     with atomic_folder(folder) as temporary:
         extend_graph(old.folder / NAMES, vectors, temporary / NAMES)
@@ -282,6 +283,11 @@ def _checked(path: Path, expected: str) -> Path:
     if sampled_sha256(path) != expected:
         raise InputError(path, "", "truncated or altered (its checksum is another)", "Build it again")
     return path
+
+
+def _scratch(folder: Path, model: RetrievalModel, ontology: Ontology, texts: Sequence[str]) -> Path:
+    """Where the parts of these texts are kept, apart from those of others."""
+    return folder / f"encode-{vectors_key(model, ontology, texts)}"
 
 
 def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.NDArray[np.float16]:

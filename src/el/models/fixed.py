@@ -101,7 +101,8 @@ class FixedScorer(RetrievalModel):
         with atomic_folder(Path(folder)) as temporary:
             save_towers(self.query_tower, self.own_passage_tower, self.tokenizer, temporary / TOWERS_FOLDER)
             save_tensors(temporary / "model.safetensors", self.head.state_dict())
-            write_json(temporary / "config.json", {"kind": self.kind, "depth": self.depth})
+            config = {"kind": self.kind, "depth": self.depth, "temperature": self.temperature}
+            write_json(temporary / "config.json", config)
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> "FixedScorer":
@@ -111,9 +112,10 @@ class FixedScorer(RetrievalModel):
             InputError: a file is missing or broken.
         """
         config = read_json(folder / "config.json")
-        if not isinstance(config, dict) or not isinstance(config.get("depth"), int):
-            raise InputError(folder / "config.json", "depth", "not a whole number", "Train the model again")
-        model = cls(*load_towers(folder / TOWERS_FOLDER), config["depth"])
+        for name in ("depth", "temperature"):
+            if not isinstance(config, dict) or not isinstance(config.get(name), int | float):
+                raise InputError(folder / "config.json", name, "no number", "Train the model again")
+        model = cls(*load_towers(folder / TOWERS_FOLDER), int(config["depth"]), config["temperature"])
         path, tensors = load_tensors(folder)
         assign_tensors(path, "", model.head, tensors)
         return model.eval()

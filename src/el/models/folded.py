@@ -5,7 +5,7 @@ The same scores as `QNets` give, with less arithmetic (`HyperHead` has the symbo
 - attention: E K(H)^T = (E W_k) H^T + E b_k, and E W_k is multiplied once, when the head is folded; then one
   product with H gives the attention and the values of all layers;
 - a layer: x W = x (C P^T + 1 b_p^T + B)^T = (x P) C^T + x (B + 1 b_p^T)^T, so that for M passages 3 M D^2
-  products take the place of D^3 + M D^2. With M below D / 2, W is never formed.
+  products take the place of D^3 + M D^2: less where M is below D / 2, a little more above. W is never formed.
 
 The cost that stays, for few passages, is that of reading the head's weights.
 """

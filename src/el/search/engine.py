@@ -31,6 +31,8 @@ from el.models.hypencoder import Hypencoder
 
 FORMAT = "el-compiled-1"
 _MANIFEST, _TOKENIZER, _QUERY, _SCORER = "manifest.json", "tokenizer.json", "query.xml", "scorer.xml"
+# Of the manifest, beside the format.
+_KEYS = {"kind", "model", "passage_tower", "weights", "factor", "max_tokens", "padding"}
 # Shapes that tracing sees; all but the width are free afterwards.
 _EXAMPLE_TEXTS = ["acute liver failure", "cold"]
 _EXAMPLE_PASSAGES = 3
@@ -110,6 +112,9 @@ class CompiledEngine:
         manifest = read_json(folder / _MANIFEST)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise MismatchError(f"{folder}: not {FORMAT!r}. Make the linker again")
+        if missing := _KEYS - set(manifest):
+            problem = f"{', '.join(sorted(missing))} is missing"
+            raise InputError(folder / _MANIFEST, "", problem, "Make the linker again")
         self.kind: str = manifest["kind"]
         self.passage_tower: str = manifest["passage_tower"]
         self.model: str = manifest["model"]

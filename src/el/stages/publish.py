@@ -38,7 +38,7 @@ def publish(space: Workspace, command: str) -> Path:
 
     Raises:
         ElError: the run is not finished.
-        MismatchError: the report is of a run with other parameters.
+        MismatchError: the report is of a run with other parameters, or the seeds are of another.
     """
     folder = RESULTS / space.label
     if not REPORT.is_dir():
@@ -63,18 +63,30 @@ def publish(space: Workspace, command: str) -> Path:
         for name in _MADE_APART:
             if (folder / name).is_dir():
                 shutil.copytree(folder / name, out / name)
-        add_seeds(out)
+        add_seeds(out, read_json(space.aligned_vectors / "manifest.json")["model"])
     return folder
 
 
-def add_seeds(results: Path) -> None:
-    """Adds to test.json what the study `seeds` found on test; keys end with `_seed<N>`."""
-    figures = read_json(results / "test.json")
-    for path in sorted((results / "study" / SEEDS).glob("*-test.json")):
+def add_seeds(results: Path, aligned: str) -> None:
+    """Adds to test.json what the study `seeds` found on test, if it was made; keys end with `_seed<N>`.
+
+    Args:
+        results: the folder.
+        aligned: the fingerprint of the run's aligned tower.
+
+    Raises:
+        MismatchError: the study started from another tower.
+    """
+    paths = sorted((results / "study" / SEEDS).glob("*-test.json"))
+    figures = read_json(results / "test.json") if paths else {}
+    for path in paths:
+        record = read_json(path)
+        if record["inputs"]["aligned"] != aligned:
+            raise MismatchError(f"{path.name}: the study {SEEDS} is of another aligned tower. Make it again")
         seed = path.stem.removesuffix("-test").rpartition("-")[2]
-        metrics = read_json(path)["metrics"]
-        figures |= {f"{key}_seed{seed}": value for key, value in metrics.items()}
-    write_json(results / "test.json", figures)
+        figures |= {f"{key}_seed{seed}": value for key, value in record["metrics"].items()}
+    if paths:
+        write_json(results / "test.json", figures)
 
 
 def publish_predictions(path: Path, folder: Path) -> None:

@@ -56,6 +56,10 @@ _CHANGEABLE = ("qnet.start", "qnet.activation_type", CONTEXT)
 _SECTIONS = ("encoder", "evaluate", "finetune", "inputs", "pretrain", "qnet")
 
 
+_SCORERS = ("generated", "fixed_hidden", "fixed")
+_SPLITS = ("train", "dev", "test")
+
+
 @dataclass(frozen=True)
 class Variant:
     """One way to train.
@@ -75,6 +79,12 @@ class Variant:
     scorer: Literal["generated", "fixed_hidden", "fixed"] = "generated"
     against: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.scorer not in _SCORERS:
+            raise ValueError(f"scorer {self.scorer!r}; one of {', '.join(_SCORERS)} is needed")
+        if self.depth < (0 if self.scorer == "generated" else 1):
+            raise ValueError(f"depth {self.depth} with scorer {self.scorer}")
+
 
 @dataclass(frozen=True)
 class Study:
@@ -87,8 +97,8 @@ class Study:
         splits: the splits that are scored.
         contexts: characters of context on each side that every variant is scored with, on the splits; None
             for its own alone.
-        names: how many names of the ontology are ranked, about: those of all gold concepts and a random
-            rest; None for all.
+        names: about so many names, of concepts drawn at random, are ranked beside those of all gold concepts;
+            None for all.
         every: of each split every so-manieth document is scored.
     """
 
@@ -99,6 +109,12 @@ class Study:
     contexts: tuple[int, ...] | None = None
     names: int | None = None
     every: int = 1
+
+    def __post_init__(self) -> None:
+        if not set(self.splits) <= set(_SPLITS):
+            raise ValueError(f"splits {list(self.splits)}; of {', '.join(_SPLITS)}")
+        if self.every < 1 or (self.names is not None and self.names < 1):
+            raise ValueError(f"every {self.every}, names {self.names}; 1 or more are needed")
 
     def scorings(self, own_context: int) -> list["Scoring"]:
         """How a variant is scored that was trained with so much context."""
@@ -134,26 +150,9 @@ def load_study(path: Path) -> Study:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        variants = {
-            name: Variant(
-                int(v["depth"]),
-                tuple(v.get("seeds", (1,))),
-                dict(v.get("changes", {})),
-                v.get("scorer", "generated"),
-                v.get("against"),
-            )
-            for name, v in values["variants"].items()
-        }
-        contexts = values.get("contexts")
-        study = Study(
-            path.stem,
-            values["baseline"],
-            variants,
-            tuple(values.get("splits", ("dev",))),
-            None if contexts is None else tuple(contexts),
-            values.get("names"),
-            values.get("every", 1),
-        )
+        variants = {name: Variant(**_tuples(variant)) for name, variant in values.pop("variants").items()}
+        # A key that is misspelt is one that the class does not know.
+        study = Study(name=path.stem, variants=variants, **_tuples(values))
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         remedy = "See configs/study for how one looks"
         raise InputError(path, "", f"not a study ({type(error).__name__}: {error})", remedy) from error
@@ -163,6 +162,10 @@ def load_study(path: Path) -> Study:
         if name not in variants:
             raise InputError(path, place, f"{name!r} is no variant", "Name one of the variants")
     return study
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def changed(params: Mapping[str, Any], changes: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -268,7 +271,7 @@ def score_variant(
     """Ranks names for the mentions of a split."""
     config = load_section(EvaluateConfig, space.params, "evaluate")
     vectors = space.vectors(model)
-    pool = None if scoring.names is None else _pool(space, scoring.names)
+    pool = None if scoring.names is None else _pool(space, scoring.names, scoring.split)
     _read_context(model, scoring.context)
     engine = make_engine(model)
 
@@ -282,12 +285,12 @@ def score_variant(
     return evaluate(name, make, split, protocol, scoring.context, config.candidates)
 
 
-def _pool(space: Workspace, names: int) -> set[str]:
-    """The gold concepts of train and dev, and others drawn at random until there are about so many names."""
+def _pool(space: Workspace, names: int, split: str) -> set[str]:
+    """The gold concepts of train, dev and the split, and others drawn at random, of about so many names."""
     ontology = space.ontology
     gold = {
         concept_id
-        for split in ("train", "dev")
+        for split in {"train", "dev", split}
         for document in read_documents(space.data / "corpus" / f"{split}.jsonl")
         for mention in document.mentions
         for concept_id in mention.concept_ids
@@ -355,8 +358,8 @@ def _compared(
     return text if baseline == study.baseline else f"{text}, against {baseline}"
 
 
-def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:
-    """Trains and scores what is not there yet, and writes the tables. Returns the folder.
+def run_study(space: Workspace, study: Study, protocol: Protocol) -> list[Path]:
+    """Trains and scores what is not there yet, and writes the tables. Returns their paths.
 
     Raises:
         ConfigError: the models of the parameters are given ones.
@@ -369,12 +372,13 @@ def run_study(space: Workspace, study: Study, protocol: Protocol) -> Path:
         for seed in variant.seeds:
             one = Workspace(changed(space.params, variant.changes, seed))
             runs.setdefault(name, []).append(run_variant(one, study, name, seed, folder, protocol))
+    tables = []
     for split in study.splits:
-        suffix = "" if split == "dev" else f"-{split}"
-        with atomic_file(folder / f"table{suffix}.md") as temporary:
+        tables.append(folder / ("table.md" if split == "dev" else f"table-{split}.md"))
+        with atomic_file(tables[-1]) as temporary:
             text = _caption(space, study, split, protocol) + _tables(space, study, split, runs, protocol)
             temporary.write_text(text, encoding="utf-8")
-    return folder
+    return tables
 
 
 def run_variant(
@@ -423,7 +427,9 @@ def _scoring_record(space: Workspace, scoring: Scoring, own_context: int) -> dic
 
 
 def _caption(space: Workspace, study: Study, split: str, protocol: Protocol) -> str:
-    names = "all names" if study.names is None else f"about {study.names:,} names"
+    names = "all names"
+    if study.names is not None:
+        names = f"the names of all gold concepts and about {study.names:,} more"
     documents = "" if study.every == 1 else f" (one document of {study.every})"
     retrieved = space.params["evaluate"]["candidates"]
     return (
@@ -495,7 +501,8 @@ def main() -> None:
     parser = command_parser(__doc__)
     parser.add_argument("study", type=Path, help="a file such as configs/study/depths.yaml")
     study = load_study(parser.parse_args().study)
-    print(run_study(Workspace.here(), study, load_protocol(PROTOCOLS / "full.yaml")) / "table.md")
+    for table in run_study(Workspace.here(), study, load_protocol(PROTOCOLS / "full.yaml")):
+        print(table)
 
 
 if __name__ == "__main__":

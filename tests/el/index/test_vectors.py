@@ -128,12 +128,27 @@ def same_as_built_anew(model: BiEncoder, ontology: Ontology, found: NameVectors,
     every = np.arange(count)
     np.testing.assert_allclose(found.gather(every), anew.gather(every), atol=2e-3)
     queries = anew.gather(every)
-    for ours, expected in zip(found.search(queries, count), anew.search(queries, count), strict=True):
-        assert ours.shape == (count, count)
-        if ours.dtype == np.int64:
-            assert all(sorted(rows) == [*range(count)] for rows in ours.tolist())
-        else:
-            np.testing.assert_allclose(ours, expected, atol=5e-3)
+    similarities, rows = found.search(queries, count)
+    assert all(sorted(each) == [*every] for each in rows.tolist())
+    expected = torch.einsum("qd,qkd->qk", queries, anew.gather(rows))
+    np.testing.assert_allclose(similarities, expected, atol=5e-3)
+    np.testing.assert_allclose(similarities[:, 0], found.search(queries, 1)[0][:, 0], atol=1e-6)
+
+
+def test_parts_of_a_build_are_not_taken_for_those_of_an_update(
+    model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PART", 2)
+    newer, scratch = changed(ontology), tmp_path / "parts"
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "encode_texts", Counting(parts=1))
+        with pytest.raises(KeyboardInterrupt):
+            build_name_vectors(model, newer, newer.name_texts, tmp_path / "new", scratch)
+    old = NameVectors.open(built, ontology)
+    update = update_name_vectors(
+        model, newer, newer.name_texts, old, ontology.name_texts, tmp_path / "new", scratch
+    )
+    same_as_built_anew(model, newer, update, tmp_path)
 
 
 def test_update_of_another_model(built: Path, ontology: Ontology, tmp_path: Path) -> None:

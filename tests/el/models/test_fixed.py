@@ -73,6 +73,7 @@ def test_the_tower_can_be_kept_from_the_networks_gradients(model: FixedScorer) -
 def test_round_trip(model: FixedScorer, tmp_path: Path) -> None:
     randomise(model)
     model.split_towers()
+    model.temperature = 0.7
     model.save_pretrained(tmp_path / "m")
     again = load_model(tmp_path / "m")
     assert isinstance(again, FixedScorer)

@@ -100,6 +100,9 @@ def test_broken_files(source: EncoderSource, tmp_path: Path) -> None:
             CompiledEngine(tmp_path / "c")
         path.write_bytes(data)
     manifest = json.loads((tmp_path / "c" / "manifest.json").read_text())
+    (tmp_path / "c" / "manifest.json").write_text(json.dumps({"format": manifest["format"], "kind": "x"}))
+    with pytest.raises(InputError, match=r"manifest\.json: factor, .* is missing"):
+        CompiledEngine(tmp_path / "c")
     (tmp_path / "c" / "manifest.json").write_text(json.dumps(manifest | {"format": "el-compiled-0"}))
     with pytest.raises(MismatchError, match="el-compiled"):
         CompiledEngine(tmp_path / "c")
