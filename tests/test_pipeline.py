@@ -147,12 +147,14 @@ def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
     (clone.folder / "small.yaml").write_text(
         "baseline: bi_encoder\nvariants:\n  bi_encoder: {depth: 0}\n"
         "  published: {depth: 1, seeds: [3], changes: {qnet.start: published}}\n"
+        "  rounds: {depth: 0, rounds: 2}\n"
     )
     command = (sys.executable, "-m", "el.stages.study", "small.yaml")
     path = Path(clone.run(*command).stdout.splitlines()[-1])
     table = (clone.folder / path).read_text()
     assert "| bi_encoder | 1 |" in table
     assert "| published | 1 |" in table
+    assert clone.json(str(path.parent / "rounds-1.json"))["rounds"] == 2
     record = clone.json(str(path.parent / "published-3.json"))
     assert record["params"]["finetune"]["seed"] == 3
     assert record["params"]["qnet"]["start"] == "published"
@@ -181,7 +183,7 @@ def test_a_study_of_controls_in_context_on_another_split(clone: Clone) -> None:
         clone.run(sys.executable, "-m", "el.stages.study", "wide.yaml").stdout.splitlines()[-1]
     ).parent
     table = (clone.folder / folder / "table-test.md").read_text()
-    assert "test (one document of 2), about 500 names" in table
+    assert "test (one document of 2), the names of all gold concepts and about 500 more" in table
     # Each variant with its own context, and in a table a row with both.
     assert [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| fixed ")] == [
         "fixed"

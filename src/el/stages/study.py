@@ -32,8 +32,8 @@ from el.evaluation.rankings import Prediction, read_predictions, write_predictio
 from el.evaluation.run import evaluate, load_split
 from el.files import atomic_file, read_json, sha256_file, write_json
 from el.index.vectors import NameVectors
-from el.inputs import tokens_for
-from el.models import BiEncoder, FixedScorer, RetrievalModel, load_model
+from el.inputs import name_inputs, tokens_for
+from el.models import BiEncoder, FixedScorer, Hypencoder, RetrievalModel, load_model
 from el.rankers import ModelRanker
 from el.report.tables import markdown_table
 from el.search.engine import make_engine
@@ -43,6 +43,7 @@ from el.stages.pretrain import fresh_hypencoder
 from el.stages.publish import RESULTS, shortened
 from el.stages.training import mined_pairs
 from el.text import normalise
+from el.training.mining import Miner, MiningConfig
 from el.training.pairs import read_pairs, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
 from etl.make_pairs import mention_pairs
@@ -71,6 +72,8 @@ class Variant:
         scorer: "generated", a q-net for each query; "fixed_hidden", one of whose layers only the last is
             generated; "fixed", one network for all queries (`FixedScorer`).
         against: the variant that it is compared with; None for the study's baseline.
+        rounds: how often it is trained, from the same start; from the second round on the mentions' hard
+            negatives are those that the model of the round before finds nearest.
     """
 
     depth: int
@@ -78,8 +81,11 @@ class Variant:
     changes: dict[str, Any] = field(default_factory=dict)
     scorer: Literal["generated", "fixed_hidden", "fixed"] = "generated"
     against: str | None = None
+    rounds: int = 1
 
     def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"rounds {self.rounds}; 1 or more are needed")
         if self.scorer not in _SCORERS:
             raise ValueError(f"scorer {self.scorer!r}; one of {', '.join(_SCORERS)} is needed")
         if self.depth < (0 if self.scorer == "generated" else 1):
@@ -201,18 +207,46 @@ def train_variant(space: Workspace, variant: Variant, scratch: Path) -> Retrieva
         variant: what is trained.
         scratch: a folder of the variant's own, kept until it is done.
     """
-    if (scratch / "model").is_dir():
-        return load_model(scratch / "model")
-    model = _fresh_model(space, variant, scratch)
-    recipe = load_section(Recipe, space.params, "finetune")
-    if recipe.passages == "frozen":
-        model.split_towers()
     files = mined_pairs(space, with_mentions=True)
     if space.inputs.context_characters:
         files = pairs_in_context(space, files, scratch / "pairs")
-    _read_context(model, space.inputs.context_characters)
-    _run(space, model, recipe, files, scratch, "model")
-    return load_model(scratch / "model")
+    for number in range(1, variant.rounds):
+        trained = _train_round(space, variant, files, scratch, f"round-{number}")
+        files = mined_again(space, trained, files, scratch / f"mined-{number}")
+    return _train_round(space, variant, files, scratch, "model")
+
+
+def _train_round(
+    space: Workspace, variant: Variant, files: PairFiles, scratch: Path, name: str
+) -> RetrievalModel:
+    """Trains a model of its own, unless it is there."""
+    if not (scratch / name).is_dir():
+        model = _fresh_model(space, variant, scratch)
+        recipe = load_section(Recipe, space.params, "finetune")
+        if recipe.passages == "frozen":
+            model.split_towers()
+        _read_context(model, space.inputs.context_characters)
+        _run(space, model, recipe, files, scratch, name)
+    return load_model(scratch / name)
+
+
+def mined_again(space: Workspace, model: RetrievalModel, files: PairFiles, folder: Path) -> PairFiles:
+    """Writes the training mentions with the names that a model's first stage finds nearest.
+
+    Names of the ontology, as queries, and what training is selected by stay as they were.
+    """
+    assert files.mentions is not None
+    vectors = NameVectors.open(space.aligned_vectors, space.ontology)
+    vectors.check_model(model.passage_tower.fingerprint())
+    # Mined for are queries: the tower that encodes them takes the other's place.
+    retrieving = model.retrieving_tower() if isinstance(model, Hypencoder) else model.query_tower
+    queries = BiEncoder(retrieving, None, model.tokenizer)
+    texts = name_inputs(space.ontology, space.inputs.definition_characters)
+    config = load_section(MiningConfig, space.params, "mining")
+    miner = Miner(queries, vectors, space.ontology, config, texts)
+    pairs = [replace(pair, items=()) for pair in read_pairs(files.mentions)]
+    write_pairs(folder / "train.jsonl", miner.for_training(pairs, "mine again", names=False))
+    return replace(files, mentions=folder / "train.jsonl")
 
 
 def _fresh_model(space: Workspace, variant: Variant, scratch: Path) -> RetrievalModel:
@@ -394,6 +428,8 @@ def run_variant(
     }
     if variant.scorer != "generated":
         training["scorer"] = variant.scorer
+    if variant.rounds != 1:
+        training["rounds"] = variant.rounds
     key = hashlib.sha256(json.dumps(training, sort_keys=True).encode()).hexdigest()[:16]
     scratch = RUNS / f"study-{key}"
     found = {}

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention, Passage, Span
 from el.errors import ConfigError, InputError
 from el.evaluation.rankings import Prediction
-from el.models import EncoderSource
+from el.index.vectors import build_name_vectors
+from el.models import BiEncoder, EncoderSource
 from el.stages.common import Workspace
 from el.stages.study import (
     Scoring,
@@ -20,12 +22,13 @@ from el.stages.study import (
     difference,
     load_study,
     mean_hits,
+    mined_again,
     pairs_in_context,
     study_table,
 )
 from el.training.pairs import Item, Pair, read_pairs, write_pairs
 from el.training.recipes import PairFiles
-from tests.tiny import tiny_ontology, tiny_protocol
+from tests.tiny import tiny_encoder, tiny_ontology, tiny_protocol
 
 ROOT = Path(__file__).parents[3]
 FULL = tiny_protocol(("all", "unseen_form"))
@@ -62,6 +65,7 @@ def test_studies_at_hand_can_be_read(path: Path) -> None:
         ("baseline: a\nvariants: {a: {depth: 2, seed: [1, 2]}}", "seed"),
         ("baseline: a\nvariants: {a: {depth: 2, scorer: fixd}}", "scorer 'fixd'"),
         ("baseline: a\nvariants: {a: {depth: 0, scorer: fixed}}", "depth 0 with scorer fixed"),
+        ("baseline: a\nvariants: {a: {depth: 0, rounds: 0}}", "rounds 0"),
         ("baseline: a\nsplit: [test]\nvariants: {a: {depth: 2}}", "split"),
         ("baseline: a\nsplits: [tset]\nvariants: {a: {depth: 2}}", "splits .'tset'."),
         ("baseline: a\nevery: 0\nvariants: {a: {depth: 2}}", "every 0"),
@@ -174,3 +178,40 @@ def test_a_variant_may_be_compared_with_another() -> None:
     ours = [cell.strip() for cell in rows[-1].strip("|").split("|")]
     assert ours[4].startswith("+0.500 (")
     assert ours[4].endswith("), against other")
+
+
+def test_hard_negatives_are_those_of_the_model_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ontology = tiny_ontology()
+    ontology.save(Path("data/ontology"))
+    params = {
+        "data": {"name": "tiny", "folder": "data"},
+        "encoder": {"name": "tiny"},
+        "inputs": {"context_characters": 0, "definition_characters": 0},
+        "mining": {"names": 1, "nearest": 6, "positives": 2},
+    }
+    space = Workspace(params)
+    model = BiEncoder.from_encoder(tiny_encoder(tmp_path / "encoder"))
+    build_name_vectors(model, ontology, ontology.name_texts, space.aligned_vectors, tmp_path / "scratch")
+    stale = Item("D999999", 0, "stale", "negative", 1.0)
+    write_pairs(
+        Path("train.jsonl"), [Pair("d/0", "liver failure", "liver failure", ("D017093",), (stale,), 1)]
+    )
+    files = PairFiles(dev=Path("dev.jsonl"), mentions=Path("train.jsonl"), names=Path("names.jsonl"))
+    found = []
+    for name in ("as it was", "trained"):
+        again = mined_again(space, model, files, tmp_path / name)
+        assert (again.dev, again.names) == (files.dev, files.names)
+        assert again.mentions is not None
+        (pair,) = read_pairs(again.mentions)
+        assert (pair.mention, pair.concept_ids) == ("liver failure", ("D017093",))
+        assert "stale" not in [item.content for item in pair.items]
+        found.append([item.content for item in pair.items])
+        # The passage tower stays, so that the vectors still fit.
+        model.split_towers()
+        with torch.no_grad():
+            for parameter in model.query_tower.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    assert found[0] != found[1]
