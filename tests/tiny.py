@@ -143,7 +143,7 @@ def save_tiny_linker(
     synonyms: LearnedSynonyms | None = None,
     made_of: Path | None = None,
 ) -> Path:
-    """Saves a linker with a random Hypencoder for the tiny ontology. Returns its folder.
+    """Saves a linker for the tiny ontology, its Hypencoder random but always the same. Returns its folder.
 
     Args:
         folder: where to.
@@ -154,6 +154,7 @@ def save_tiny_linker(
     parts = made_of or folder.with_name(f"{folder.name}-parts")
     ontology = tiny_ontology()
     ontology.save(parts / "ontology")
+    torch.manual_seed(1)
     model = Hypencoder.from_encoder(tiny_encoder(parts / "encoder"), [WIDTH, WIDTH, WIDTH, 1]).eval()
     model.save_pretrained(parts / "model")
     texts = name_inputs(ontology, 0)

@@ -78,15 +78,16 @@ def add_seeds(results: Path, aligned: str) -> None:
         MismatchError: the study started from another tower.
     """
     paths = sorted((results / "study" / SEEDS).glob("*-test.json"))
-    figures = read_json(results / "test.json") if paths else {}
+    if not paths:
+        return
+    figures = read_json(results / "test.json")
     for path in paths:
         record = read_json(path)
         if record["inputs"]["aligned"] != aligned:
             raise MismatchError(f"{path.name}: the study {SEEDS} is of another aligned tower. Make it again")
         seed = path.stem.removesuffix("-test").rpartition("-")[2]
         figures |= {f"{key}_seed{seed}": value for key, value in record["metrics"].items()}
-    if paths:
-        write_json(results / "test.json", figures)
+    write_json(results / "test.json", figures)
 
 
 def publish_predictions(path: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ from el.evaluation.run import evaluate, load_split
 from el.files import atomic_file, read_json, sha256_file, write_json
 from el.index.vectors import NameVectors
 from el.inputs import name_inputs, tokens_for
-from el.models import BiEncoder, FixedScorer, Hypencoder, RetrievalModel, load_model
+from el.models import BiEncoder, FixedScorer, RetrievalModel, load_model
 from el.rankers import ModelRanker
 from el.report.tables import markdown_table
 from el.search.engine import make_engine
@@ -57,7 +57,7 @@ _CHANGEABLE = ("qnet.start", "qnet.activation_type", CONTEXT)
 _SECTIONS = ("encoder", "evaluate", "finetune", "inputs", "pretrain", "qnet")
 
 
-_SCORERS = ("generated", "fixed_hidden", "fixed")
+Scorer = Literal["generated", "fixed_hidden", "fixed"]
 _SPLITS = ("train", "dev", "test")
 
 
@@ -79,15 +79,15 @@ class Variant:
     depth: int
     seeds: tuple[int, ...] = (1,)
     changes: dict[str, Any] = field(default_factory=dict)
-    scorer: Literal["generated", "fixed_hidden", "fixed"] = "generated"
+    scorer: Scorer = "generated"
     against: str | None = None
     rounds: int = 1
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ValueError(f"rounds {self.rounds}; 1 or more are needed")
-        if self.scorer not in _SCORERS:
-            raise ValueError(f"scorer {self.scorer!r}; one of {', '.join(_SCORERS)} is needed")
+        if self.scorer not in get_args(Scorer):
+            raise ValueError(f"scorer {self.scorer!r}; one of {', '.join(get_args(Scorer))} is needed")
         if self.depth < (0 if self.scorer == "generated" else 1):
             raise ValueError(f"depth {self.depth} with scorer {self.scorer}")
 
@@ -143,9 +143,13 @@ class Scoring:
 
     def path(self, folder: Path, variant: str, seed: int, own_context: int) -> Path:
         """Where the predictions are kept."""
-        split = "" if self.split == "dev" else f"-{self.split}"
         context = "" if self.context == own_context else f"-context{self.context}"
-        return folder / f"{variant}-{seed}{split}{context}.jsonl.gz"
+        return folder / f"{variant}-{seed}{_suffix(self.split)}{context}.jsonl.gz"
+
+
+def _suffix(split: str) -> str:
+    """What a split adds to the names of its files; dev, which studies are made for, adds nothing."""
+    return "" if split == "dev" else f"-{split}"
 
 
 def load_study(path: Path) -> Study:
@@ -207,6 +211,8 @@ def train_variant(space: Workspace, variant: Variant, scratch: Path) -> Retrieva
         variant: what is trained.
         scratch: a folder of the variant's own, kept until it is done.
     """
+    if (scratch / "model").is_dir():
+        return load_model(scratch / "model")
     files = mined_pairs(space, with_mentions=True)
     if space.inputs.context_characters:
         files = pairs_in_context(space, files, scratch / "pairs")
@@ -239,8 +245,7 @@ def mined_again(space: Workspace, model: RetrievalModel, files: PairFiles, folde
     vectors = NameVectors.open(space.aligned_vectors, space.ontology)
     vectors.check_model(model.passage_tower.fingerprint())
     # Mined for are queries: the tower that encodes them takes the other's place.
-    retrieving = model.retrieving_tower() if isinstance(model, Hypencoder) else model.query_tower
-    queries = BiEncoder(retrieving, None, model.tokenizer)
+    queries = BiEncoder(model.retrieving_tower(), None, model.tokenizer)
     texts = name_inputs(space.ontology, space.inputs.definition_characters)
     config = load_section(MiningConfig, space.params, "mining")
     miner = Miner(queries, vectors, space.ontology, config, texts)
@@ -324,8 +329,8 @@ def _pool(space: Workspace, names: int, split: str) -> set[str]:
     ontology = space.ontology
     gold = {
         concept_id
-        for split in {"train", "dev", split}
-        for document in read_documents(space.data / "corpus" / f"{split}.jsonl")
+        for name in {"train", "dev", split}
+        for document in read_documents(space.data / "corpus" / f"{name}.jsonl")
         for mention in document.mentions
         for concept_id in mention.concept_ids
     }
@@ -408,7 +413,7 @@ def run_study(space: Workspace, study: Study, protocol: Protocol) -> list[Path]:
             runs.setdefault(name, []).append(run_variant(one, study, name, seed, folder, protocol))
     tables = []
     for split in study.splits:
-        tables.append(folder / ("table.md" if split == "dev" else f"table-{split}.md"))
+        tables.append(folder / f"table{_suffix(split)}.md")
         with atomic_file(tables[-1]) as temporary:
             text = _caption(space, study, split, protocol) + _tables(space, study, split, runs, protocol)
             temporary.write_text(text, encoding="utf-8")

@@ -25,6 +25,7 @@ from el.stages.study import (
     mined_again,
     pairs_in_context,
     study_table,
+    train_variant,
 )
 from el.training.pairs import Item, Pair, read_pairs, write_pairs
 from el.training.recipes import PairFiles
@@ -178,6 +179,19 @@ def test_a_variant_may_be_compared_with_another() -> None:
     ours = [cell.strip() for cell in rows[-1].strip("|").split("|")]
     assert ours[4].startswith("+0.500 (")
     assert ours[4].endswith("), against other")
+
+
+def test_a_model_that_is_there_takes_no_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwanted(*_: object, **__: object) -> None:
+        pytest.fail("pairs were made for a model that is trained")
+
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr("el.stages.study.load_model", lambda folder: folder)
+    for name in ("mined_pairs", "pairs_in_context", "mined_again"):
+        monkeypatch.setattr(f"el.stages.study.{name}", unwanted)
+    params = {"inputs": {"context_characters": 64, "definition_characters": 0}, "encoder": {}}
+    found: object = train_variant(Workspace(params), Variant(2, rounds=2), tmp_path)
+    assert found == tmp_path / "model"
 
 
 def test_hard_negatives_are_those_of_the_model_at_hand(
