@@ -38,14 +38,20 @@ class NameGraph:
     Attributes:
         index: FAISS's; owns the memory of `vectors`.
         vectors: (N, D) float16, memory-mapped, in the order in which they were added.
+        used: (N,), the vectors that may be found; all, if None.
     """
 
     index: Any
     vectors: npt.NDArray[np.float16]
+    used: npt.NDArray[np.bool_] | None = None
 
     @classmethod
-    def open(cls, path: Path) -> "NameGraph":
+    def open(cls, path: Path, places: npt.NDArray[np.int64] | None = None) -> "NameGraph":
         """Opens a file that `build_graph` wrote; its vectors stay on disk until they are looked at.
+
+        Args:
+            path: the file.
+            places: rows of the only vectors that may be found; all, if None.
 
         Raises:
             InputError: it is missing or holds something else. Altered content is not noticed here.
@@ -57,29 +63,29 @@ class NameGraph:
             raise InputError(path, "", problem, "Build it again") from error
         if not isinstance(index, faiss.IndexHNSWSQ):
             raise InputError(path, "", f"holds a {type(index).__name__}", "Build it again")
-        return cls(index, np.asarray(_Storage(index)))
+        used = None
+        if places is not None:
+            used = np.zeros(index.ntotal, dtype=np.bool_)
+            used[places] = True
+        return cls(index, np.asarray(_Storage(index)), used)
 
     def search(
-        self,
-        queries: npt.NDArray[np.float32],
-        k: int,
-        effort: int | None = None,
-        valid: npt.NDArray[np.bool_] | None = None,
+        self, queries: npt.NDArray[np.float32], k: int, effort: int | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Finds names with large dot products, most of the k largest.
 
         Args:
             queries: (B, D).
-            k: how many, at most N, or as many as are valid.
+            k: how many, at most as many as may be found.
             effort: how many names are looked at closely; the more, the fewer are missed.
-            valid: (N,), the names that may be found; all, if None.
 
         Returns:
             (B, k) float32 dot products, best first, and (B, k) int64 rows.
         """
         effort = max(effort or _SEARCH_EFFORT, k)
-        selector = None if valid is None else _selector(valid)
-        parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)  # type: ignore[attr-defined]
+        parameters = faiss.SearchParametersHNSW(  # type: ignore[attr-defined]
+            efSearch=effort, sel=self._selector
+        )
         if len(queries) < 2:
             similarities, rows = self.index.search(queries, k, params=parameters)
         else:
@@ -92,7 +98,7 @@ class NameGraph:
         if missing.any():
             similarities, rows = similarities.copy(), rows.copy()
             for query in np.flatnonzero(missing.any(axis=1)):
-                similarities[query], rows[query] = self._exactly(queries[query], k, valid)
+                similarities[query], rows[query] = self._exactly(queries[query], k)
         return similarities, rows
 
     @cached_property
@@ -100,19 +106,19 @@ class NameGraph:
         threads = faiss.omp_get_max_threads()
         return ThreadPoolExecutor(threads, "search", faiss.omp_set_num_threads, (1,))
 
+    @cached_property
+    def _selector(self) -> Any:
+        bitmap: Any = faiss.IDSelectorBitmap
+        return None if self.used is None else bitmap(np.packbits(self.used, bitorder="little"))
+
     def _exactly(
-        self, query: npt.NDArray[np.float32], k: int, valid: npt.NDArray[np.bool_] | None
+        self, query: npt.NDArray[np.float32], k: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         products = self.vectors.astype(np.float32) @ query
-        if valid is not None:
-            products[~valid] = -np.inf
+        if self.used is not None:
+            products[~self.used] = -np.inf
         rows = np.argsort(-products, kind="stable")[:k]
         return products[rows], rows
-
-
-def _selector(valid: npt.NDArray[np.bool_]) -> Any:
-    bitmap: Any = faiss.IDSelectorBitmap
-    return bitmap(np.packbits(valid, bitorder="little"))
 
 
 class _Storage:

@@ -71,14 +71,14 @@ class NameVectors:
             raise InputError(folder / "manifest.json", "", problem, "Build it again")
         if manifest["ontology"] != ontology.fingerprint:
             raise MismatchError(f"{folder}: made from another ontology than the one at hand. Build it again")
-        graph = NameGraph.open(_checked(folder / NAMES, manifest["sampled_sha256"]))
         places = None
         if "places_sha256" in manifest:
             path = _checked(folder / _PLACES, manifest["places_sha256"])
             places = np.load(path, allow_pickle=False).astype(np.int64)
+        graph = NameGraph.open(_checked(folder / NAMES, manifest["sampled_sha256"]), places)
         vectors = cls(graph.vectors, manifest, graph, folder, places)
-        if (len(vectors), graph.vectors.shape[1]) != (manifest["names"], manifest["width"]):
-            shape = len(vectors), graph.vectors.shape[1]
+        shape = len(vectors), graph.vectors.shape[1]
+        if shape != (manifest["names"], manifest["width"]):
             raise InputError(folder / NAMES, "", f"has shape {shape}", "Build it again")
         return vectors
 
@@ -102,11 +102,8 @@ class NameVectors:
         """
         if self.graph is None:
             return self.nearest(queries, k)
-        k = min(k, len(self))
-        if self._names is None:
-            return self.graph.search(queries.numpy(), k)
-        similarities, places = self.graph.search(queries.numpy(), k, valid=self._names >= 0)
-        return similarities, self._names[places]
+        similarities, places = self.graph.search(queries.numpy(), min(k, len(self)))
+        return similarities, places if self._names is None else self._names[places]
 
     @cached_property
     def _names(self) -> npt.NDArray[np.int64] | None:
