@@ -34,8 +34,10 @@ from el.models import Hypencoder, RetrievalModel, load_model
 from el.models.base import supports_bf16
 from el.ontology import Ontology
 from el.progress import progress
-from el.rankers import ModelRanker, distinct_inputs, rank_exhaustively
-from el.search.engine import Engine, make_engine
+from el.rankers import ModelRanker, distinct_inputs
+from el.search.compiling import make_engine
+from el.search.engine import Engine
+from el.search.exhaustive import rank_exhaustively
 from el.search.neighbours import GraphSearch, lowest_level
 from el.stages.common import FLAT, GRAPH_SEARCH, METRICS, Workspace
 from el.stages.evaluate import PROTOCOLS
@@ -230,7 +232,7 @@ class Benchmark:
 
 
 def _by_graph(vectors: NameVectors, k: int, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    return vectors.search(torch.from_numpy(queries), k)[1]
+    return vectors.search(queries, k)[1]
 
 
 def _by_comparison(graph: NameGraph, k: int, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
@@ -280,7 +282,7 @@ def _time_once(system: Timed, text: str) -> tuple[float, ...]:
     rows = system.search(encoded.vectors)
     clock.append(time.perf_counter())
     if system.engine.kind == Hypencoder.kind:
-        system.engine.score(encoded, system.vectors.gather(rows).numpy())
+        system.engine.score(encoded, system.vectors.gather(rows))
     clock.append(time.perf_counter())
     return tuple(stop - start for start, stop in itertools.pairwise(clock))
 
@@ -333,7 +335,8 @@ def graph_search(
     qnet = model.encode_queries(encoding["input_ids"], encoding["attention_mask"]).to(precision)
 
     def score(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        scores: npt.NDArray[np.float32] = qnet(system.vectors.gather(rows).to(precision))[0].float().numpy()
+        passages = torch.from_numpy(system.vectors.gather(rows))
+        scores: npt.NDArray[np.float32] = qnet(passages.to(precision))[0].float().numpy()
         return scores
 
     rows, count = search.find(score, neighbours, search.kept, np.random.default_rng(0))

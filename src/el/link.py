@@ -71,7 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     _check_outputs(options)
     check_linker(options.linker)
-    _be_quiet()
     with contextlib.ExitStack() as stack:
         paths = [_spooled(stack) if str(path) == "-" else path for path in options.input]
         _link_files(paths, options)
@@ -191,14 +190,6 @@ def _target(path: Path, options: argparse.Namespace) -> Path:
     if len(options.input) == 1 and not output.is_dir():
         return output
     return output / ("stdin" if str(path) == "-" else path.name)
-
-
-def _be_quiet() -> None:
-    """Keeps libraries from looking for a connection, and from drawing progress bars of their own."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _spooled(stack: contextlib.ExitStack) -> Path:

@@ -7,6 +7,7 @@ A linker is a folder that holds everything it needs, so that it works without a 
     compiled/              its query side, ready to run
     ontology/              concepts and names
     vectors/               the names' vectors, made by the model's passage tower, and their graph
+    spellings.npz          the names by their spelling
     learned_synonyms.tsv   surface forms of training documents; optional
     combinations.json      how much each kind of evidence counts, for each choice of what is used
 """
@@ -38,22 +39,22 @@ from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
-from el.models import load_model
 from el.ontology import Ontology
 from el.rankers import ModelRanker
-from el.search.engine import CompiledEngine, Engine, compile_model
+from el.search.engine import CompiledEngine, Engine
 from el.synonyms import LearnedSynonyms
 
-FORMAT = "el-linker-4"
+FORMAT = "el-linker-5"
 
 FindMentions = Literal["auto", "always", "never"]
 
-_MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SYNONYMS, _COMBINATIONS = (
+_MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBINATIONS = (
     "manifest.json",
     "model",
     "compiled",
     "ontology",
     "vectors",
+    "spellings.npz",
     "learned_synonyms.tsv",
     "combinations.json",
 )
@@ -200,7 +201,17 @@ class Linker:
         if min_precision is not None:
             point = chosen_combination(config, parts.combinations).operating_point(min_precision)
             config = dataclasses.replace(config, nil_below=point.threshold)
-        return cls(engine, vectors, ontology, parts.combinations, config, parts.inputs, parts.synonyms)
+        spellings = Spellings.load(folder / _SPELLINGS, ontology)
+        return cls(
+            engine,
+            vectors,
+            ontology,
+            parts.combinations,
+            config,
+            parts.inputs,
+            parts.synonyms,
+            spellings=spellings,
+        )
 
     def restricted(
         self, candidates: Collection[str] | None, learned: Iterable[Document] | None = None
@@ -302,7 +313,7 @@ class Linker:
 
     @cached_property
     def _finder(self) -> DictionaryFinder:
-        return DictionaryFinder(self.ontology)
+        return DictionaryFinder(self._spellings)
 
     @cached_property
     def _spellings(self) -> Spellings:
@@ -435,6 +446,10 @@ def save_linker(
             synonyms are of another ontology.
         ConfigError: learned synonyms are switched on, but there are none.
     """
+    # To make a linker takes PyTorch, to run one does not.
+    from el.models import load_model
+    from el.search.compiling import compile_model
+
     opened = Ontology.load(ontology)
     if vectors.manifest["ontology"] != opened.fingerprint:
         raise MismatchError(f"{ontology}: the vectors were made from another ontology. Build them again")
@@ -450,6 +465,7 @@ def save_linker(
         shutil.copytree(model, temporary / _MODEL)
         shutil.copytree(ontology, temporary / _ONTOLOGY)
         shutil.copytree(vectors.folder, temporary / _VECTORS)
+        Spellings.of_ontology(opened).save(temporary / _SPELLINGS)
         if synonyms is not None:
             synonyms.save(temporary / _SYNONYMS)
         write_json(

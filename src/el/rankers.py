@@ -6,27 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking, rank_concepts
-from el.index.encode import by_length
-from el.index.vectors import NameVectors, merge_best
+from el.index.lengths import by_length
+from el.index.vectors import NameVectors
 from el.inputs import query_input
-from el.models import Hypencoder
-from el.models.base import supports_bf16
-from el.models.qnet import QNets
 from el.ontology import Ontology
 from el.progress import progress
 from el.search.engine import Engine
 
 # Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.
 _QUERY_BATCH = 32
-# Names that a batch of q-nets scores at once, when it scores all of them: what lies between the layers
-# then stays in the cache.
-_NAME_BLOCK = 256
-# Of these, so many are scored once more, exactly.
-_RESCORED = 256
 
 
 @dataclass(frozen=True)
@@ -110,17 +101,16 @@ class ModelRanker:
                 for vector, query in zip(encoded.vectors, rows, strict=True):
                     if proposed is not None:
                         self._propose(vector, proposed[query], names[query], similarities[query])
-                scores[rows] = self.engine.score(encoded, self.vectors.gather(names[rows]).numpy())
+                scores[rows] = self.engine.score(encoded, self.vectors.gather(names[rows]))
                 advance(len(rows))
         return Retrieved(names, similarities, scores)
 
     def _nearest(
         self, vectors: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        queries = torch.from_numpy(vectors)
         if self.rows is None:
-            return self.vectors.search(queries, self.retrieved)
-        return self.vectors.nearest(queries, self.retrieved, self.rows)
+            return self.vectors.search(vectors, self.retrieved)
+        return self.vectors.nearest(vectors, self.retrieved, self.rows)
 
     def _propose(
         self,
@@ -134,48 +124,7 @@ class ModelRanker:
         new = proposed[~np.isin(proposed, names)][: len(free)]
         places = free[len(free) - len(new) :]
         names[places] = new
-        similarities[places] = self.vectors.gather(new).numpy() @ vector
-
-
-@torch.inference_mode()
-def rank_exhaustively(
-    model: Hypencoder,
-    vectors: NameVectors,
-    ontology: Ontology,
-    texts: Sequence[str],
-    k: int,
-    description: str = "",
-) -> list[Ranking]:
-    """Ranks all names by the q-nets' scores, without a first stage: what a search is measured against.
-
-    Where the machine multiplies bf16 in hardware, all names are scored in bf16, and the best of them
-    once more in float32.
-    """
-    rankings: list[Ranking] = []
-    with progress(description, len(texts)) as advance:
-        for start in range(0, len(texts), _QUERY_BATCH):
-            batch = texts[start : start + _QUERY_BATCH]
-            encoding = model.tokenize(batch)
-            qnets = model.encode_queries(encoding["input_ids"], encoding["attention_mask"])
-            names = _best_of_all(qnets, vectors, model.device)
-            scores = qnets(vectors.gather(names).to(model.device)).cpu().numpy()
-            rankings += rank_concepts(names, scores, ontology.concept_of_name, ontology.ids, k)
-            advance(len(batch))
-    return rankings
-
-
-def _best_of_all(qnets: QNets, vectors: NameVectors, device: torch.device) -> npt.NDArray[np.int64]:
-    """Returns (B, K) rows of the names that the q-nets score best."""
-    precision = torch.bfloat16 if supports_bf16(device) else torch.float32
-    fast = qnets.to(precision)
-    count = len(vectors)
-    best = torch.full((len(qnets), min(_RESCORED, count)), -torch.inf)
-    found = torch.zeros(best.shape, dtype=torch.int64)
-    for start in range(0, count, _NAME_BLOCK):
-        rows = torch.arange(start, min(start + _NAME_BLOCK, count))
-        block = vectors.gather(rows.numpy()).to(device, precision)
-        best, found = merge_best(best, found, fast(block).float().cpu(), rows)
-    return found.numpy()
+        similarities[places] = self.vectors.gather(new) @ vector
 
 
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:

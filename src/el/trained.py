@@ -15,7 +15,8 @@ from pathlib import Path
 
 from el.errors import ElError
 from el.files import atomic_folder
-from el.index.vectors import NameVectors, cached_name_vectors, update_name_vectors, vectors_key
+from el.index.build import cached_name_vectors, update_name_vectors, vectors_key
+from el.index.vectors import NameVectors
 from el.inputs import name_inputs
 from el.linker import chosen_combination, copy_trained, read_trained, save_linker
 from el.models import Hypencoder, load_model

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from el import rankers as module
+from el import rankers
 from el.evaluation.queries import Query
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, EncoderSource, RetrievalModel
 from el.ontology import Ontology
-from el.rankers import ModelRanker, distinct_inputs, rank_exhaustively
-from el.search.engine import make_engine
+from el.rankers import ModelRanker, distinct_inputs
+from el.search import exhaustive
+from el.search.compiling import make_engine
+from el.search.exhaustive import rank_exhaustively
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
 TEXTS = ["paracetamol", "acute liver failure", "colds", "lead poisoning", "headaches"]
@@ -47,7 +49,7 @@ def model(request: pytest.FixtureRequest, source: EncoderSource) -> RetrievalMod
 @torch.inference_mode()
 def scores_of(model: RetrievalModel, vectors: NameVectors, text: str) -> np.ndarray:  # type: ignore[type-arg]
     batch = model.tokenize([text])
-    every = vectors.gather(np.arange(len(vectors.vectors)))
+    every = torch.from_numpy(vectors.gather(np.arange(len(vectors.vectors))))
     scores: np.ndarray = model.encode_queries(batch["input_ids"], batch["attention_mask"])(every)[0].numpy()  # type: ignore[type-arg]
     return scores
 
@@ -93,8 +95,8 @@ def test_ranks_the_retrieved_names_by_the_models_scores(
 def test_exhaustive_ranking_needs_no_first_stage(
     source: EncoderSource, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_NAME_BLOCK", 7)
-    monkeypatch.setattr(module, "_QUERY_BATCH", 2)
+    monkeypatch.setattr(exhaustive, "_NAME_BLOCK", 7)
+    monkeypatch.setattr(exhaustive, "_QUERY_BATCH", 2)
     model = tiny_hypencoder(source).eval()
     rankings = rank_exhaustively(model, vectors, ontology, TEXTS, 20)
     for text, ranking in zip(TEXTS, rankings, strict=True):
@@ -106,9 +108,9 @@ def test_exhaustive_ranking_needs_no_first_stage(
 def test_exhaustive_ranking_keeps_the_best_of_each_block(
     source: EncoderSource, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_NAME_BLOCK", 7)
+    monkeypatch.setattr(exhaustive, "_NAME_BLOCK", 7)
     # bf16 may swap the best with what scores nearly the same; not with the fifth.
-    monkeypatch.setattr(module, "_RESCORED", 5)
+    monkeypatch.setattr(exhaustive, "_RESCORED", 5)
     model = tiny_hypencoder(source).eval()
     rankings = rank_exhaustively(model, vectors, ontology, TEXTS, 1)
     for text, ranking in zip(TEXTS, rankings, strict=True):
@@ -121,7 +123,7 @@ def test_answers_are_in_the_order_of_the_queries(
 ) -> None:
     ranker = ModelRanker(make_engine(model), vectors, ontology, 30)
     together = ranker.rank([query(text) for text in [*TEXTS, *TEXTS[::-1]]], 3)
-    monkeypatch.setattr(module, "_QUERY_BATCH", 2)
+    monkeypatch.setattr(rankers, "_QUERY_BATCH", 2)
     in_parts = ranker.rank([query(t) for t in TEXTS], 3)
     assert together[:5] == together[:4:-1]
     for one, other in zip(together[:5], in_parts, strict=True):

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from el.corpus.types import Document
 from el.errors import ElError, InputError, UsageError
 from el.evaluation.queries import Query
-from el.index import vectors
+from el.index import build
 from el.index.__main__ import main
 from el.linker import Linker, LinkerConfig
 from el.models import BiEncoder
@@ -60,8 +60,8 @@ def test_names_of_another_linker_are_not_encoded_again(
     linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts: list[str] = []
-    encode = vectors.encode_texts
-    monkeypatch.setattr(vectors, "encode_texts", lambda m, t: texts.extend(t) or encode(m, t))
+    encode = build.encode_texts
+    monkeypatch.setattr(build, "encode_texts", lambda m, t: texts.extend(t) or encode(m, t))
     added = Concept("Z1", (Name("glowing elbow"),), "disease")
     Ontology.from_concepts([*(c for c in tiny_ontology() if c.id != "D017093"), added]).save(
         tmp_path / "ontology"
@@ -97,7 +97,7 @@ def test_a_build_goes_on_behind_the_vectors(
         with pytest.raises(KeyboardInterrupt):
             build_linker(*arguments)
     assert not (tmp_path / "built").exists()
-    monkeypatch.setattr("el.index.vectors.build_name_vectors", interrupted)
+    monkeypatch.setattr("el.index.build.build_name_vectors", interrupted)
     build_linker(*arguments)
     assert Linker.load(tmp_path / "built").rank(QUERIES, 5) == Linker.load(linker).rank(QUERIES, 5)
 

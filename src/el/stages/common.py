@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from el.cli import load_params, load_section
 from el.errors import ConfigError
-from el.index.vectors import NameVectors, cached_name_vectors
+from el.index.build import cached_name_vectors
+from el.index.vectors import NameVectors
 from el.inputs import InputVariant, name_inputs, tokens_for
 from el.models import EncoderSource, RetrievalModel
 from el.ontology import Ontology
