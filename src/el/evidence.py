@@ -145,6 +145,8 @@ class EvidenceCollector:
         similarities: npt.NDArray[np.float32],
         scores: npt.NDArray[np.float32],
     ) -> Evidence:
+        scored = np.isfinite(scores)
+        names, similarities, scores = names[scored], similarities[scored], scores[scored]
         concepts, position = np.unique(self._concepts(names), return_inverse=True)
         best = np.empty(len(concepts), dtype=np.int64)
         # The last one written stays: the one with the highest score, of equals the first name.

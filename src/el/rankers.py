@@ -14,10 +14,12 @@ from el.index.vectors import NameVectors
 from el.inputs import query_input
 from el.ontology import Ontology
 from el.progress import progress
-from el.search.engine import Engine
+from el.search.engine import Encoded, Engine
 
 # Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.
 _QUERY_BATCH = 32
+# Names whose places among the first tell whether more are scored.
+_SURE = 10
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Retrieved:
     Attributes:
         name_rows: (B, K) int64, the names that were retrieved.
         similarities: (B, K) float32, the dot products by which they were.
-        scores: (B, K) float32, what the model scored them.
+        scores: (B, K) float32, what the model scored them; -inf where it did not.
     """
 
     name_rows: npt.NDArray[np.int64]
@@ -46,6 +48,8 @@ class ModelRanker:
         vectors: of the ontology's names, made by the model's passage tower.
         ontology: the concepts.
         retrieved: K, the names that the first stage retrieves.
+        first: how many of them are scored in any case, the others where it takes more; see `score_in_steps`.
+            All are, if None.
         candidates: the only ids that may be ranked, by an exact search; None for all, by the graph.
         description: shown with the progress; silent where "".
     """
@@ -58,6 +62,7 @@ class ModelRanker:
         retrieved: int,
         candidates: Collection[str] | None = None,
         description: str = "",
+        first: int | None = None,
     ) -> None:
         self.engine = engine
         self.vectors = vectors
@@ -65,6 +70,7 @@ class ModelRanker:
         self.retrieved = retrieved
         self.rows = None if candidates is None else ontology.rows_of_names(candidates)
         self.description = description
+        self.first = max(min(first or retrieved, retrieved), 1)
 
     def among(self, rows: npt.NDArray[np.int64]) -> "ModelRanker":
         """Returns this ranker for some of its names: (n,) int64 rows, ascending."""
@@ -76,9 +82,8 @@ class ModelRanker:
         """Returns one ranking a query, of at most `k` concepts."""
         texts, positions = distinct_inputs(queries)
         found = self.retrieve(texts)
-        rankings = rank_concepts(
-            found.name_rows, found.scores, self.ontology.concept_of_name, self.ontology.ids, k
-        )
+        scored = np.where(np.isfinite(found.scores), found.name_rows, -1)
+        rankings = rank_concepts(scored, found.scores, self.ontology.concept_of_name, self.ontology.ids, k)
         return [rankings[position] for position in positions]
 
     def retrieve(
@@ -89,7 +94,7 @@ class ModelRanker:
         Args:
             texts: B inputs.
             proposed: for each text, distinct name rows that are to be scored in any case, the most important
-                first. They take the places of those retrieved last, so that the number stays the same.
+                first. They come first; those retrieved last make room, so that the number stays the same.
         """
         width = min(self.retrieved, len(self.vectors) if self.rows is None else len(self.rows))
         names = np.empty((len(texts), width), dtype=np.int64)
@@ -97,11 +102,12 @@ class ModelRanker:
         with progress(self.description, len(texts)) as advance:
             for rows in by_length([len(text) for text in texts], _QUERY_BATCH):
                 encoded = self.engine.encode([texts[row] for row in rows])
-                similarities[rows], names[rows] = self._nearest(encoded.vectors)
-                for vector, query in zip(encoded.vectors, rows, strict=True):
-                    if proposed is not None:
-                        self._propose(vector, proposed[query], names[query], similarities[query])
-                scores[rows] = self.engine.score(encoded, self.vectors.gather(names[rows]))
+                near, found = self._nearest(encoded.vectors)
+                if proposed is not None:
+                    for place, row in enumerate(rows):
+                        self._propose(encoded.vectors[place], proposed[row], found[place], near[place])
+                similarities[rows], names[rows] = near, found
+                scores[rows] = score_in_steps(self.engine, self.vectors, encoded, found, self.first)
                 advance(len(rows))
         return Retrieved(names, similarities, scores)
 
@@ -119,12 +125,42 @@ class ModelRanker:
         names: npt.NDArray[np.int64],
         similarities: npt.NDArray[np.float32],
     ) -> None:
-        """Puts proposed names, that were not retrieved, in the last places of (K,) names, in place."""
-        free = np.flatnonzero(~np.isin(names, proposed))
-        new = proposed[~np.isin(proposed, names)][: len(free)]
-        places = free[len(free) - len(new) :]
-        names[places] = new
-        similarities[places] = self.vectors.gather(new) @ vector
+        """Puts proposed names first, in place; the last of (K,) retrieved names make room for new ones."""
+        proposed = proposed[: self.first]
+        others = np.flatnonzero(~np.isin(names, proposed))[: len(names) - len(proposed)]
+        names[:] = np.concatenate([proposed, names[others]])
+        products = self.vectors.gather(proposed) @ vector
+        similarities[:] = np.concatenate([products, similarities[others]])
+
+
+def score_in_steps(
+    engine: Engine, vectors: NameVectors, encoded: Encoded, names: npt.NDArray[np.int64], first: int
+) -> npt.NDArray[np.float32]:
+    """Scores retrieved names, the later ones only where the scores of the first say so.
+
+    They do not where the second half of the first names, by similarity, has none of the best: then what is
+    still less similar has hardly any either.
+
+    Args:
+        engine: scores.
+        vectors: of the names.
+        encoded: B mentions.
+        names: (B, K) int64 name rows, the most similar first.
+        first: names that are scored in any case.
+
+    Returns:
+        (B, K) float32 scores, -inf for names that were not scored.
+    """
+    scores = np.full(names.shape, -np.inf, dtype=np.float32)
+    scores[:, :first] = engine.score(encoded, vectors.gather(names[:, :first]))
+    if first >= names.shape[1]:
+        return scores
+    best = np.partition(scores[:, :first], -_SURE, axis=1)[:, -_SURE]
+    unsure = np.flatnonzero(scores[:, first // 2 : first].max(axis=1) >= best)
+    if len(unsure):
+        more = vectors.gather(names[unsure, first:])
+        scores[unsure, first:] = engine.score(encoded.of(unsure), more)
+    return scores
 
 
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:

@@ -35,6 +35,10 @@ class Encoded:
     vectors: npt.NDArray[np.float32]
     tokens: tuple[Any, ...]
 
+    def of(self, rows: npt.NDArray[np.int64]) -> "Encoded":
+        """Returns some of the mentions, of (n,) rows."""
+        return Encoded(self.vectors[rows], tuple(part[rows] for part in self.tokens))
+
 
 class Engine(Protocol):
     """Encodes mentions and scores names for them.
