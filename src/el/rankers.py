@@ -155,7 +155,8 @@ def score_in_steps(
     scores[:, :first] = engine.score(encoded, vectors.gather(names[:, :first]))
     if first >= names.shape[1]:
         return scores
-    best = np.partition(scores[:, :first], -_SURE, axis=1)[:, -_SURE]
+    sure = min(_SURE, first)
+    best = np.partition(scores[:, :first], -sure, axis=1)[:, -sure]
     unsure = np.flatnonzero(scores[:, first // 2 : first].max(axis=1) >= best)
     if len(unsure):
         more = vectors.gather(names[unsure, first:])

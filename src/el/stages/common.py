@@ -18,8 +18,6 @@ from el.ontology import Ontology
 RUNS = Path("runs")
 METRICS = Path("metrics")
 LINKER = Path("models") / "linker"
-# What the benchmark times beside the trained systems.
-FLAT, GRAPH_SEARCH = "bi_encoder_flat", "graph_search"
 
 
 SECTIONS = (
