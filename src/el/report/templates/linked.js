@@ -182,7 +182,7 @@ const reachable = (mention) => !mention.off && !mention.article.hidden;
 function tell() {
   const documents = articles.filter((article) => !article.hidden).length;
   const own = mentions.filter((mention) => reachable(mention) && mention.score >= Number(from.value)).length;
-  byId("count").textContent = `${own} mentions in ${documents} documents`;
+  byId("count").textContent = `${own} of ${mentions.length} mentions, ${documents} of ${articles.length} documents`;
   if (shown && !reachable(shown)) close();
 }
 
