@@ -302,7 +302,9 @@ class Linker:
 
     @cached_property
     def _finder(self) -> DictionaryFinder:
-        return DictionaryFinder(self.ontology)
+        kinds = {"chemical", "disease"}.intersection(self.ontology.kinds)
+        # Beside chemicals and diseases, the others of MeSH are mostly not what a text is about.
+        return DictionaryFinder(self.ontology) if kinds else DictionaryFinder(self.ontology, ("other",))
 
     @cached_property
     def _spellings(self) -> Spellings:
