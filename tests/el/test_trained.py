@@ -165,7 +165,7 @@ def test_the_command_builds_a_linker(
         with pytest.raises(UsageError, match=message):
             main([*arguments[:3], "--force", "--output", output])
     assert Path("precious").is_dir()
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="no such file or folder"):
         main(["nowhere", "--trained", str(linker), "-o", "other"])
     with pytest.raises(InputError, match="no trained parts"):
         main([str(linker / "ontology"), "--trained", "nowhere", "-o", "other"])
