@@ -14,7 +14,7 @@ _STANZA = re.compile(r"\[(\w+)\]\s*(?:!.*)?")
 _TAG = re.compile(r"([^:\s]+)\s*:\s*(.*)")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*([A-Z]+\b)?')
 # What may follow a value: {modifiers}, which have an equals sign, and a comment.
-_AFTER_VALUE = re.compile(r"(?<!\\)(?:\s\{[^{}]*=[^{}]*\})?(?:\s!.*)?$")
+_AFTER_VALUE = re.compile(r"(?:\s\{[^{}]*=[^{}]*\})?(?:\s!.*)?$")
 _ESCAPED = re.compile(r"\\(.)")
 _WHITE_SPACE = {"n": " ", "t": " ", "W": " "}
 

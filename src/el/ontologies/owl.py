@@ -68,7 +68,7 @@ def read_owl(path: Path, notes: list[str]) -> Iterator[Entry]:
     unlabelled = 0
     for node in sorted({subject for subject in found if isinstance(subject, URIRef)}):
         entry = _entry(graph, node)
-        if entry.names or entry.obsolete:
+        if entry.names:
             yield entry
         else:
             unlabelled += 1
