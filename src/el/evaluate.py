@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from el.linker import Linker
 
 _DESCRIPTION = """\
-Scores a linker on documents whose mentions have MeSH ids, by the protocol `full`: every mention with an id,
-against all of the linker's ontology; ids that this does not have count as misses.
+Scores a linker on documents whose mentions have ids of MeSH or of its own ontology, by the protocol `full`:
+every mention with such an id, against all of the ontology; MeSH ids that it does not have count as misses.
 
 Give PubTator or BioC XML. Ids may have the prefix MESH: and stand beside each other with |, + or commas; OMIM
 ids stay and are found by nobody. Mentions of other things, such as genes, are left out and counted.
@@ -107,7 +107,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     linker = Linker.load(options.linker, use_learned_synonyms=False)
     documents, notes = prepared(documents, linker.ontology, load_retired_ids())
     if not any(mention.concept_ids for document in documents for mention in document.mentions):
-        raise InputError(options.input[0], "", "no mention has a MeSH id", "Give an annotated corpus")
+        raise InputError(
+            options.input[0], "", "no mention has an id of MeSH or the ontology", "Give an annotated corpus"
+        )
     repeated = next((i for i, n in Counter(document.id for document in documents).items() if n > 1), None)
     if repeated is not None:
         remedy = "Give each document once, under an id of its own"
@@ -154,8 +156,9 @@ def prepared(
 ) -> "tuple[list[Document], list[str]]":
     """Returns documents with the mentions that count, and what a user should know of the others.
 
-    A mention counts if it has a MeSH or OMIM id, or none and is of a chemical or disease; its type becomes
-    one of these, or stays what it is. Ids are replaced where `retired` knows the current one.
+    A mention counts if it has an id of MeSH, OMIM or the ontology, or none and is of a chemical or disease;
+    its type becomes one of these, or stays what it is. Ids are replaced where `retired` knows the current
+    one.
 
     Args:
         documents: of any corpus.
@@ -172,7 +175,7 @@ def prepared(
     for document in documents:
         mentions: list[Mention] = []
         for mention in document.mentions:
-            ids = tuple(current(i) for i in mention.concept_ids if _IDS.fullmatch(i))
+            ids = tuple(current(i) for i in mention.concept_ids if i in known or _IDS.fullmatch(i))
             if not ids and (mention.concept_ids or mention.type not in _KINDS):
                 left_out[mention.type or "no type"] += 1
                 continue

@@ -313,7 +313,9 @@ class Linker:
 
     @cached_property
     def _finder(self) -> DictionaryFinder:
-        return DictionaryFinder(self._spellings)
+        kinds = {"chemical", "disease"}.intersection(self.ontology.kinds)
+        # Beside chemicals and diseases, the others of MeSH are mostly not what a text is about.
+        return DictionaryFinder(self._spellings, ("chemical", "disease") if kinds else ("other",))
 
     @cached_property
     def _spellings(self) -> Spellings:

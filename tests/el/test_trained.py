@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,6 +13,7 @@ from el.errors import ElError, InputError, UsageError
 from el.evaluation.queries import Query
 from el.index import build
 from el.index.__main__ import main
+from el.index.vectors import NameVectors
 from el.linker import Linker, LinkerConfig
 from el.models import BiEncoder
 from el.models.checkpoint import compact_tensors, load_tensors
@@ -73,6 +75,14 @@ def test_names_of_another_linker_are_not_encoded_again(
     main([*arguments, "--reuse", str(linker)])
     assert texts == ["glowing elbow"]
     query = Query("d/0", "d", "glowing elbow", "disease", (), "glowing elbow")
+    main([*arguments[:-1], str(tmp_path / "compact"), "--reuse", str(linker), "--compact"])
+    made, compact = (
+        NameVectors.open(tmp_path / name / "vectors", Ontology.load(tmp_path / name / "ontology"))
+        for name in ("made", "compact")
+    )
+    assert (made.vectors.bits, compact.vectors.bits) == (16, 6)
+    assert not list(Path("runs").iterdir())
+    np.testing.assert_allclose(compact.gather(np.arange(5)), made.gather(np.arange(5)), atol=0.1)
     found = Linker.load(tmp_path / "made").rank([query, *QUERIES], 5)
     assert found[0].concept_ids[0] == "Z1"
     assert all("D017093" not in ranking.concept_ids for ranking in found)
@@ -165,7 +175,7 @@ def test_the_command_builds_a_linker(
         with pytest.raises(UsageError, match=message):
             main([*arguments[:3], "--force", "--output", output])
     assert Path("precious").is_dir()
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="no such file or folder"):
         main(["nowhere", "--trained", str(linker), "-o", "other"])
     with pytest.raises(InputError, match="no trained parts"):
         main([str(linker / "ontology"), "--trained", "nowhere", "-o", "other"])
