@@ -1,10 +1,35 @@
 """The checks that a document must pass, whatever format it comes from."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from el.corpus.types import Document, Mention, Passage
 from el.errors import InputError
+
+Skip = Callable[[InputError], None]
+"""Is told of a document that cannot be used and is left out."""
+
+_Item = TypeVar("_Item")
+
+
+def read_each(
+    items: Iterable[_Item], read: Callable[[_Item], Document], skip: Skip | None
+) -> Iterator[Document]:
+    """Yields what `read` makes of each item; an item that it refuses is left out if `skip` is given.
+
+    Raises:
+        InputError: what `read` raises, without `skip`; what `items` raises, in any case.
+    """
+    for item in items:
+        try:
+            document = read(item)
+        except InputError as error:
+            if skip is None:
+                raise
+            skip(error)
+        else:
+            yield document
 
 
 def make_document(
@@ -13,6 +38,7 @@ def make_document(
     passages: Iterable[Passage],
     mentions: Iterable[Mention],
     relations: Iterable[tuple[str, str, str]] = (),
+    source: object = None,
 ) -> Document:
     """Puts the mentions in order and checks that everything stands where it says.
 
@@ -21,7 +47,7 @@ def make_document(
             its offsets.
     """
     in_order = sorted(mentions, key=lambda mention: (mention.start, mention.stop))
-    document = Document(document_id, tuple(passages), tuple(in_order), tuple(relations))
+    document = Document(document_id, tuple(passages), tuple(in_order), tuple(relations), source)
     _check_passages(path, document)
     _check_mentions(path, document)
     return document
@@ -55,9 +81,10 @@ def _check_mentions(path: Path, document: Document) -> None:
         found = " ".join(text[span.start : span.stop] for span in mention.spans)
         if found != mention.text:
             where = ", ".join(f"{span.start}:{span.stop}" for span in mention.spans)
+            beyond = f" (the text ends at {len(text)})" if mention.stop > len(text) else ""
             raise InputError(
                 path,
                 place,
-                f"expected {mention.text!r} at {where}, found {found!r}",
+                f"expected {mention.text!r} at {where}, found {found!r}{beyond}",
                 "Count offsets in Unicode code points from the start of the document, or correct the text",
             )
