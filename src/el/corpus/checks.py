@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from el.corpus.opening import MAX_DOCUMENT
 from el.corpus.types import Document, Mention, Passage
 from el.errors import InputError
 
@@ -48,26 +49,34 @@ def make_document(
     """
     in_order = sorted(mentions, key=lambda mention: (mention.start, mention.stop))
     document = Document(document_id, tuple(passages), tuple(in_order), tuple(relations), source)
-    _check_passages(path, document)
-    _check_mentions(path, document)
+    _check_mentions(path, document, checked_text(path, document_id, document.passages))
     return document
 
 
-def _check_passages(path: Path, document: Document) -> None:
+def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> str:
+    """Returns the text of a document of these passages; see `Document.text`.
+
+    Raises:
+        InputError: passages overlap, or an offset would make the text too large.
+    """
+    passages = tuple(passages)
     end = 0
-    for passage in document.passages:
+    for passage in passages:
+        place = f"document {document_id}, passage at {passage.offset}"
         if passage.offset < end:
             raise InputError(
                 path,
-                f"document {document.id}, passage at {passage.offset}",
+                place,
                 f"starts before {end}, where the passage before it ends",
                 "Give the passages increasing offsets, in Unicode code points",
             )
         end = passage.offset + len(passage.text)
+        if end > MAX_DOCUMENT:
+            raise InputError(path, place, f"ends behind character {MAX_DOCUMENT:,}", "Split the document")
+    return Document(document_id, passages).text
 
 
-def _check_mentions(path: Path, document: Document) -> None:
-    text = document.text
+def _check_mentions(path: Path, document: Document, text: str) -> None:
     seen: set[str] = set()
     for mention in document.mentions:
         place = f"document {document.id}, annotation {mention.id}"

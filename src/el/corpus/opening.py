@@ -11,9 +11,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from el.errors import InputError, UnreadableError
+from el.files import atomic_file
 
 MAX_DOCUMENT = 100_000_000
 """Bytes of one document in its file, unpacked."""
@@ -52,11 +53,11 @@ class Line:
 
 
 @contextlib.contextmanager
-def open_input(path: Path, *, may_be_empty: bool = False) -> Iterator[io.BufferedReader]:
+def open_input(path: Path, *, may_be_empty: bool = False) -> Iterator["io.BufferedReader[_Unpacked]"]:
     """Yields the bytes of a file, unpacked if it is gzipped, whatever its name.
 
     Raises:
-        InputError: there is no such file, or it is empty (unless it may be), packed in another way, or no text.
+        InputError: there is no such file; it is empty (unless it may be), packed in another way, or no text.
         UnreadableError: it is a folder, or cannot be read.
     """
     with contextlib.ExitStack() as stack:
@@ -69,7 +70,7 @@ def open_input(path: Path, *, may_be_empty: bool = False) -> Iterator[io.Buffere
 
 
 def read_head(path: Path) -> bytes:
-    """Returns the first bytes of a file, `HEAD_BYTES` at most, without a byte order mark and blanks before it.
+    """Returns the first bytes of a file, at most `HEAD_BYTES`, without byte order mark and leading blanks.
 
     Raises:
         InputError, UnreadableError: see `open_input`.
@@ -93,7 +94,7 @@ def read_whole(path: Path, limit: int = MAX_DOCUMENT, *, may_be_empty: bool = Fa
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yields the lines of a file, cut at line feeds only: texts hold characters that Python takes for line ends.
+    """Yields the lines of a file, cut at line feeds only: texts hold what Python takes for other line ends.
 
     Raises:
         InputError: a line is larger than a document may be; or see `open_input`.
@@ -133,6 +134,17 @@ def document_name(path: Path) -> str:
     """The id of a document that has none but its file's name: without `.gz`, then without its suffix."""
     name = path.with_suffix("") if path.suffix == ".gz" else path
     return name.stem
+
+
+@contextlib.contextmanager
+def written_text(path: Path) -> Iterator[TextIO]:
+    """Yields a stream of text for a file in UTF-8, written whole or not at all; gzipped if named `.gz`."""
+    with atomic_file(path) as temporary, temporary.open("wb") as file, contextlib.ExitStack() as stack:
+        binary: BinaryIO | gzip.GzipFile = file
+        if path.suffix == ".gz":
+            # Without name and time: the same documents should give the same file.
+            binary = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+        yield stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline="\n"))
 
 
 def _opened(path: Path) -> io.BufferedReader:

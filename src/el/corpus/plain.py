@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from el.corpus.checks import Skip, read_each
 from el.corpus.opening import decoded, document_name, read_whole
 from el.corpus.types import Document, Passage
 from el.errors import InputError
@@ -10,17 +11,25 @@ from el.errors import InputError
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def read_plain(path: Path) -> Iterator[Document]:
+def read_plain(path: Path, skip: Skip | None = None) -> Iterator[Document]:
     """Yields a text file as one document: its name without suffix is the id, its paragraphs are the passages.
 
     Paragraphs are parted by blank lines. Offsets count the characters of the file as it stands, line ends
     included; a byte order mark does not count.
 
+    Args:
+        path: the file.
+        skip: is told of a document that cannot be used, which is left out; None to raise instead.
+
     Raises:
         InputError: the file is missing, too large, is not UTF-8 or holds no text.
     """
+    return read_each([path], _read_document, skip)
+
+
+def _read_document(path: Path) -> Document:
     text = decoded(path, read_whole(path)).removeprefix(BYTE_ORDER_MARK)
-    yield Document(document_name(path), paragraphs(path, text))
+    return Document(document_name(path), paragraphs(path, text))
 
 
 def paragraphs(path: Path, text: str) -> tuple[Passage, ...]:

@@ -113,7 +113,9 @@ def _blocks(path: Path) -> Iterator[list[Line]]:
 def _read_block(path: Path, block: list[Line]) -> Document:
     lines = [decoded(path, line.raw, line.offset, f"line {line.number}") for line in block]
     numbered = [
-        (line.number, _content(text)) for line, text in zip(block, lines, strict=True) if _content(text).strip()
+        (line.number, _content(text))
+        for line, text in zip(block, lines, strict=True)
+        if _content(text).strip()
     ]
     document_id, passages, rest = _read_texts(path, numbered)
     mentions: list[Mention] = []
@@ -128,7 +130,9 @@ def _read_block(path: Path, block: list[Line]) -> Document:
         elif len(columns) >= 3:
             relations.append((columns[0], columns[1], columns[2]))
         else:
-            raise _bad_line(path, number, f"{len(columns) + 1} columns; a mention has 5, a relation 4 or more")
+            raise _bad_line(
+                path, number, f"{len(columns) + 1} columns; a mention has 5, a relation 4 or more"
+            )
     return make_document(path, document_id, passages, mentions, relations, Source(tuple(lines)))
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from el.corpus.checks import Skip, make_document, read_each
+from el.corpus.checks import Skip, checked_text, make_document, read_each
 from el.corpus.fields import free_id, link_row
 from el.corpus.opening import Line, decoded, read_lines
 from el.corpus.plain import BYTE_ORDER_MARK
@@ -147,16 +147,19 @@ def _mention_row(mention: Mention) -> dict[str, Any]:
 
 def _document(path: Path, row: dict[str, Any]) -> Document:
     passages = _passages(row)
-    text = Document("", tuple(passages)).text
+    document_id = _name(row["id"])
+    text = checked_text(path, document_id, passages)
     mentions = [_mention(mention, number, text) for number, mention in enumerate(row.get("mentions", []))]
     relations = [(kind, first, second) for kind, first, second in row.get("relations", [])]
-    return make_document(path, _name(row["id"]), passages, mentions, relations)
+    return make_document(path, document_id, passages, mentions, relations)
 
 
 def _passages(row: dict[str, Any]) -> list[Passage]:
     if "passages" not in row:
         return [Passage("text", 0, row["text"])]
-    return [Passage(passage.get("kind", ""), passage["offset"], passage["text"]) for passage in row["passages"]]
+    return [
+        Passage(passage.get("kind", ""), passage["offset"], passage["text"]) for passage in row["passages"]
+    ]
 
 
 def _mention(row: dict[str, Any], number: int, text: str) -> Mention:

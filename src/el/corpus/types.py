@@ -162,9 +162,7 @@ class LinkedDocument:
     def found(self) -> tuple[LinkedMention, ...]:
         """The linked mentions that the document does not have: those that the linker found."""
         own = self._own_spans
-        return tuple(
-            linked for linked in self.mentions if own.get(linked.mention.id) != linked.mention.spans
-        )
+        return tuple(linked for linked in self.mentions if own.get(linked.mention.id) != linked.mention.spans)
 
     @property
     def _own_spans(self) -> dict[str, tuple[Span, ...]]:
