@@ -111,7 +111,7 @@ class BioCXmlWriter:
         stream.write(f'<?xml version="1.0" encoding="UTF-8"{declared}?>\n')
         if self._head.doctype:
             stream.write(f"{self._head.doctype}\n")
-        stream.write(self._head.xml.removesuffix(CLOSING) + "\n")
+        stream.write(self._head.xml.removesuffix(CLOSING).rstrip() + "\n")
 
     def write(self, linked: LinkedDocument) -> None:
         """Writes one document.
@@ -250,7 +250,7 @@ def _xml(element: etree._Element) -> str:
 
 
 def _not_bioc(path: Path, error: Exception) -> InputError:
-    if "huge" in str(error).lower():
+    if "text node" in str(error).lower():
         return InputError(path, "", "a text of more than 10 MB in one element", "Split it into passages")
     return InputError(path, "", f"not BioC XML ({error})", "Check the file against BioC.dtd")
 

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -33,6 +33,8 @@ _RELATION = re.compile(r"R[^\t]*\t(\S+) [^\s:]+:(\S+) [^\s:]+:(\S+)\s*")
 # Blanks of any kind: brat writes a space where a mention runs over a line end.
 _BLANK = re.compile(r"\s")
 _LINE = re.compile(r"[^\r\n]+")
+
+NumberedMatch = tuple[int, re.Match[str]]
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _read_document(text_path: Path, path: Path) -> Document:
         decoded(text_path, read_whole(text_path)), decoded(path, read_whole(path, may_be_empty=True))
     )
     text = source.text.removeprefix(BYTE_ORDER_MARK)
-    rows: list[tuple[int, re.Match[str]]] = []
+    rows: list[NumberedMatch] = []
     ids: dict[str, list[str]] = {}
     relations: list[tuple[str, str, str]] = []
     for number, line in enumerate(_lines(source), start=1):
@@ -163,9 +165,10 @@ def _read_document(text_path: Path, path: Path) -> Document:
         elif line.startswith("R"):
             match = _matched(_RELATION, path, number, line)
             relations.append((match[1], match[2], match[3]))
-    mentions = [_read_mention(path, number, match, text, ids) for number, match in rows]
-    passages = paragraphs(text_path, text)
-    return make_document(path, document_name(text_path), passages, mentions, relations, source)
+    bare = Document(document_name(text_path), paragraphs(text_path, text))
+    _check_texts(path, rows, text)
+    mentions = [_mention(match, bare, ids) for _, match in rows]
+    return make_document(path, bare.id, bare.passages, mentions, relations, source)
 
 
 def _lines(source: Source) -> list[str]:
@@ -181,18 +184,25 @@ def _matched(pattern: re.Pattern[str], path: Path, number: int, line: str) -> re
     return match
 
 
-def _read_mention(
-    path: Path, number: int, match: re.Match[str], text: str, ids: dict[str, list[str]]
-) -> Mention:
-    pieces = [piece.split(" ") for piece in match[3].split(";")]
-    spans = sorted(Span(int(start), int(stop)) for start, stop in pieces)
-    found = " ".join(text[span.start : span.stop] for span in spans)
-    if _BLANK.sub(" ", found) != _BLANK.sub(" ", match[4]):
-        beyond = f" (the text ends at {len(text)})" if spans[-1].stop > len(text) else ""
-        problem = f"expected {match[4]!r} at {match[3]}, found {found!r}{beyond}"
-        remedy = "Count offsets in Unicode code points from the start of the text, or correct the line"
-        raise InputError(path, f"line {number}", problem, remedy)
-    return Mention(match[1], tuple(spans), found, match[2].lower(), tuple(ids.get(match[1], ())))
+def _check_texts(path: Path, rows: Iterable[NumberedMatch], text: str) -> None:
+    for number, match in rows:
+        found = " ".join(text[span.start : span.stop] for span in _spans(match))
+        if _BLANK.sub(" ", found) != _BLANK.sub(" ", match[4]):
+            beyond = f" (the text ends at {len(text)})" if _spans(match)[-1].stop > len(text) else ""
+            problem = f"expected {match[4]!r} at {match[3]}, found {found!r}{beyond}"
+            remedy = "Count offsets in Unicode code points from the start of the text, or correct the line"
+            raise InputError(path, f"line {number}", problem, remedy)
+
+
+def _mention(match: re.Match[str], document: Document, ids: dict[str, list[str]]) -> Mention:
+    # The document's text has spaces between paragraphs.
+    surface = document.text_of(_spans(match))
+    return Mention(match[1], _spans(match), surface, match[2].lower(), tuple(ids.get(match[1], ())))
+
+
+def _spans(match: re.Match[str]) -> tuple[Span, ...]:
+    pieces = (piece.split(" ") for piece in match[3].split(";"))
+    return tuple(sorted(Span(int(start), int(stop)) for start, stop in pieces))
 
 
 def _names(document: Document) -> dict[str, str]:

@@ -14,6 +14,7 @@ it cannot read to standard output instead of refusing them.
 """
 
 import codecs
+import io
 import itertools
 import re
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from typing import TextIO
 
 from el.corpus.checks import Skip, make_document, read_each
 from el.corpus.fields import format_ids, format_scores, parse_ids, split_ids
-from el.corpus.opening import MAX_DOCUMENT, Line, decoded, read_lines, too_large
+from el.corpus.opening import MAX_DOCUMENT, decoded, read_lines, too_large
 from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Role, Span
 from el.errors import ElError, InputError
@@ -34,6 +35,15 @@ _KINDS = {"t": "title", "a": "abstract"}
 _IDS, _SCORES, _COLUMNS = 5, 7, 8
 
 NumberedLine = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A document's bytes, the number of their first line, and the place of their first byte in the file."""
+
+    number: int
+    offset: int
+    raw: bytes
 
 
 @dataclass(frozen=True)
@@ -89,34 +99,31 @@ class PubTatorWriter:
         """Nothing follows the last document."""
 
 
-def _blocks(path: Path) -> Iterator[list[Line]]:
-    """Yields the lines of each document, with the empty lines behind it (and before the first)."""
-    block: list[Line] = []
-    size = 0
+def _blocks(path: Path) -> Iterator[_Block]:
+    """Yields the bytes of each document, with the empty lines behind it (and before the first)."""
+    raw = bytearray()
+    number, offset = 1, 0
     is_begun = is_ended = False
     for line in read_lines(path):
         if not line.raw.removeprefix(codecs.BOM_UTF8).strip():
             is_ended = is_begun
         elif is_ended:
-            yield block
-            block, size, is_ended = [], 0, False
+            yield _Block(number, offset, bytes(raw))
+            raw.clear()
+            number, offset, is_ended = line.number, line.offset, False
         else:
             is_begun = True
-        block.append(line)
-        size += len(line.raw)
-        if size > MAX_DOCUMENT:
-            raise too_large(path, f"document at line {block[0].number}")
+        raw += line.raw
+        if len(raw) > MAX_DOCUMENT:
+            raise too_large(path, f"document at line {number}")
     if is_begun:
-        yield block
+        yield _Block(number, offset, bytes(raw))
 
 
-def _read_block(path: Path, block: list[Line]) -> Document:
-    lines = [decoded(path, line.raw, line.offset, f"line {line.number}") for line in block]
-    numbered = [
-        (line.number, _content(text))
-        for line, text in zip(block, lines, strict=True)
-        if _content(text).strip()
-    ]
+def _read_block(path: Path, block: _Block) -> Document:
+    lines = _lines(path, block)
+    numbered = [(number, _content(line)) for number, line in enumerate(lines, start=block.number)]
+    numbered = [(number, line) for number, line in numbered if line.strip()]
     document_id, passages, rest = _read_texts(path, numbered)
     mentions: list[Mention] = []
     relations: list[tuple[str, str, str]] = []
@@ -134,6 +141,16 @@ def _read_block(path: Path, block: list[Line]) -> Document:
                 path, number, f"{len(columns) + 1} columns; a mention has 5, a relation 4 or more"
             )
     return make_document(path, document_id, passages, mentions, relations, Source(tuple(lines)))
+
+
+def _lines(path: Path, block: _Block) -> list[str]:
+    """The lines of a block, with their ends; other line ends than line feeds are text."""
+    lines = []
+    offset = block.offset
+    for number, raw in enumerate(io.BytesIO(block.raw), start=block.number):
+        lines.append(decoded(path, raw, offset, f"line {number}"))
+        offset += len(raw)
+    return lines
 
 
 def _content(line: str) -> str:
