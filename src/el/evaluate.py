@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from el.corpus.formats import read_corpus
+    from el.corpus.formats import open_corpus
     from el.evaluation.protocol import load_protocol
     from el.evaluation.run import MakeRanker, Split, evaluate
     from el.linker import Linker
@@ -102,7 +102,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from el.stages.evaluate import PROTOCOLS
     from etl.retired import load_retired_ids
 
-    documents = [document for path in options.input for document in read_corpus(path)[1]]
+    documents = [document for path in options.input for document in open_corpus(path)]
     protocol = load_protocol(PROTOCOLS / "full.yaml")
     linker = Linker.load(options.linker, use_learned_synonyms=False)
     documents, notes = prepared(documents, linker.ontology, load_retired_ids())

@@ -18,7 +18,7 @@ from el.cli import command_parser
 from el.errors import ElError, UsageError
 
 if TYPE_CHECKING:
-    from el.corpus.formats import Format
+    from el.corpus.formats import Corpus
     from el.corpus.types import Document, LinkedDocument
     from el.linker import FindMentions, Linker
 
@@ -32,14 +32,16 @@ _PROGRESS_FROM = 50
 _DESCRIPTION = """\
 Links mentions of chemicals and diseases to concepts of MeSH.
 
-Give PubTator, BioC XML or plain text (one document a file). Mentions that a document brings along are linked;
-in a document without any, names of the ontology are found first. Without INPUT, a sample document is linked.
+Give BioC (XML or JSON), PubTator, brat, JSON lines or plain text (one document a file). Mentions that a
+document brings along are linked; in a document without any, names of the ontology are found first. Without
+INPUT, a sample document is linked.
 
 What comes out is in the format that came in:
   PubTator     ids in column 6, their scores in column 8
-  BioC XML     infons identifier, score, candidates (JSON) and decided_by
+  BioC         infons identifier, score, candidates (JSON) and decided_by
   plain text   a table: document, start, stop, text, type, ids, scores, names
-  JSON lines   one JSON object a mention, with its candidates
+  brat         N lines for ids, and notes with the candidates
+  JSON lines   the key links in each mention
 Offsets count Unicode code points. An id of -1 says that no concept fits. Scores are between 0 and 1: the
 candidates' shares, by weights that were fitted on mentions with known concepts.
 """
@@ -119,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-f",
         "--format",
-        choices=("auto", "pubtator", "bioc", "plain", "jsonl"),
+        choices=("auto", "pubtator", "bioc", "bioc-json", "brat", "plain", "jsonl"),
         default="auto",
         help="what the inputs are (default: auto, by what they begin with)",
     )
@@ -201,19 +203,19 @@ def _spooled(stack: contextlib.ExitStack) -> Path:
 
 
 def _link_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
-    from el.corpus.formats import read_corpus
+    from el.corpus.formats import open_corpus
     from el.linker import Linker
     from el.progress import progress
 
     # Opened before the linker, so that a wrong path is told at once.
-    corpora = [read_corpus(path, options.format) for path in paths]
+    corpora = [open_corpus(path, options.format) for path in paths]
     changes = {} if options.top_k is None else {"top_k": options.top_k}
     linker = Linker.load(options.linker, options.min_precision, **changes)
     several = len(paths) >= _PROGRESS_FROM
     with progress("link files" if several else "", len(paths)) as advance:
-        for path, given, (format, documents) in zip(paths, options.input, corpora, strict=True):
-            linked = _link(linker, list(documents), options.find_mentions, "" if several else path.name)
-            _write(linked, None if options.output == "-" else _target(given, options), format)
+        for path, given, corpus in zip(paths, options.input, corpora, strict=True):
+            linked = _link(linker, list(corpus), options.find_mentions, "" if several else path.name)
+            _write(linked, None if options.output == "-" else _target(given, options), corpus)
             advance(1)
 
 
@@ -231,14 +233,13 @@ def _link(
     return linked
 
 
-def _write(documents: "Sequence[LinkedDocument]", target: Path | None, format: "Format") -> None:
-    from el.corpus.formats import write_linked
+def _write(documents: "Sequence[LinkedDocument]", target: Path | None, corpus: "Corpus") -> None:
+    from el.corpus.formats import open_writer, output_format
 
-    if target is not None:
-        write_linked(documents, target, format)
-        return
-    with _standard_output() as stream:
-        write_linked(documents, stream, format)
+    opened = _standard_output() if target is None else contextlib.nullcontext(target)
+    with opened as place, open_writer(place, output_format(corpus.format), corpus.head) as writer:
+        for document in documents:
+            writer.write(document)
 
 
 @contextlib.contextmanager
