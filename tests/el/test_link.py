@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from el.cli import run_stage
-from el.corpus.formats import read_corpus
+from el.corpus.formats import open_corpus
 from el.link import main
 from tests.tiny import save_tiny_linker
 
@@ -67,9 +67,9 @@ def test_bioc_in_and_out(linker: Path, tmp_path: Path) -> None:
     (tmp_path / "in.xml").write_text(BIOC, encoding="utf-8")
     out = tmp_path / "out.xml"
     assert code_of(tmp_path / "in.xml", "--linker", linker, "-o", out, "--top-k", 3) == 0
-    format, documents = read_corpus(out)
-    (document,) = documents
-    assert format == "bioc"
+    corpus = open_corpus(out)
+    (document,) = corpus
+    assert corpus.format == "bioc"
     assert [(m.id, m.text, m.concept_ids) for m in document.mentions] == [("A", "headache", ("D006261",))]
     assert out.read_text(encoding="utf-8").count('"matched_name"') == 3
 
@@ -79,7 +79,7 @@ def test_find_mentions(linker: Path, tmp_path: Path, choice: str, expected: list
     (tmp_path / "in.xml").write_text(BIOC, encoding="utf-8")
     arguments = ("-l", linker, "-o", tmp_path / "out.xml", "--find-mentions", choice)
     assert code_of(tmp_path / "in.xml", *arguments) == 0
-    (document,) = read_corpus(tmp_path / "out.xml")[1]
+    (document,) = open_corpus(tmp_path / "out.xml")
     assert [mention.id for mention in document.mentions] == expected
 
 

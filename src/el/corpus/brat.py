@@ -149,9 +149,7 @@ class BratWriter:
 
 
 def _read_document(text_path: Path, path: Path) -> Document:
-    source = Source(
-        decoded(text_path, read_whole(text_path)), decoded(path, read_whole(path, may_be_empty=True))
-    )
+    source = Source(decoded(text_path, read_whole(text_path)), decoded(path, read_whole(path)))
     text = source.text.removeprefix(BYTE_ORDER_MARK)
     rows: list[NumberedMatch] = []
     ids: dict[str, list[str]] = {}

@@ -15,8 +15,9 @@ _BRAT_SETTINGS = {"annotation.conf", "visual.conf", "tools.conf", "kb_shortcuts.
 def find_inputs(arguments: Iterable[str | Path]) -> list[Path]:
     """Returns the files that are meant, each once, in the order given.
 
-    A folder stands for all files below it, sorted, without hidden ones and brat's settings; a pattern (`*`,
-    `?`, `[...]`, and `**` for any folders) for what it matches, sorted. A brat document is named by its text.
+    A folder stands for all files below it, sorted, a pattern (`*`, `?`, `[...]`, `**` for any folders) for
+    what it matches, sorted; both without hidden files and brat's settings. A brat document is named by its
+    text.
 
     Raises:
         InputError: there is no such file, a pattern matches nothing, or a folder holds no files.
@@ -41,8 +42,9 @@ def _files(argument: str) -> Iterator[Path]:
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207, Path.glob takes no absolute patterns
         if not matches:
             raise InputError(argument, "", "no file matches", "Check the pattern, and quote it for the shell")
-        for match in matches:
-            yield from _files(match)
+        for match in map(Path, matches):
+            if match.name not in _BRAT_SETTINGS:
+                yield from _files(str(match))
     else:
         raise InputError(argument, "", "no such file or folder", "Check the path")
 

@@ -53,11 +53,11 @@ class Line:
 
 
 @contextlib.contextmanager
-def open_input(path: Path, *, may_be_empty: bool = False) -> Iterator["io.BufferedReader[_Unpacked]"]:
+def open_input(path: Path) -> Iterator["io.BufferedReader[_Unpacked]"]:
     """Yields the bytes of a file, unpacked if it is gzipped, whatever its name.
 
     Raises:
-        InputError: there is no such file; it is empty (unless it may be), packed in another way, or no text.
+        InputError: there is no such file, or it is packed in another way or no text.
         UnreadableError: it is a folder, or cannot be read.
     """
     with contextlib.ExitStack() as stack:
@@ -65,7 +65,7 @@ def open_input(path: Path, *, may_be_empty: bool = False) -> Iterator["io.Buffer
         packed = file.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
         unpacked: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=file) if packed else file
         stream = stack.enter_context(io.BufferedReader(_Unpacked(path, unpacked), HEAD_BYTES))
-        _check_text(path, stream.peek(), may_be_empty)
+        _check_text(path, stream.peek())
         yield stream
 
 
@@ -73,20 +73,24 @@ def read_head(path: Path) -> bytes:
     """Returns the first bytes of a file, at most `HEAD_BYTES`, without byte order mark and leading blanks.
 
     Raises:
-        InputError, UnreadableError: see `open_input`.
+        InputError: the file is empty; or see `open_input`.
+        UnreadableError: see `open_input`.
     """
     with open_input(path) as stream:
-        return stream.peek().removeprefix(codecs.BOM_UTF8).lstrip()
+        head = stream.peek()
+    if not head:
+        raise InputError(path, "", "is empty", "Give a file with text in it")
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
-def read_whole(path: Path, limit: int = MAX_DOCUMENT, *, may_be_empty: bool = False) -> bytes:
+def read_whole(path: Path, limit: int = MAX_DOCUMENT) -> bytes:
     """Returns all bytes of a file, unpacked.
 
     Raises:
         InputError: there are more than `limit`; or see `open_input`.
         UnreadableError: see `open_input`.
     """
-    with open_input(path, may_be_empty=may_be_empty) as stream:
+    with open_input(path) as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise too_large(path, "", limit)
@@ -182,9 +186,7 @@ class _Unpacked(io.RawIOBase):
         return len(piece)
 
 
-def _check_text(path: Path, head: bytes, may_be_empty: bool) -> None:
-    if not head and not may_be_empty:
-        raise InputError(path, "", "is empty", "Give a file with text in it")
+def _check_text(path: Path, head: bytes) -> None:
     for mark, name in _ENCODINGS:
         if head.startswith(mark):
             raise InputError(path, "", f"is {name}, not UTF-8", _CONVERT)
