@@ -44,16 +44,6 @@ systems:
 exit codes: as python -m el.link
 """
 
-# What other corpora call what BC5CDR calls "Chemical" and "Disease", in lower case.
-_KINDS = {
-    "chemical": "chemical",
-    "drug": "chemical",
-    "disease": "disease",
-    "specificdisease": "disease",
-    "diseaseclass": "disease",
-    "compositemention": "disease",
-    "modifier": "disease",
-}
 _FIGURES = "figures.json"
 _IDS = re.compile(r"[CD]\d{6,}|OMIM:\d+")
 
@@ -165,6 +155,9 @@ def prepared(
         known: the ids of the ontology.
         retired: retired id -> current id.
     """
+    # Brings what reads ontologies with it.
+    from el.ontology import kind_of_type
+
     out: list[Document] = []
     left_out: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
@@ -176,11 +169,13 @@ def prepared(
         mentions: list[Mention] = []
         for mention in document.mentions:
             ids = tuple(current(i) for i in mention.concept_ids if i in known or _IDS.fullmatch(i))
-            if not ids and (mention.concept_ids or mention.type not in _KINDS):
+            if not ids and (mention.concept_ids or kind_of_type(mention.type) is None):
                 left_out[mention.type or "no type"] += 1
                 continue
             unknown.update(concept_id for concept_id in ids if concept_id not in known)
-            mentions.append(replace(mention, concept_ids=ids, type=_KINDS.get(mention.type, mention.type)))
+            mentions.append(
+                replace(mention, concept_ids=ids, type=kind_of_type(mention.type) or mention.type)
+            )
         out.append(replace(document, mentions=tuple(mentions)))
     notes = [f"left out: {count:,} mentions of type {kind}" for kind, count in left_out.most_common()]
     if unknown:

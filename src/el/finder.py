@@ -11,6 +11,8 @@ from el.index.spellings import Spellings
 from el.ontology import Kind
 from el.text import normalise
 
+# The kinds of concept that texts are searched for; a name of both is of the first.
+SOUGHT: tuple[Kind, ...] = ("chemical", "disease")
 # Shorter names ("Ca", "I") are mostly something else.
 _MIN_CHARACTERS = 3
 # Up to here a name in capitals is taken for an abbreviation, that is told from a word by its capitals.
@@ -67,7 +69,7 @@ class DictionaryFinder:
         kinds: the kinds of concept to look for. A name of several kinds is of the one that is first here.
     """
 
-    def __init__(self, spellings: Spellings, kinds: Sequence[Kind] = ("chemical", "disease")) -> None:
+    def __init__(self, spellings: Spellings, kinds: Sequence[Kind] = SOUGHT) -> None:
         self._spellings = spellings
         self._ontology = spellings.ontology
         self._order = {kind: place for place, kind in enumerate(kinds)}

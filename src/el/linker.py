@@ -17,10 +17,11 @@ import itertools
 import shutil
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from el.composites import parts_of
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
@@ -35,11 +36,11 @@ from el.evidence import (
     with_document,
 )
 from el.files import atomic_folder, read_json, write_json
-from el.finder import DictionaryFinder
+from el.finder import SOUGHT, DictionaryFinder
 from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
-from el.ontology import Ontology
+from el.ontology import Kind, Ontology, kind_of_type
 from el.rankers import ModelRanker
 from el.search.engine import CompiledEngine, Engine
 from el.synonyms import LearnedSynonyms
@@ -72,6 +73,7 @@ class LinkerConfig:
 
     Attributes:
         retrieved: names that the first stage retrieves for the model to score.
+        first: how many of them it scores in any case, the others where it takes more.
         top_k: candidates that a linked mention keeps.
         use_dictionary: whether it counts that a name is spelled like the mention.
         use_learned_synonyms: whether it counts what the training documents' mentions were linked to.
@@ -81,6 +83,7 @@ class LinkerConfig:
     """
 
     retrieved: int = 256
+    first: int = 64
     top_k: int = 10
     use_dictionary: bool = True
     use_learned_synonyms: bool = False
@@ -89,7 +92,7 @@ class LinkerConfig:
     nil_below: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("retrieved", "top_k"):
+        for name in ("retrieved", "first", "top_k"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if self.nil_below is not None and not 0.0 <= self.nil_below <= 1.0:
@@ -139,6 +142,7 @@ class Linker:
         synonyms: needed where the config switches them on.
         candidates: the only ids that may be answered; None for all.
         spellings: of the ontology's names, if they are at hand already.
+        origin: the arguments of `load` that gave it; then it pickles.
 
     Raises:
         MismatchError: another model made the vectors.
@@ -157,6 +161,7 @@ class Linker:
         synonyms: LearnedSynonyms | None = None,
         candidates: Collection[str] | None = None,
         spellings: Spellings | None = None,
+        origin: tuple[Path, float | None, Mapping[str, Any]] | None = None,
     ) -> None:
         self.config = config or LinkerConfig()
         self.inputs = inputs or InputVariant()
@@ -170,8 +175,11 @@ class Linker:
         self._combination = chosen_combination(self.config, combinations)
         alone = dataclasses.replace(self.config, use_document=False)
         self._first_reading = chosen_combination(alone, combinations)
-        self.ranker = ModelRanker(engine, vectors, ontology, self.config.retrieved, candidates)
+        self.ranker = ModelRanker(
+            engine, vectors, ontology, self.config.retrieved, candidates, first=self.config.first
+        )
         self._given_spellings = spellings
+        self._origin = origin
 
     @classmethod
     def load(cls, folder: Path, min_precision: float | None = None, **changes: Any) -> "Linker":
@@ -211,7 +219,15 @@ class Linker:
             parts.inputs,
             parts.synonyms,
             spellings=spellings,
+            origin=(folder, min_precision, changes),
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is compiled and mapped into memory does not travel: the other process opens the folder itself.
+        if self._origin is None:
+            raise TypeError("only a linker that was loaded from a folder can be pickled")
+        folder, min_precision, changes = self._origin
+        return partial(Linker.load, **changes), (folder.absolute(), min_precision)
 
     def restricted(
         self, candidates: Collection[str] | None, learned: Iterable[Document] | None = None
@@ -258,15 +274,21 @@ class Linker:
         return decisions
 
     def link(
-        self, documents: Iterable[Document], find_mentions: FindMentions = "auto"
+        self,
+        documents: Iterable[Document],
+        find_mentions: FindMentions = "auto",
+        types: Collection[str] | None = None,
     ) -> Iterator[LinkedDocument]:
         """Links the mentions of documents, a few documents in memory at a time.
 
-        All mentions of a document are linked, composites and their parts too; a composite gets one id for
-        now. Gold ids are not looked at.
+        Gold ids are not looked at. A mention that names several concepts at once (`el.composites`) gets the
+        ids of all. Mentions of one document and type that stand for the same, such as an abbreviation and its
+        long form, get the same.
 
         Args:
             documents: in any number.
+            types: of the given mentions that are linked, in lower case; None for those that the ontology has
+                concepts for. Others are passed over.
             find_mentions: "auto" finds mentions by the ontology's names in documents that have none;
                 "always" also in the others, where no given mention stands; "never" leaves documents as
                 they are.
@@ -279,23 +301,37 @@ class Linker:
         """
         stream = iter(documents)
         while batch := list(itertools.islice(stream, _DOCUMENT_BATCH)):
-            yield from self._link_batch(batch, find_mentions)
+            yield from self._link_batch(batch, find_mentions, types)
 
-    def _link_batch(self, documents: Sequence[Document], find: FindMentions) -> Iterator[LinkedDocument]:
-        mentions = [self._mentions(document, find) for document in documents]
-        queries = [
-            query
+    def _link_batch(
+        self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
+    ) -> Iterator[LinkedDocument]:
+        mentions = [self._mentions(document, find, types) for document in documents]
+        # Of each mention, the whole, and behind it its parts if there are any.
+        readings = [
+            self._readings(query)
             for document, own in zip(documents, mentions, strict=True)
             for query in _queries(document, own, self.inputs.context_characters)
         ]
-        decisions = iter(self.decide(queries, self.config.top_k))
+        decisions = iter(self.decide([*itertools.chain(*readings)], self.config.top_k))
+        by_mention = (list(itertools.islice(decisions, len(each))) for each in readings)
         for document, own in zip(documents, mentions, strict=True):
-            linked = tuple(self._linked(mention, next(decisions)) for mention in own)
+            linked = tuple(self._linked(mention, next(by_mention)) for mention in own)
             yield LinkedDocument(document, linked)
 
-    def _mentions(self, document: Document, find: FindMentions) -> Sequence[Mention]:
-        given = document.mentions
-        if find == "never" or (find == "auto" and given):
+    def _readings(self, query: Query) -> list[Query]:
+        """A mention as it stands, and what it is a coordination of."""
+        whole = dataclasses.replace(query, type=kind_of_type(query.type) or query.type)
+        if not self.config.use_dictionary:
+            return [whole]
+        parts = parts_of(whole.expanded, lambda text: len(self._spellings.names(text)) > 0)
+        return [whole, *(dataclasses.replace(whole, text=part, expanded=part) for part in parts)]
+
+    def _mentions(
+        self, document: Document, find: FindMentions, types: Collection[str] | None
+    ) -> Sequence[Mention]:
+        given = [mention for mention in document.mentions if self._is_linked(mention.type, types)]
+        if find == "never" or (find == "auto" and document.mentions):
             return given
         found = [
             mention
@@ -306,16 +342,34 @@ class Linker:
         ]
         return sorted([*given, *found], key=lambda mention: (mention.start, mention.stop))
 
-    def _linked(self, mention: Mention, decision: Decision) -> LinkedMention:
+    def _is_linked(self, type: str, types: Collection[str] | None) -> bool:
+        if types is not None:
+            return type in types
+        # An ontology of other things says nothing of types, and neither do mentions without one.
+        return not type or not self._kinds or kind_of_type(type) in self._kinds
+
+    def _linked(self, mention: Mention, decisions: Sequence[Decision]) -> LinkedMention:
+        whole, *parts = decisions
+        links = [*(part.links[0] for part in parts if part.links), *whole.links]
+        distinct = tuple({link.concept_id: link for link in reversed(links)}.values())[::-1]
         threshold = self.config.nil_below or 0.0
-        predicted = tuple(link.concept_id for link in decision.links[:1] if link.score >= threshold)
-        return LinkedMention(mention, decision.links, predicted, decision.decided_by)
+        answers = {part.links[0].concept_id: part.links[0].score for part in parts if part.links}
+        if not answers:
+            answers = {link.concept_id: link.score for link in whole.links[:1]}
+        predicted = tuple(concept_id for concept_id, score in answers.items() if score >= threshold)
+        decided_by = parts[0].decided_by if parts else whole.decided_by
+        return LinkedMention(mention, distinct[: max(self.config.top_k, len(answers))], predicted, decided_by)
+
+    @cached_property
+    def _kinds(self) -> tuple[Kind, ...]:
+        """What texts are searched for; empty where the ontology has neither."""
+        found = set(self.ontology.kinds)
+        return tuple(kind for kind in SOUGHT if kind in found)
 
     @cached_property
     def _finder(self) -> DictionaryFinder:
-        kinds = {"chemical", "disease"}.intersection(self.ontology.kinds)
         # Beside chemicals and diseases, the others of MeSH are mostly not what a text is about.
-        return DictionaryFinder(self._spellings, ("chemical", "disease") if kinds else ("other",))
+        return DictionaryFinder(self._spellings, self._kinds or ("other",))
 
     @cached_property
     def _spellings(self) -> Spellings:

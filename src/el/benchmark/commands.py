@@ -12,7 +12,7 @@ from el.benchmark.page import latency_page, size_curves, systems_of
 from el.benchmark.run import LINKER, Benchmark, BenchmarkConfig
 from el.benchmark.timing import Timed
 from el.cli import load_section
-from el.corpus.formats import read_corpus
+from el.corpus.formats import open_corpus
 from el.corpus.types import Document
 from el.errors import ElError, InputError
 from el.evaluation.protocol import load_protocol
@@ -77,7 +77,7 @@ def bench_linker(
     Raises:
         ElError: the linker's model is no Hypencoder, or the corpus cannot be used.
     """
-    documents = [document for path in corpus for document in read_corpus(path)[1]]
+    documents = [document for path in corpus for document in open_corpus(path)]
     queries = full_queries(documents)
     if not queries:
         raise InputError(corpus[0], "", "no mention has an id", "Give an annotated corpus")

@@ -135,6 +135,12 @@ class LinkedMention:
     decided_by: str = ""
 
     @property
+    def margin(self) -> float:
+        """How far the first candidate's score lies above that of the next; 0 where there is none."""
+        first, second = (*(link.score for link in self.links[:2]), 0.0, 0.0)[:2]
+        return first - second
+
+    @property
     def scores(self) -> tuple[float | None, ...]:
         """The score of each id in `predicted`, in order; None for an id that is not in `links`."""
         scores = {link.concept_id: link.score for link in self.links}
