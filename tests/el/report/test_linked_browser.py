@@ -162,7 +162,8 @@ def test_filters_take_mentions_out_and_make_unsure_ones_faint(browser: Browser) 
     choose(browser, "from", "0.95")
     assert mentions_of_class(browser, "faint") == ["0", "1", "3"]
     choose(browser, "of-type", "=disease")
-    assert browser.run("return document.getElementById('count').textContent") == "1 of 5 mentions, 2 of 2 documents"
+    counted = browser.run("return document.getElementById('count').textContent")
+    assert counted == "1 of 5 mentions, 2 of 2 documents"
     browser.press("k")
     assert focused(browser) == "d1m2"
     choose(browser, "of-type", "")
