@@ -28,6 +28,7 @@ from el.evaluation.queries import Query, mention_queries
 from el.evaluation.rankings import Ranking
 from el.evidence import (
     GROUPS,
+    KINDS,
     Combination,
     Evidence,
     EvidenceCollector,
@@ -347,6 +348,20 @@ class Linker:
             return type in types
         # An ontology of other things says nothing of types, and neither do mentions without one.
         return not type or not self._kinds or kind_of_type(type) in self._kinds
+
+    def weighted_evidence(self, query: Query) -> dict[str, dict[str, float]]:
+        """Concept id -> kind of evidence -> value times weight, of all candidates of a query on its own.
+
+        A concept's logit is their sum.
+        """
+        (evidence,) = self._collector.collect([query])
+        weights = self._combination.weights
+        return {
+            self.ontology.ids[concept]: {
+                kind: float(value) * weights.get(kind, 0.0) for kind, value in zip(KINDS, row, strict=True)
+            }
+            for concept, row in zip(evidence.concepts.tolist(), evidence.values, strict=True)
+        }
 
     def _linked(self, mention: Mention, decisions: Sequence[Decision]) -> LinkedMention:
         whole, *parts = decisions
