@@ -218,6 +218,7 @@ def _link_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
 
     # Opened before the linker, so that a wrong path is told at once.
     corpora = [open_corpus(path, options.format) for path in paths]
+    _check_files(corpora, options)
     changes = {} if options.top_k is None else {"top_k": options.top_k}
     linker = Linker.load(options.linker, options.min_precision, **changes)
     several = len(paths) >= _PROGRESS_FROM
@@ -226,6 +227,18 @@ def _link_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
             linked = _link(linker, list(corpus), options.find_mentions, "" if several else path.name)
             _write(linked, None if options.output == "-" else _target(given, options), corpus)
             advance(1)
+
+
+def _check_files(corpora: "Sequence[Corpus]", options: argparse.Namespace) -> None:
+    """Refuses outputs that exist, also those that stand beside the one that was named."""
+    from el.corpus.formats import output_files, output_format
+
+    if options.output == "-" or options.force:
+        return
+    for given, corpus in zip(options.input, corpora, strict=True):
+        for path in output_files(_target(given, options), output_format(corpus.format)):
+            if path.exists():
+                raise UsageError(f"{path} exists; give another --output, or --force to replace it")
 
 
 def _link(

@@ -83,6 +83,22 @@ def test_find_mentions(linker: Path, tmp_path: Path, choice: str, expected: list
     assert [mention.id for mention in document.mentions] == expected
 
 
+def test_brat_in_and_out(linker: Path, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.ann").write_text("T1\tChemical 0 7\tAspirin\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    assert code_of(file, "--linker", linker, "-o", out) == 0
+    assert (out / "in.txt").read_text(encoding="utf-8") == TEXT
+    mention, normalisation, note = (out / "in.ann").read_text(encoding="utf-8").splitlines()
+    assert mention == "T1\tChemical 0 7\tAspirin"
+    assert normalisation.startswith("N1\tReference T1 MESH:D001241\t")
+    assert note.startswith("#1\tAnnotatorNotes T1\t{")
+    # Neither of the two is written over.
+    (out / "in.txt").unlink()
+    assert code_of(file, "--linker", linker, "-o", out) == 2
+    assert code_of(file, "--linker", linker, "-o", out, "--force") == 0
+
+
 def test_the_format_can_be_given(linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in").write_text(PUBTATOR)
     assert code_of(tmp_path / "in", "-l", linker, "-f", "plain") == 0

@@ -115,6 +115,13 @@ def test_links_go_into_columns_six_and_eight(tmp_path: Path) -> None:
     assert [mention.concept_ids for mention in again.mentions] == [("D000004", "D000003"), ()]
 
 
+def test_found_mentions_that_pubtator_cannot_hold_are_refused(tmp_path: Path) -> None:
+    (document,) = read(tmp_path, "7|t|An\tache\n")
+    for mention in (Mention("0", (Span(0, 7),), "An\tache", ""), SPLIT):
+        with pytest.raises(ElError, match="PubTator cannot hold"):
+            written("pubtator", LinkedDocument(document, (LinkedMention(mention, (), ()),)))
+
+
 SPLIT = Mention("0", (Span(0, 1), Span(2, 3)), "a c", "disease")
 
 
