@@ -206,7 +206,10 @@ def test_mentions_that_the_linker_found_are_written_too(tmp_path: Path, content:
     # The id is taken in PubTator.
     new = Mention("0", (Span(0, 2),), "An", "disease")
     linked = LinkedDocument(document, (LinkedMention(new, LINKS, ("D000002",)),))
-    (tmp_path / "output").write_text(written(output_format(corpus.format), linked, head=corpus.head))
+    text = written(output_format(corpus.format), linked, head=corpus.head)
+    # What came in stays as it is.
+    assert written(output_format(corpus.format), linked, head=corpus.head) == text
+    (tmp_path / "output").write_text(text)
     again = open_corpus(tmp_path / "output")
     assert again.format == corpus.format
     (read,) = again
