@@ -26,8 +26,9 @@ _DESCRIPTION = """\
 Scores a linker on documents whose mentions have MeSH ids, by the protocol `full`: every mention with an id,
 against all of the linker's ontology; ids that this does not have count as misses.
 
-Give PubTator, BioC, brat or JSON lines. Ids may have the prefix MESH: and stand beside each other with |, + or commas; OMIM
-ids stay and are found by nobody. Mentions of other things, such as genes, are left out and counted.
+Give PubTator, BioC, brat or JSON lines. Ids may have the prefix MESH: and stand beside each other with |, +
+or commas; OMIM ids stay and are found by nobody. Mentions of other things, such as genes, are left out and
+counted.
 
 Nothing is trained. Do not give documents that the linker was trained on.
 """
