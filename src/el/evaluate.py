@@ -26,8 +26,9 @@ _DESCRIPTION = """\
 Scores a linker on documents whose mentions have ids of MeSH or of its own ontology, by the protocol `full`:
 every mention with such an id, against all of the ontology; MeSH ids that it does not have count as misses.
 
-Give PubTator or BioC XML. Ids may have the prefix MESH: and stand beside each other with |, + or commas; OMIM
-ids stay and are found by nobody. Mentions of other things, such as genes, are left out and counted.
+Give PubTator, BioC, brat or JSON lines. Ids may have the prefix MESH: and stand beside each other with |, +
+or commas; OMIM ids stay and are found by nobody. Mentions of other things, such as genes, are left out and
+counted.
 
 Nothing is trained. Do not give documents that the linker was trained on.
 """
@@ -74,7 +75,9 @@ def _check_output(options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(_DESCRIPTION, "python -m el.evaluate", _EPILOG)
-    parser.add_argument("input", nargs="+", metavar="CORPUS", type=Path, help="PubTator or BioC XML")
+    parser.add_argument(
+        "input", nargs="+", metavar="CORPUS", type=Path, help="PubTator, BioC, brat or JSON lines"
+    )
     add_linker_argument(parser)
     parser.add_argument(
         "-o", "--output", metavar="FOLDER", type=Path, help="also write figures and predictions there"

@@ -29,11 +29,8 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
         console.print(f"{text}: no candidates")
         return
     weighted = linker.weighted_evidence(query)
-    shown = [
-        kind
-        for kind in KINDS
-        if any(abs(weighted[link.concept_id][kind]) >= _LEAST for link in decision.links)
-    ]
+    rows = [weighted[link.concept_id] for link in decision.links]
+    shown = [kind for kind in KINDS if any(abs(row[kind]) >= _LEAST for row in rows)]
     best, threshold = decision.links[0], linker.config.nil_below or 0.0
     table = Table("id", "name", "matched name", "score", *shown, box=None)
     for link, row in zip(decision.links, rows, strict=True):

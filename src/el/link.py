@@ -334,12 +334,15 @@ def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
 
 def _check_target(source: Path, target: Path, options: argparse.Namespace) -> None:
     """Refuses an output that is the input, or would replace something."""
-    if target.exists() and target.samefile(source):
-        raise UsageError(f"{target} is the input itself; give another --output")
-    if target.exists() and not options.force:
-        raise UsageError(
-            f"{target} exists; give another --output, --force to replace it, or --resume to keep it"
-        )
+    from el.corpus.formats import output_files
+
+    for path in output_files(target, options.format or "brat"):
+        if path.exists() and path.samefile(source):
+            raise UsageError(f"{path} is the input itself; give another --output")
+        if path.exists() and not options.force:
+            raise UsageError(
+                f"{path} exists; give another --output, --force to replace it, or --resume to keep it"
+            )
 
 
 def _link_into_one(files: dict[Path, Path], options: argparse.Namespace) -> int:

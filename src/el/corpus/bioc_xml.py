@@ -4,6 +4,7 @@ Entities are refused, and a declared document type is never loaded. A text in on
 libxml2 reads no more unless it is told to trust the file.
 """
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -104,9 +105,13 @@ class BioCXmlWriter:
         Args:
             stream: where to write, as text; the file must be encoded in UTF-8.
             head: that of a collection in XML or JSON; anything else is dropped.
+
+        Raises:
+            ElError: the head holds a character that XML cannot hold.
         """
         self._stream = stream
-        self._head = head if isinstance(head, XmlHead) else XmlHead(_head_xml(head))
+        with _told("its collection"):
+            self._head = head if isinstance(head, XmlHead) else XmlHead(_head_xml(head))
         declared = {0: ' standalone="no"', 1: ' standalone="yes"'}.get(self._head.standalone, "")
         stream.write(f'<?xml version="1.0" encoding="UTF-8"{declared}?>\n')
         if self._head.doctype:
@@ -119,17 +124,23 @@ class BioCXmlWriter:
         Raises:
             ElError: a text holds a character that XML cannot hold.
         """
-        try:
+        with _told(f"document {linked.document.id!r}"):
             element = _element(linked.document)
             _add_links(element, linked)
-        except ValueError as error:
-            problem = f"BioC XML cannot hold document {linked.document.id!r}: {error}"
-            raise ElError(f"{problem}. Write JSON lines instead.") from error
         self._stream.write(_xml(element) + "\n")
 
     def finish(self) -> None:
         """Ends the collection."""
         self._stream.write(f"{CLOSING}\n")
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Tells of control characters, which lxml refuses."""
+    try:
+        yield
+    except ValueError as error:
+        raise ElError(f"BioC XML cannot hold {what}: {error}. Write JSON lines instead.") from error
 
 
 class _Parser:

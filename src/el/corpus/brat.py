@@ -83,6 +83,16 @@ def read_brat(path: Path, skip: Skip | None = None) -> Iterator[Document]:
     return read_each([annotations], lambda annotations: _read_document(text, annotations), skip)
 
 
+def brat_files(target: Path) -> tuple[Path, ...]:
+    """Returns the two files that `open_brat` writes for a name, or the folder that it is."""
+    name = target.name.removesuffix(_GZIP)
+    if not name.endswith((TEXT, ANNOTATIONS)):
+        return (target,)
+    packed = target.name.removeprefix(name)
+    base = name.removesuffix(TEXT).removesuffix(ANNOTATIONS)
+    return tuple(target.with_name(base + suffix + packed) for suffix in (TEXT, ANNOTATIONS))
+
+
 @contextlib.contextmanager
 def open_brat(target: Path) -> Iterator["BratWriter"]:
     """Yields a writer of brat documents; files are there when the block ends well, or not at all.
@@ -101,16 +111,13 @@ def open_brat(target: Path) -> Iterator["BratWriter"]:
         ElError: a second document for one name; a document's id that is no name of a file; a folder that
             holds something.
     """
-    name = target.name.removesuffix(_GZIP)
-    if not name.endswith((TEXT, ANNOTATIONS)):
+    paths = brat_files(target)
+    if len(paths) == 1:
         if target.is_dir() and any(target.iterdir()):
             raise ElError(f"{target} holds files; give a new or empty folder for brat documents")
         with atomic_folder(target) as folder:
             yield BratWriter(folder)
         return
-    packed = target.name.removeprefix(name)
-    base = name.removesuffix(TEXT).removesuffix(ANNOTATIONS)
-    paths = [target.with_name(base + suffix + packed) for suffix in (TEXT, ANNOTATIONS)]
     with written_text(paths[0]) as text, written_text(paths[1]) as annotations:
         yield BratWriter((text, annotations))
 

@@ -22,6 +22,7 @@ relations), and of all that BioC holds between its two faces. What the target ha
 - `jsonl`: nothing; `tsv` and `links`: all but links is dropped.
 """
 
+import codecs
 import contextlib
 import re
 from collections.abc import Callable, Iterator
@@ -32,7 +33,7 @@ from typing import Literal, Protocol, TextIO, get_args
 
 from el.corpus.bioc_json import BioCJsonWriter, read_bioc_json, read_bioc_json_head
 from el.corpus.bioc_xml import BioCXmlWriter, read_bioc, read_bioc_head
-from el.corpus.brat import counterpart, is_annotations, open_brat, read_brat
+from el.corpus.brat import brat_files, counterpart, is_annotations, open_brat, read_brat
 from el.corpus.checks import Skip
 from el.corpus.opening import read_head, written_text
 from el.corpus.plain import read_plain
@@ -131,7 +132,10 @@ def open_corpus(path: Path, format: Format | Literal["auto"] = "auto") -> Corpus
         InputError: the file is missing, empty, packed in another way or no text.
         UnreadableError: it is a folder, or cannot be read.
     """
-    head = b"" if is_annotations(path) else read_head(path)
+    head = read_head(path)
+    # Nothing may be annotated yet.
+    if not head and not is_annotations(path):
+        raise InputError(path, "", "is empty", "Give a file with text in it")
     return Corpus(path, _recognise(path, head) if format == "auto" else format)
 
 
@@ -165,9 +169,15 @@ def open_writer(target: Path | TextIO, format: OutputFormat, head: object = None
         writer.finish()
 
 
+def output_files(target: Path, format: OutputFormat) -> tuple[Path, ...]:
+    """Returns the files (or the folder) that `open_writer` writes for a target."""
+    return brat_files(target) if format == "brat" else (target,)
+
+
 def _recognise(path: Path, head: bytes) -> Format:
     if is_annotations(path) or counterpart(path) is not None:
         return "brat"
+    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if _XML.match(head):
         return "bioc"
     if _PUBTATOR.match(head):

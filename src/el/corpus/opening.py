@@ -70,17 +70,13 @@ def open_input(path: Path) -> Iterator["io.BufferedReader[_Unpacked]"]:
 
 
 def read_head(path: Path) -> bytes:
-    """Returns the first bytes of a file, at most `HEAD_BYTES`, without byte order mark and leading blanks.
+    """Returns the first bytes of a file, unpacked; at most `HEAD_BYTES`.
 
     Raises:
-        InputError: the file is empty; or see `open_input`.
-        UnreadableError: see `open_input`.
+        InputError, UnreadableError: see `open_input`.
     """
     with open_input(path) as stream:
-        head = stream.peek()
-    if not head:
-        raise InputError(path, "", "is empty", "Give a file with text in it")
-    return head.removeprefix(codecs.BOM_UTF8).lstrip()
+        return stream.peek()
 
 
 def read_whole(path: Path, limit: int = MAX_DOCUMENT) -> bytes:

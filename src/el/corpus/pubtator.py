@@ -30,6 +30,7 @@ from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Pa
 from el.errors import ElError, InputError
 
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
+_SEPARATOR = re.compile(r"[\t\r\n]")
 _KINDS = {"t": "title", "a": "abstract"}
 # Of a line: where ids and scores are written, and as many columns as there are then.
 _IDS, _SCORES, _COLUMNS = 5, 7, 8
@@ -282,13 +283,15 @@ def _check_fits(document: Document) -> None:
         raise _cannot_hold(document, "is not a title and an abstract")
     for mention in document.mentions:
         _check_mention(document, mention)
-    if any(character in passage.text for passage in document.passages for character in "\t\r\n"):
+    if any(_SEPARATOR.search(passage.text) for passage in document.passages):
         raise _cannot_hold(document, "has tabs or line ends in its text")
 
 
 def _check_mention(document: Document, mention: Mention) -> None:
     if mention.is_discontinuous or mention.role == "part":
         raise _cannot_hold(document, "has discontinuous mentions or mentions inside composites")
+    if _SEPARATOR.search(mention.text):
+        raise _cannot_hold(document, "has tabs or line ends in its text")
 
 
 def _cannot_hold(document: Document, problem: str) -> ElError:

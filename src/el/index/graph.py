@@ -173,17 +173,23 @@ class _Codes:
         }
 
 
-def build_graph(vectors: npt.NDArray[np.float16], path: Path, advance: Callable[[int], None]) -> None:
+def build_graph(
+    vectors: npt.NDArray[np.float16],
+    path: Path,
+    advance: Callable[[int], None],
+    effort: int = _BUILD_EFFORT,
+) -> None:
     """Writes the graph of (N, D) vectors.
 
     Args:
         vectors: may be memory-mapped; the graph holds them in this order.
         path: where to.
         advance: is told how many more are placed.
+        effort: names that are looked at to place a new one.
     """
     half: Any = faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexHNSWSQ(vectors.shape[1], half, _LINKS, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = _BUILD_EFFORT
+    index.hnsw.efConstruction = effort
     threads = faiss.omp_get_max_threads()
     # Half precision has nothing to learn, but FAISS wants it done.
     index.train(np.zeros((1, vectors.shape[1]), dtype=np.float32))

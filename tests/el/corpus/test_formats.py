@@ -151,8 +151,14 @@ def test_a_broken_document_can_be_skipped(tmp_path: Path, content: str, close: s
     skipped: list[InputError] = []
     assert [document.id for document in open_corpus(path).documents(skipped.append)] == ["7", "9"]
     assert len(skipped) == 1
-    # Skipping all is not the same as having none.
-    path.write_text(content, encoding="utf-8")
+
+
+def test_to_skip_all_documents_is_not_to_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_text(WRONG["jsonl"][0], encoding="utf-8")
+    skipped: list[InputError] = []
+    assert list(open_corpus(path).documents(skipped.append)) == []
+    assert len(skipped) == 1
 
 
 def test_a_line_that_is_not_utf8_costs_its_document_alone(tmp_path: Path) -> None:
@@ -200,7 +206,10 @@ def test_mentions_that_the_linker_found_are_written_too(tmp_path: Path, content:
     # The id is taken in PubTator.
     new = Mention("0", (Span(0, 2),), "An", "disease")
     linked = LinkedDocument(document, (LinkedMention(new, LINKS, ("D000002",)),))
-    (tmp_path / "output").write_text(written(output_format(corpus.format), linked, head=corpus.head))
+    text = written(output_format(corpus.format), linked, head=corpus.head)
+    # What came in stays as it is.
+    assert written(output_format(corpus.format), linked, head=corpus.head) == text
+    (tmp_path / "output").write_text(text)
     again = open_corpus(tmp_path / "output")
     assert again.format == corpus.format
     (read,) = again

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from el.corpus import bioc_json, bioc_xml, checks, opening, pubtator
 from el.corpus.formats import open_corpus
@@ -160,4 +161,15 @@ def test_many_small_documents_are_not_too_large(tmp_path: Path, monkeypatch: pyt
     text = "<collection>" + "".join(DOCUMENT % number for number in range(5000)) + "</collection>"
     assert len(text) > 400_000
     (tmp_path / "input").write_text(text, encoding="utf-8")
+    left = []
+
+    class Parser(etree.XMLPullParser):
+        def close(self) -> etree._Element:
+            root = super().close()
+            left.append(len(root))
+            return root
+
+    monkeypatch.setattr(etree, "XMLPullParser", Parser)
     assert [document.id for document in open_corpus(tmp_path / "input")] == [str(n) for n in range(5000)]
+    # Those that are done with are not kept.
+    assert left == [1]

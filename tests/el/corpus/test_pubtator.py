@@ -115,6 +115,24 @@ def test_links_go_into_columns_six_and_eight(tmp_path: Path) -> None:
     assert [mention.concept_ids for mention in again.mentions] == [("D000004", "D000003"), ()]
 
 
+def test_found_mentions_stand_before_relations_with_the_same_line_ends(tmp_path: Path) -> None:
+    text = TEXTS + "7\t29\t33\tache\tDisease\n7\tCID\tD000003\tD000001\n\n"
+    for content in (text, text.replace("\n", "\r\n")):
+        (document,) = read(tmp_path, content)
+        new = Mention("0", (Span(0, 5),), "Renal", "disease")
+        lines = written("pubtator", LinkedDocument(document, (LinkedMention(new, (), ()),))).split("\n")
+        before = content.split("\n")
+        end = before[0].removeprefix("7|t|Renal and hepatic failure")
+        assert lines == [*before[:3], f"7\t0\t5\tRenal\tDisease\t-1\t\t{end}", *before[3:]]
+
+
+def test_found_mentions_that_pubtator_cannot_hold_are_refused(tmp_path: Path) -> None:
+    (document,) = read(tmp_path, "7|t|An\tache\n")
+    for mention in (Mention("0", (Span(0, 7),), "An\tache", ""), SPLIT):
+        with pytest.raises(ElError, match="PubTator cannot hold"):
+            written("pubtator", LinkedDocument(document, (LinkedMention(mention, (), ()),)))
+
+
 SPLIT = Mention("0", (Span(0, 1), Span(2, 3)), "a c", "disease")
 
 
