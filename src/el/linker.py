@@ -9,6 +9,7 @@ A linker is a folder that holds everything it needs, so that it works without a 
     vectors/               the names' vectors, made by the model's passage tower, and their graph
     learned_synonyms.tsv   surface forms of training documents; optional
     combinations.json      how much each kind of evidence counts, for each choice of what is used
+    tagger/                finds mentions in plain text; optional
 """
 
 import dataclasses
@@ -43,12 +44,14 @@ from el.ontology import Ontology
 from el.rankers import ModelRanker
 from el.search.engine import CompiledEngine, Engine, compile_model
 from el.synonyms import LearnedSynonyms
+from el.tagging.store import load_tagger, tagger_weights, word_embeddings
+from el.tagging.tagger import Tagger, compile_tagger
 
 FORMAT = "el-linker-4"
 
 FindMentions = Literal["auto", "always", "never"]
 
-_MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SYNONYMS, _COMBINATIONS = (
+_MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SYNONYMS, _COMBINATIONS, _TAGGER = (
     "manifest.json",
     "model",
     "compiled",
@@ -56,6 +59,7 @@ _MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SYNONYMS, _COMBINATIONS = (
     "vectors",
     "learned_synonyms.tsv",
     "combinations.json",
+    "tagger",
 )
 # Documents that are linked together; mentions that they share are scored once.
 _DOCUMENT_BATCH = 32
@@ -138,6 +142,7 @@ class Linker:
         synonyms: needed where the config switches them on.
         candidates: the only ids that may be answered; None for all.
         spellings: of the ontology's names, if they are at hand already.
+        tagger: the folder of a compiled tagger; without one, names of the ontology are found.
 
     Raises:
         MismatchError: another model made the vectors.
@@ -156,6 +161,7 @@ class Linker:
         synonyms: LearnedSynonyms | None = None,
         candidates: Collection[str] | None = None,
         spellings: Spellings | None = None,
+        tagger: Path | None = None,
     ) -> None:
         self.config = config or LinkerConfig()
         self.inputs = inputs or InputVariant()
@@ -171,6 +177,7 @@ class Linker:
         self._first_reading = chosen_combination(alone, combinations)
         self.ranker = ModelRanker(engine, vectors, ontology, self.config.retrieved, candidates)
         self._given_spellings = spellings
+        self._tagger_folder = tagger
 
     @classmethod
     def load(cls, folder: Path, min_precision: float | None = None, **changes: Any) -> "Linker":
@@ -200,7 +207,16 @@ class Linker:
         if min_precision is not None:
             point = chosen_combination(config, parts.combinations).operating_point(min_precision)
             config = dataclasses.replace(config, nil_below=point.threshold)
-        return cls(engine, vectors, ontology, parts.combinations, config, parts.inputs, parts.synonyms)
+        return cls(
+            engine,
+            vectors,
+            ontology,
+            parts.combinations,
+            config,
+            parts.inputs,
+            parts.synonyms,
+            tagger=parts.tagger and parts.tagger / _COMPILED,
+        )
 
     def restricted(
         self, candidates: Collection[str] | None, learned: Iterable[Document] | None = None
@@ -221,6 +237,7 @@ class Linker:
             None if learned is None else LearnedSynonyms.of_documents(learned, self.ontology),
             candidates,
             self._spellings,
+            self._tagger_folder,
         )
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
@@ -256,7 +273,7 @@ class Linker:
 
         Args:
             documents: in any number.
-            find_mentions: "auto" finds mentions by the ontology's names in documents that have none;
+            find_mentions: "auto" finds mentions in documents that have none;
                 "always" also in the others, where no given mention stands; "never" leaves documents as
                 they are.
 
@@ -271,7 +288,7 @@ class Linker:
             yield from self._link_batch(batch, find_mentions)
 
     def _link_batch(self, documents: Sequence[Document], find: FindMentions) -> Iterator[LinkedDocument]:
-        mentions = [self._mentions(document, find) for document in documents]
+        mentions = self._mentions(documents, find)
         queries = [
             query
             for document, own in zip(documents, mentions, strict=True)
@@ -282,18 +299,20 @@ class Linker:
             linked = tuple(self._linked(mention, next(decisions)) for mention in own)
             yield LinkedDocument(document, linked)
 
-    def _mentions(self, document: Document, find: FindMentions) -> Sequence[Mention]:
-        given = document.mentions
-        if find == "never" or (find == "auto" and given):
-            return given
-        found = [
-            mention
-            for mention in self._finder.mentions(document)
-            if not any(
-                span.start < mention.stop and mention.start < span.stop for m in given for span in m.spans
-            )
+    def _mentions(self, documents: Sequence[Document], find: FindMentions) -> list[Sequence[Mention]]:
+        searched = [find == "always" or (find == "auto" and not d.mentions) for d in documents]
+        chosen = [document for document, yes in zip(documents, searched, strict=True) if yes]
+        found = iter(self.found(chosen) if chosen else [])
+        return [
+            _with_found(document.mentions, next(found)) if yes else document.mentions
+            for document, yes in zip(documents, searched, strict=True)
         ]
-        return sorted([*given, *found], key=lambda mention: (mention.start, mention.stop))
+
+    def found(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
+        """What is found in the texts of documents, whatever mentions they have: one tuple a document."""
+        if self._tagger is not None:
+            return self._tagger.mentions(documents)
+        return [self._finder.mentions(document) for document in documents]
 
     def _linked(self, mention: Mention, decision: Decision) -> LinkedMention:
         threshold = self.config.nil_below or 0.0
@@ -303,6 +322,10 @@ class Linker:
     @cached_property
     def _finder(self) -> DictionaryFinder:
         return DictionaryFinder(self.ontology)
+
+    @cached_property
+    def _tagger(self) -> Tagger | None:
+        return None if self._tagger_folder is None else Tagger(self._tagger_folder, self._finder)
 
     @cached_property
     def _spellings(self) -> Spellings:
@@ -345,6 +368,7 @@ class TrainedParts:
         combinations: weights, by `combination_name`.
         synonyms: learned synonyms, if there are any.
         made_by: what it was made from.
+        tagger: the folder of its tagger, if it has one.
     """
 
     config: LinkerConfig
@@ -352,6 +376,7 @@ class TrainedParts:
     combinations: dict[str, Combination]
     synonyms: LearnedSynonyms | None
     made_by: dict[str, Any]
+    tagger: Path | None
 
 
 def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedParts:
@@ -363,7 +388,7 @@ def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedPa
 
     Raises:
         InputError: there is no linker, or a part of it is missing or broken.
-        MismatchError: another format.
+        MismatchError: another format, or another tagger than the one it was made with.
         ConfigError: settings that make no sense.
     """
     manifest = _read_manifest(folder)
@@ -376,6 +401,7 @@ def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedPa
         _read_combinations(folder),
         synonyms,
         dict(manifest.get("made_by", {})),
+        _tagger(folder, manifest),
     )
 
 
@@ -385,7 +411,10 @@ def copy_trained(linker: Path, folder: Path) -> None:
     # What belongs to the parts left out, and to the weights before they are rounded.
     for key in ("ontology", "model"):
         manifest.pop(key, None)
+    tagger = _tagger(linker, manifest)
     write_json(folder / _MANIFEST, manifest)
+    if tagger is not None:
+        shutil.copytree(tagger, folder / _TAGGER, ignore=shutil.ignore_patterns(_COMPILED))
     shutil.copytree(linker / _MODEL, folder / _MODEL)
     for name in (_COMBINATIONS, _SYNONYMS):
         if (linker / name).is_file():
@@ -415,6 +444,7 @@ def save_linker(
     inputs: InputVariant,
     synonyms: LearnedSynonyms | None = None,
     made_by: Mapping[str, Any],
+    tagger: Path | None = None,
 ) -> None:
     """Writes a linker's folder, whole or not at all.
 
@@ -428,6 +458,7 @@ def save_linker(
         inputs: what the model was trained to read.
         synonyms: learned synonyms; may be carried even where the config does not switch them on.
         made_by: what the linker was made from (system, data), as JSON values, for its manifest.
+        tagger: the folder of a trained tagger; it may share the model's embeddings.
 
     Raises:
         InputError: a part is missing or broken.
@@ -443,7 +474,8 @@ def save_linker(
         raise MismatchError(f"{ontology}: lacks {unknown[0]}, of which synonyms were learned")
     assert vectors.folder is not None
     with atomic_folder(folder) as temporary:
-        compile_model(load_model(model), temporary / _COMPILED)
+        loaded = load_model(model)
+        compile_model(loaded, temporary / _COMPILED)
         engine = CompiledEngine(temporary / _COMPILED)
         # Refuses what does not fit together.
         Linker(engine, vectors, opened, combinations, config, inputs, synonyms)
@@ -455,7 +487,7 @@ def save_linker(
         write_json(
             temporary / _COMBINATIONS, {name: dataclasses.asdict(c) for name, c in combinations.items()}
         )
-        manifest = {
+        manifest: dict[str, Any] = {
             "format": FORMAT,
             "ontology": opened.fingerprint,
             "model": engine.model,
@@ -463,6 +495,12 @@ def save_linker(
             "inputs": dataclasses.asdict(inputs),
             "made_by": dict(made_by),
         }
+        if tagger is not None:
+            embeddings = word_embeddings(loaded.query_tower.transformer)
+            trained = load_tagger(tagger, embeddings)
+            trained.save(temporary / _TAGGER, embeddings)
+            compile_tagger(trained, temporary / _TAGGER / _COMPILED)
+            manifest["tagger"] = tagger_weights(temporary / _TAGGER)
         write_json(temporary / _MANIFEST, manifest)
 
 
@@ -476,6 +514,25 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder}: format {found!r}, this version reads {FORMAT!r}. Make the linker again"
         )
     return dict(manifest)
+
+
+def _tagger(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
+    """The folder of a linker's tagger, if it has one. Raises MismatchError where it is another's."""
+    if manifest.get("tagger") is None:
+        return None
+    if tagger_weights(folder / _TAGGER) != manifest["tagger"]:
+        raise _mismatch(folder, "tagger")
+    return folder / _TAGGER
+
+
+def _with_found(given: Sequence[Mention], found: Sequence[Mention]) -> list[Mention]:
+    """A document's own mentions, and those found where none of its own stands."""
+    new = [
+        mention
+        for mention in found
+        if not any(span.start < mention.stop and mention.start < span.stop for m in given for span in m.spans)
+    ]
+    return sorted([*given, *new], key=lambda mention: (mention.start, mention.stop))
 
 
 def _read_combinations(folder: Path) -> dict[str, Combination]:

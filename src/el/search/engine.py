@@ -6,7 +6,6 @@ trained.
 
 import copy
 import tempfile
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import openvino
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers.utils import logging
 
 from el.errors import InputError, MismatchError
 from el.files import atomic_folder, read_json, sampled_sha256, write_json
@@ -28,6 +22,7 @@ from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import BiEncoder
 from el.models.folded import FoldedHead
 from el.models.hypencoder import Hypencoder
+from el.search.compiled import check_file, open_compiled, open_tokenizer, save_compiled
 
 FORMAT = "el-compiled-1"
 _MANIFEST, _TOKENIZER, _QUERY, _SCORER = "manifest.json", "tokenizer.json", "query.xml", "scorer.xml"
@@ -119,11 +114,13 @@ class CompiledEngine:
         self.passage_tower: str = manifest["passage_tower"]
         self.model: str = manifest["model"]
         for name, expected in manifest["weights"].items():
-            _check(folder / name, expected)
+            check_file(folder / name, expected)
         self._factor: float = manifest["factor"]
-        self._tokenizer = _tokenizer(folder / _TOKENIZER, manifest["max_tokens"], manifest["padding"])
-        self._query = _compiled(folder / _QUERY)
-        self._scorer = _compiled(folder / _SCORER) if self.kind == Hypencoder.kind else None
+        self._tokenizer = open_tokenizer(folder / _TOKENIZER)
+        self._tokenizer.enable_truncation(manifest["max_tokens"])
+        self._tokenizer.enable_padding(pad_id=manifest["padding"][0], pad_token=manifest["padding"][1])
+        self._query = open_compiled(folder / _QUERY)
+        self._scorer = open_compiled(folder / _SCORER) if self.kind == Hypencoder.kind else None
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         rows = self._tokenizer.encode_batch_fast(list(texts))
@@ -164,12 +161,14 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
     tokens = encoding["input_ids"], encoding["attention_mask"]
     width = model.passage_tower.width
     with atomic_folder(folder) as temporary, torch.no_grad():
-        _save(module, tokens, [[-1, -1], [-1, -1]], temporary / _QUERY)
+        save_compiled(module, tokens, [[-1, -1], [-1, -1]], temporary / _QUERY)
         if isinstance(model, Hypencoder):
             hidden = module(*tokens)[1]
             passages = torch.randn(len(hidden), _EXAMPLE_PASSAGES, width)
             shapes = [[-1, -1, hidden.shape[-1]], [-1, -1], [-1, -1, width]]
-            _save(FoldedHead(model.head).eval(), (hidden, tokens[1], passages), shapes, temporary / _SCORER)
+            save_compiled(
+                FoldedHead(model.head).eval(), (hidden, tokens[1], passages), shapes, temporary / _SCORER
+            )
         (temporary / _TOKENIZER).write_text(model.tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
         manifest = {
             "format": FORMAT,
@@ -211,49 +210,3 @@ def _hidden(transformer: nn.Module, input_ids: Tensor, attention_mask: Tensor) -
     # Not `Tower.hidden`: its checks of the input cannot be traced.
     hidden: Tensor = transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
     return hidden
-
-
-def _save(module: nn.Module, example: tuple[Tensor, ...], shapes: list[list[int]], path: Path) -> None:
-    # The front end itself, and not `openvino.convert_model`, which may send statistics of its use.
-    front_end = FrontEndManager().load_by_framework("pytorch")
-    verbosity = logging.get_verbosity()
-    with warnings.catch_warnings():
-        # Of tracing itself, which torch wants to replace, and of branches that shapes do not change here.
-        warnings.simplefilter("ignore")
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-        logging.set_verbosity(verbosity)
-    decoder = TorchScriptPythonDecoder(traced)
-    converted = front_end.convert(front_end.load(decoder))
-    for parameter, shape in zip(converted.inputs, shapes, strict=True):
-        parameter.get_node().set_partial_shape(openvino.PartialShape(shape))
-    converted.validate_nodes_and_infer_types()
-    openvino.save_model(converted, str(path), compress_to_fp16=True)
-
-
-def _check(path: Path, expected: str) -> None:
-    if not path.is_file() or sampled_sha256(path) != expected:
-        raise InputError(path, "", "missing, truncated or altered", "Make the linker again")
-
-
-def _compiled(path: Path) -> Any:
-    try:
-        compiled = openvino.Core().compile_model(str(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
-    except RuntimeError as error:
-        raise InputError(path, "", f"broken ({_first_line(error)})", "Make the linker again") from error
-    return compiled.create_infer_request()
-
-
-def _tokenizer(path: Path, max_tokens: int, padding: Sequence[Any]) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    # What the library raises for a broken file is a bare Exception.
-    except Exception as error:
-        raise InputError(path, "", f"broken ({_first_line(error)})", "Make the linker again") from error
-    tokenizer.enable_truncation(max_tokens)
-    tokenizer.enable_padding(pad_id=padding[0], pad_token=padding[1])
-    return tokenizer
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -34,6 +34,7 @@ SECTIONS = (
     "pairs",
     "pretrain",
     "qnet",
+    "tagger",
 )
 
 
