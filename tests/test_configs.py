@@ -11,6 +11,7 @@ from el.errors import ConfigError
 from el.models import EncoderSource
 from el.stages.common import SECTIONS
 from el.stages.compose import composed
+from el.tagging.config import TaggerConfig
 from el.training.recipes import Recipe
 from etl.fetch_corpus import CorpusSource
 from etl.fetch_mesh import MeshSource
@@ -44,6 +45,7 @@ def test_every_group_composes_to_valid_sections(data: str, encoder: str) -> None
     load_section(PairsConfig, params, "pairs")
     for recipe in ("align", "pretrain", "finetune"):
         load_section(Recipe, params, recipe)
+    load_section(TaggerConfig, params, "tagger")
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -51,6 +53,7 @@ def test_every_schedule_composes_to_valid_recipes(schedule: str) -> None:
     params = params_of(f"schedule={schedule}")
     for recipe in ("align", "pretrain", "finetune"):
         load_section(Recipe, params, recipe)
+    load_section(TaggerConfig, params, "tagger")
     assert set(params) == set(SECTIONS)
 
 

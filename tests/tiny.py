@@ -14,11 +14,13 @@ from el.index.build import build_name_vectors
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant, name_inputs
 from el.linker import LinkerConfig, save_linker
-from el.models import BiEncoder, EncoderSource, Hypencoder
+from el.models import BiEncoder, EncoderSource, Hypencoder, RetrievalModel
 from el.ontology import Concept, Name, Ontology
 from el.rankers import ModelRanker
 from el.search.compiling import make_engine
 from el.synonyms import LearnedSynonyms
+from el.tagging.config import TaggerConfig
+from el.tagging.store import TrainedTagger, fresh_tagger
 
 WIDTH = 32
 _MAX_TOKENS = 32
@@ -126,6 +128,36 @@ def _concept(concept_id: str, kind: str, *names: str) -> Concept:
     return Concept(concept_id, tuple(Name(name) for name in names), kind)  # type: ignore[arg-type]
 
 
+TINY_TAGGER = TaggerConfig(
+    epochs=30,
+    batch=4,
+    learning_rate=3e-3,
+    head_learning_rate=1e-2,
+    weight_decay=0.0,
+    max_tokens=48,
+    overlap=16,
+    layers=None,
+    dropout=0.1,
+    hidden_words=0.05,
+    hidden_names=0.1,
+    with_dev=False,
+    checkpoint_every=2,
+    seed=1,
+)
+
+
+def tiny_tagger(model: RetrievalModel) -> TrainedTagger:
+    """A tagger on a tiny model's tower, not trained; all is random, so that everything counts."""
+    tagger = fresh_tagger(model, TINY_TAGGER)
+    torch.manual_seed(3)
+    own = tagger.model
+    with torch.no_grad():
+        for parameter in (own.names.weight, own.shapes.weight, own.transitions):
+            parameter.normal_()
+    own.eval()
+    return tagger
+
+
 def tiny_combinations() -> dict[str, Combination]:
     """Weights with which learned synonyms outweigh the dictionary, and that the model."""
     weights = {"model": 1.0, "spelling": 20.0, "learned_share": 40.0}
@@ -143,6 +175,7 @@ def save_tiny_linker(
     config: LinkerConfig | None = None,
     synonyms: LearnedSynonyms | None = None,
     made_of: Path | None = None,
+    with_tagger: bool = False,
 ) -> Path:
     """Saves a linker for the tiny ontology, its Hypencoder random but always the same. Returns its folder.
 
@@ -151,6 +184,7 @@ def save_tiny_linker(
         config: its settings.
         synonyms: learned synonyms, if it is to have any.
         made_of: where its parts are put; beside it, if None.
+        with_tagger: whether it has a tagger, which is as random.
     """
     parts = made_of or folder.with_name(f"{folder.name}-parts")
     ontology = tiny_ontology()
@@ -160,6 +194,7 @@ def save_tiny_linker(
     model.save_pretrained(parts / "model")
     texts = name_inputs(ontology, 0)
     vectors = build_name_vectors(model, ontology, texts, parts / "vectors", parts / "scratch")
+    tagger = tiny_tagger(model).save(parts / "tagger") if with_tagger else None
     save_linker(
         folder,
         model=parts / "model",
@@ -170,5 +205,6 @@ def save_tiny_linker(
         inputs=InputVariant(),
         synonyms=synonyms,
         made_by={"data": "tiny"},
+        tagger=tagger,
     )
     return folder

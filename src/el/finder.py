@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from el.abbreviations import expand, find_abbreviations
@@ -43,9 +43,9 @@ _COMMON = (
 _COMMON_WORDS = frozenset(_COMMON.split())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Found:
-    """A name found in a text: the characters start:stop, and the kind of the concept."""
+    """A mention found in a text: the characters start:stop, and the kind of the concept."""
 
     start: int
     stop: int
@@ -96,19 +96,13 @@ class DictionaryFinder:
         Abbreviations that the document defines are found too. Mentions have the concept's kind as type, no
         ids, and are numbered from "0"; numbers that the document's own mentions have are passed over.
         """
-        taken = {mention.id for mention in document.mentions}
-        numbers = (str(number) for number in itertools.count() if str(number) not in taken)
         abbreviations = find_abbreviations(document.text)
-        return tuple(
-            Mention(
-                id=next(numbers),
-                spans=(Span(passage.offset + found.start, passage.offset + found.stop),),
-                text=passage.text[found.start : found.stop],
-                type=found.kind,
-            )
+        found = (
+            Found(passage.offset + found.start, passage.offset + found.stop, found.kind)
             for passage in document.passages
             for found in self.find(passage.text, abbreviations)
         )
+        return as_mentions(document, found)
 
     def _longest(
         self,
@@ -160,6 +154,20 @@ class DictionaryFinder:
 
     def _first(self, kinds: Sequence[tuple[Kind, bool]]) -> Kind:
         return min((kind for kind, _ in kinds), key=self._order.__getitem__)
+
+
+def as_mentions(document: Document, found: Iterable[Found]) -> tuple[Mention, ...]:
+    """What was found in a document's text as mentions, without ids and in the same order.
+
+    They are numbered from "0"; numbers that the document's own mentions have are passed over.
+    """
+    taken = {mention.id for mention in document.mentions}
+    numbers = (str(number) for number in itertools.count() if str(number) not in taken)
+    text = document.text
+    return tuple(
+        Mention(next(numbers), (Span(one.start, one.stop),), text[one.start : one.stop], one.kind)
+        for one in found
+    )
 
 
 def _is_looked_for(form: str) -> bool:

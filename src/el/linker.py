@@ -10,6 +10,7 @@ A linker is a folder that holds everything it needs, so that it works without a 
     spellings.npz          the names by their spelling
     learned_synonyms.tsv   surface forms of training documents; optional
     combinations.json      how much each kind of evidence counts, for each choice of what is used
+    tagger/                finds mentions in plain text; optional
 """
 
 import dataclasses
@@ -45,12 +46,14 @@ from el.ontology import Kind, Ontology, kind_of_type
 from el.rankers import ModelRanker
 from el.search.engine import CompiledEngine, Engine
 from el.synonyms import LearnedSynonyms
+from el.tagging.manifest import tagger_weights
+from el.tagging.tagger import Tagger
 
 FORMAT = "el-linker-5"
 
 FindMentions = Literal["auto", "always", "never"]
 
-_MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBINATIONS = (
+_MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBINATIONS, _TAGGER = (
     "manifest.json",
     "model",
     "compiled",
@@ -59,6 +62,7 @@ _MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBI
     "spellings.npz",
     "learned_synonyms.tsv",
     "combinations.json",
+    "tagger",
 )
 # Documents that are linked together; mentions that they share are scored once.
 _DOCUMENT_BATCH = 32
@@ -144,6 +148,7 @@ class Linker:
         candidates: the only ids that may be answered; None for all.
         spellings: of the ontology's names, if they are at hand already.
         origin: the arguments of `load` that gave it; then it pickles.
+        tagger: the folder of a compiled tagger; without one, names of the ontology are found.
 
     Raises:
         MismatchError: another model made the vectors.
@@ -163,6 +168,7 @@ class Linker:
         candidates: Collection[str] | None = None,
         spellings: Spellings | None = None,
         origin: tuple[Path, float | None, Mapping[str, Any]] | None = None,
+        tagger: Path | None = None,
     ) -> None:
         self.config = config or LinkerConfig()
         self.inputs = inputs or InputVariant()
@@ -181,6 +187,7 @@ class Linker:
         )
         self._given_spellings = spellings
         self._origin = origin
+        self._tagger_folder = tagger
 
     @classmethod
     def load(cls, folder: Path, min_precision: float | None = None, **changes: Any) -> "Linker":
@@ -221,6 +228,7 @@ class Linker:
             parts.synonyms,
             spellings=spellings,
             origin=(folder, min_precision, changes),
+            tagger=parts.tagger and parts.tagger / _COMPILED,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -249,6 +257,7 @@ class Linker:
             None if learned is None else LearnedSynonyms.of_documents(learned, self.ontology),
             candidates,
             self._spellings,
+            tagger=self._tagger_folder,
         )
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
@@ -290,7 +299,7 @@ class Linker:
             documents: in any number.
             types: of the given mentions that are linked, in lower case; None for those that the ontology has
                 concepts for. Others are passed over.
-            find_mentions: "auto" finds mentions by the ontology's names in documents that have none;
+            find_mentions: "auto" finds mentions in documents that have none;
                 "always" also in the others, where no given mention stands; "never" leaves documents as
                 they are.
 
@@ -307,7 +316,7 @@ class Linker:
     def _link_batch(
         self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
     ) -> Iterator[LinkedDocument]:
-        mentions = [self._mentions(document, find, types) for document in documents]
+        mentions = self._mentions(documents, find, types)
         # Of each mention, the whole, and behind it its parts if there are any.
         readings = [
             self._readings(query)
@@ -329,19 +338,21 @@ class Linker:
         return [whole, *(dataclasses.replace(whole, text=part, expanded=part) for part in parts)]
 
     def _mentions(
-        self, document: Document, find: FindMentions, types: Collection[str] | None
-    ) -> Sequence[Mention]:
-        given = [mention for mention in document.mentions if self._is_linked(mention.type, types)]
-        if find == "never" or (find == "auto" and document.mentions):
-            return given
-        found = [
-            mention
-            for mention in self._finder.mentions(document)
-            if not any(
-                span.start < mention.stop and mention.start < span.stop for m in given for span in m.spans
-            )
+        self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
+    ) -> list[Sequence[Mention]]:
+        given = [[m for m in document.mentions if self._is_linked(m.type, types)] for document in documents]
+        searched = [find == "always" or (find == "auto" and not d.mentions) for d in documents]
+        chosen = [document for document, yes in zip(documents, searched, strict=True) if yes]
+        found = iter(self.found(chosen) if chosen else [])
+        return [
+            _with_found(own, next(found)) if yes else own for own, yes in zip(given, searched, strict=True)
         ]
-        return sorted([*given, *found], key=lambda mention: (mention.start, mention.stop))
+
+    def found(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
+        """What is found in the texts of documents, whatever mentions they have: one tuple a document."""
+        if self._tagger is not None:
+            return self._tagger.mentions(documents)
+        return [self._finder.mentions(document) for document in documents]
 
     def _is_linked(self, type: str, types: Collection[str] | None) -> bool:
         if types is not None:
@@ -387,6 +398,10 @@ class Linker:
         return DictionaryFinder(self._spellings, self._kinds or ("other",))
 
     @cached_property
+    def _tagger(self) -> Tagger | None:
+        return None if self._tagger_folder is None else Tagger(self._tagger_folder, self._finder)
+
+    @cached_property
     def _spellings(self) -> Spellings:
         return self._given_spellings or Spellings.of_ontology(self.ontology)
 
@@ -427,6 +442,7 @@ class TrainedParts:
         combinations: weights, by `combination_name`.
         synonyms: learned synonyms, if there are any.
         made_by: what it was made from.
+        tagger: the folder of its tagger, if it has one.
     """
 
     config: LinkerConfig
@@ -434,6 +450,7 @@ class TrainedParts:
     combinations: dict[str, Combination]
     synonyms: LearnedSynonyms | None
     made_by: dict[str, Any]
+    tagger: Path | None
 
 
 def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedParts:
@@ -445,7 +462,7 @@ def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedPa
 
     Raises:
         InputError: there is no linker, or a part of it is missing or broken.
-        MismatchError: another format.
+        MismatchError: another format, or another tagger than the one it was made with.
         ConfigError: settings that make no sense.
     """
     manifest = _read_manifest(folder)
@@ -458,6 +475,7 @@ def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedPa
         _read_combinations(folder),
         synonyms,
         dict(manifest.get("made_by", {})),
+        _tagger(folder, manifest),
     )
 
 
@@ -467,7 +485,10 @@ def copy_trained(linker: Path, folder: Path) -> None:
     # What belongs to the parts left out, and to the weights before they are rounded.
     for key in ("ontology", "model"):
         manifest.pop(key, None)
+    tagger = _tagger(linker, manifest)
     write_json(folder / _MANIFEST, manifest)
+    if tagger is not None:
+        shutil.copytree(tagger, folder / _TAGGER, ignore=shutil.ignore_patterns(_COMPILED))
     shutil.copytree(linker / _MODEL, folder / _MODEL)
     for name in (_COMBINATIONS, _SYNONYMS):
         if (linker / name).is_file():
@@ -497,6 +518,7 @@ def save_linker(
     inputs: InputVariant,
     synonyms: LearnedSynonyms | None = None,
     made_by: Mapping[str, Any],
+    tagger: Path | None = None,
 ) -> None:
     """Writes a linker's folder, whole or not at all.
 
@@ -510,6 +532,7 @@ def save_linker(
         inputs: what the model was trained to read.
         synonyms: learned synonyms; may be carried even where the config does not switch them on.
         made_by: what the linker was made from (system, data), as JSON values, for its manifest.
+        tagger: the folder of a trained tagger; it may share the model's embeddings.
 
     Raises:
         InputError: a part is missing or broken.
@@ -520,6 +543,8 @@ def save_linker(
     # To make a linker takes PyTorch, to run one does not.
     from el.models import load_model
     from el.search.compiling import compile_model
+    from el.tagging.compiling import compile_tagger
+    from el.tagging.store import load_tagger, word_embeddings
 
     opened = Ontology.load(ontology)
     if vectors.manifest["ontology"] != opened.fingerprint:
@@ -529,7 +554,8 @@ def save_linker(
         raise MismatchError(f"{ontology}: lacks {unknown[0]}, of which synonyms were learned")
     assert vectors.folder is not None
     with atomic_folder(folder) as temporary:
-        compile_model(load_model(model), temporary / _COMPILED)
+        loaded = load_model(model)
+        compile_model(loaded, temporary / _COMPILED)
         engine = CompiledEngine(temporary / _COMPILED)
         # Refuses what does not fit together.
         Linker(engine, vectors, opened, combinations, config, inputs, synonyms)
@@ -542,7 +568,7 @@ def save_linker(
         write_json(
             temporary / _COMBINATIONS, {name: dataclasses.asdict(c) for name, c in combinations.items()}
         )
-        manifest = {
+        manifest: dict[str, Any] = {
             "format": FORMAT,
             "ontology": opened.fingerprint,
             "model": engine.model,
@@ -550,6 +576,12 @@ def save_linker(
             "inputs": dataclasses.asdict(inputs),
             "made_by": dict(made_by),
         }
+        if tagger is not None:
+            embeddings = word_embeddings(loaded.query_tower.transformer)
+            trained = load_tagger(tagger, embeddings)
+            trained.save(temporary / _TAGGER, embeddings)
+            compile_tagger(trained, temporary / _TAGGER / _COMPILED)
+            manifest["tagger"] = tagger_weights(temporary / _TAGGER)
         write_json(temporary / _MANIFEST, manifest)
 
 
@@ -563,6 +595,25 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder}: format {found!r}, this version reads {FORMAT!r}. Make the linker again"
         )
     return dict(manifest)
+
+
+def _tagger(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
+    """The folder of a linker's tagger, if it has one. Raises MismatchError where it is another's."""
+    if manifest.get("tagger") is None:
+        return None
+    if tagger_weights(folder / _TAGGER) != manifest["tagger"]:
+        raise _mismatch(folder, "tagger")
+    return folder / _TAGGER
+
+
+def _with_found(given: Sequence[Mention], found: Sequence[Mention]) -> list[Mention]:
+    """A document's own mentions, and those found where none of its own stands."""
+    new = [
+        mention
+        for mention in found
+        if not any(span.start < mention.stop and mention.start < span.stop for m in given for span in m.spans)
+    ]
+    return sorted([*given, *new], key=lambda mention: (mention.start, mention.stop))
 
 
 def _read_combinations(folder: Path) -> dict[str, Combination]:

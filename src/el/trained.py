@@ -4,6 +4,7 @@
     model/                 the model in half precision
     combinations.json      how much each kind of evidence counts
     learned_synonyms.tsv   surface forms of training documents and the ids they had; optional
+    tagger/                finds mentions in plain text; optional
     README.md              the model card, written by a person
 
 `python -m el.index` adds an ontology and makes a linker of it.
@@ -31,7 +32,7 @@ from el.ontology import Ontology
 # Where the repository keeps what it ships.
 TRAINED = Path("trained")
 # What a folder of trained parts may take: they are kept in a repository.
-MAX_BYTES = 80_000_000
+MAX_BYTES = 100_000_000
 
 _CARD = "README.md"
 
@@ -114,6 +115,7 @@ def build_linker(
         inputs=parts.inputs,
         synonyms=synonyms,
         made_by=parts.made_by,
+        tagger=parts.tagger,
     )
     for path in {made, vectors.folder or made}:
         shutil.rmtree(path)

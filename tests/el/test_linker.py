@@ -12,12 +12,17 @@ from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
 from el.files import read_json, write_json
+from el.finder import DictionaryFinder
+from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
 from el.linker import Linker, LinkerConfig, save_linker
+from el.models import load_model
 from el.ontology import Ontology
 from el.rankers import ModelRanker, Retrieved
 from el.synonyms import LearnedSynonyms
+from el.tagging.store import load_tagger, word_embeddings
+from el.tagging.tagger import Tagger
 from tests.tiny import save_tiny_linker, tiny_combinations
 
 TEXT = "Hepatic failure after acetylsalicylic acid (ASA): ASA, APAP, a cold and jaundiced skin"
@@ -32,6 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def linker(folder: Path) -> Linker:
     return Linker.load(folder)
+
+
+@pytest.fixture(scope="module")
+def tagging(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_linker(tmp_path_factory.mktemp("tagging") / "linker", with_tagger=True)
 
 
 def document(form: str, *ids: str) -> Document:
@@ -259,6 +269,40 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
 def test_top_k_is_the_number_of_candidates(folder: Path) -> None:
     linker = Linker.load(folder, top_k=2)
     assert len(link_one(linker, document("skin")).mentions[0].links) == 2
+
+
+class TestTagger:
+    def test_finds_the_mentions_of_plain_text(self, tagging: Path) -> None:
+        linker = Linker.load(tagging)
+        tagger = Tagger(
+            tagging / "tagger" / "compiled", DictionaryFinder(Spellings.of_ontology(linker.ontology))
+        )
+        bare = Document("d", (Passage("title", 0, TEXT),))
+        expected = tagger.mentions([bare])[0]
+        # It is random, and does not find what the dictionary does.
+        assert expected
+        assert expected != finder.mentions(bare)
+        linked = list(linker.link([bare, mentions_of(TEXT, "failure"), bare]))
+        assert tuple(m.mention for m in linked[0].mentions) == expected == linker.found([bare])[0]
+        assert [m.mention.text for m in linked[1].mentions] == ["failure"]
+        assert linked[2] == linked[0]
+        assert linker.restricted(None).found([bare]) == [expected]
+
+    def test_shares_the_models_embeddings(self, tagging: Path) -> None:
+        model = load_model(tagging / "model")
+        with pytest.raises(MismatchError, match="embeddings"):
+            load_tagger(tagging / "tagger")
+        assert load_tagger(tagging / "tagger", word_embeddings(model.query_tower.transformer))
+
+    def test_of_another_linker_is_refused(self, tagging: Path, tmp_path: Path) -> None:
+        copy = Path(shutil.copytree(tagging, tmp_path / "copy"))
+        path = copy / "tagger" / "manifest.json"
+        write_json(path, read_json(path) | {"weights": "another"})
+        with pytest.raises(MismatchError, match="another tagger"):
+            Linker.load(copy)
+        shutil.rmtree(copy / "tagger")
+        with pytest.raises(InputError, match="no tagger here"):
+            Linker.load(copy)
 
 
 class TestFolder:

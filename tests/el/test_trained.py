@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from el.corpus.types import Document
+from el.corpus.types import Document, Passage
 from el.errors import ElError, InputError, UsageError
 from el.evaluation.queries import Query
 from el.index import build
@@ -48,6 +48,20 @@ def test_what_is_exported_and_built_again_links_the_same(linker: Path, tmp_path:
     for ours, theirs in zip(after, before, strict=True):
         scores = dict(zip(ours.concept_ids, ours.scores, strict=True))
         assert scores == pytest.approx(dict(zip(theirs.concept_ids, theirs.scores, strict=True)), abs=0.05)
+
+
+def test_a_tagger_is_carried_without_what_it_shares(tmp_path: Path) -> None:
+    linker = save_tiny_linker(tmp_path / "linker", with_tagger=True)
+    export_trained(linker, tmp_path / "trained")
+    assert not (tmp_path / "trained" / "tagger" / "compiled").exists()
+    assert "transformer.embeddings.word_embeddings.weight" not in load_file(
+        tmp_path / "trained" / "tagger" / "weights.safetensors"
+    )
+    build_linker(tmp_path / "trained", linker / "ontology", tmp_path / "built", tmp_path / "scratch")
+    text = Document("d", (Passage("title", 0, "Hepatic failure, a cold and lithium"),))
+    before, after = (Linker.load(folder).found([text]) for folder in (linker, tmp_path / "built"))
+    assert before == after
+    assert before[0]
 
 
 def test_an_ontology_of_other_ids_does_without_learned_synonyms(linker: Path, tmp_path: Path) -> None:

@@ -2,18 +2,13 @@
 
 import copy
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import openvino
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
-from transformers.utils import logging
 
 from el.files import atomic_folder, sampled_sha256, write_json
 from el.models.base import RetrievalModel, inference_precision
@@ -21,6 +16,7 @@ from el.models.biencoder import BiEncoder
 from el.models.folded import FoldedHead
 from el.models.hypencoder import Hypencoder
 from el.search.engine import FORMAT, MANIFEST, QUERY, SCORER, TOKENIZER, CompiledEngine, Encoded, Engine
+from el.search.saving import save_compiled
 
 # Shapes that tracing sees; all but the width are free afterwards.
 _EXAMPLE_TEXTS = ["acute liver failure", "cold"]
@@ -73,12 +69,14 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
     tokens = encoding["input_ids"], encoding["attention_mask"]
     width = model.passage_tower.width
     with atomic_folder(folder) as temporary, torch.no_grad():
-        _save(module, tokens, [[-1, -1], [-1, -1]], temporary / QUERY)
+        save_compiled(module, tokens, [[-1, -1], [-1, -1]], temporary / QUERY)
         if isinstance(model, Hypencoder):
             hidden = module(*tokens)[1]
             passages = torch.randn(len(hidden), _EXAMPLE_PASSAGES, width)
             shapes = [[-1, -1, hidden.shape[-1]], [-1, -1], [-1, -1, width]]
-            _save(FoldedHead(model.head).eval(), (hidden, tokens[1], passages), shapes, temporary / SCORER)
+            save_compiled(
+                FoldedHead(model.head).eval(), (hidden, tokens[1], passages), shapes, temporary / SCORER
+            )
         (temporary / TOKENIZER).write_text(model.tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
         manifest = {
             "format": FORMAT,
@@ -120,21 +118,3 @@ def _hidden(transformer: nn.Module, input_ids: Tensor, attention_mask: Tensor) -
     # Not `Tower.hidden`: its checks of the input cannot be traced.
     hidden: Tensor = transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
     return hidden
-
-
-def _save(module: nn.Module, example: tuple[Tensor, ...], shapes: list[list[int]], path: Path) -> None:
-    # The front end itself, and not `openvino.convert_model`, which may send statistics of its use.
-    front_end = FrontEndManager().load_by_framework("pytorch")
-    verbosity = logging.get_verbosity()
-    with warnings.catch_warnings():
-        # Of tracing itself, which torch wants to replace, and of branches that shapes do not change here.
-        warnings.simplefilter("ignore")
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-        logging.set_verbosity(verbosity)
-    decoder = TorchScriptPythonDecoder(traced)
-    converted = front_end.convert(front_end.load(decoder))
-    for parameter, shape in zip(converted.inputs, shapes, strict=True):
-        parameter.get_node().set_partial_shape(openvino.PartialShape(shape))
-    converted.validate_nodes_and_infer_types()
-    openvino.save_model(converted, str(path), compress_to_fp16=True)

@@ -11,11 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import openvino
-from tokenizers import Tokenizer
 
 from el.errors import InputError, MismatchError
-from el.files import read_json, sampled_sha256
+from el.files import read_json
+from el.search.compiled import check_file, open_compiled, open_tokenizer
 
 FORMAT = "el-compiled-1"
 MANIFEST, TOKENIZER, QUERY, SCORER = "manifest.json", "tokenizer.json", "query.xml", "scorer.xml"
@@ -85,12 +84,14 @@ class CompiledEngine:
         self.passage_tower: str = manifest["passage_tower"]
         self.model: str = manifest["model"]
         for name, expected in manifest["weights"].items():
-            _check(folder / name, expected)
+            check_file(folder / name, expected)
         self._factor: float = manifest["factor"]
-        self._tokenizer = _tokenizer(folder / TOKENIZER, manifest["max_tokens"], manifest["padding"])
-        self._query = _compiled(folder / QUERY)
+        self._tokenizer = open_tokenizer(folder / TOKENIZER)
+        self._tokenizer.enable_truncation(manifest["max_tokens"])
+        self._tokenizer.enable_padding(pad_id=manifest["padding"][0], pad_token=manifest["padding"][1])
+        self._query = open_compiled(folder / QUERY)
         scored = Path(SCORER).with_suffix(".bin").name in manifest["weights"]
-        self._scorer = _compiled(folder / SCORER) if scored else None
+        self._scorer = open_compiled(folder / SCORER) if scored else None
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         rows = self._tokenizer.encode_batch_fast(list(texts))
@@ -106,31 +107,3 @@ class CompiledEngine:
         hidden, mask = encoded.tokens
         scores: npt.NDArray[np.float32] = self._scorer.infer([hidden, mask, passages])[0]
         return scores
-
-
-def _check(path: Path, expected: str) -> None:
-    if not path.is_file() or sampled_sha256(path) != expected:
-        raise InputError(path, "", "missing, truncated or altered", "Make the linker again")
-
-
-def _compiled(path: Path) -> Any:
-    try:
-        compiled = openvino.Core().compile_model(str(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
-    except RuntimeError as error:
-        raise InputError(path, "", f"broken ({_first_line(error)})", "Make the linker again") from error
-    return compiled.create_infer_request()
-
-
-def _tokenizer(path: Path, max_tokens: int, padding: Sequence[Any]) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    # What the library raises for a broken file is a bare Exception.
-    except Exception as error:
-        raise InputError(path, "", f"broken ({_first_line(error)})", "Make the linker again") from error
-    tokenizer.enable_truncation(max_tokens)
-    tokenizer.enable_padding(pad_id=padding[0], pad_token=padding[1])
-    return tokenizer
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -63,6 +63,7 @@ def main() -> None:
             "data": space.params["data"]["name"],
             "encoder": space.params["encoder"]["name"],
         },
+        tagger=space.models / "tagger",
     )
 
 

@@ -33,6 +33,7 @@ SECTIONS = (
     "pairs",
     "pretrain",
     "qnet",
+    "tagger",
 )
 
 

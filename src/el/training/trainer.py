@@ -243,7 +243,7 @@ def train(
     torch.manual_seed(config.seed)
     start = rerank_accuracy(model, dev, dev_collator)
     start_state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    last = _last_checkpoint(scratch)
+    last = last_checkpoint(scratch)
     live_folder = scratch / "dvclive"
     if last is not None:
         _cut_curves(live_folder, _step_of(last))
@@ -278,7 +278,7 @@ def train(
     return {"steps": config.steps, "dev_accuracy_start": start, "dev_accuracy": best}
 
 
-def _last_checkpoint(scratch: Path) -> Path | None:
+def last_checkpoint(scratch: Path) -> Path | None:
     """Finds the newest checkpoint that was written to its end, and deletes those that were not."""
     complete = []
     for folder in scratch.glob("checkpoint-*"):

@@ -1,0 +1,87 @@
+"""Command: how well mentions are found in plain text, and linked.
+
+    python -m el.stages.evaluate_tagger -l models/mesh --split test -o results/bc5cdr_indra-minilm/tagger
+
+Takes the mentions away from the documents of a split of params.yaml's corpus, finds mentions by the linker's
+tagger and, beside it, by the dictionary alone, and links them; learned synonyms are those of the splits that
+may be known. Writes <split>.json and a table, <split>.md. The tagger must not have been trained on the split.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from el.cli import command_parser, run_stage
+from el.evaluation.run import known_documents, load_split
+from el.files import atomic_file, write_json
+from el.finder import DictionaryFinder
+from el.index.spellings import Spellings
+from el.link import add_linker_argument, check_linker
+from el.linker import Linker
+from el.report.tables import Table
+from el.stages.common import Workspace
+from el.tagging.labels import TYPES
+from el.tagging.scores import figures, linked_tally, prefixed, span_tally
+
+_ROWS = ("all", *TYPES, "mentions", "documents")
+_TITLES = {"all": "span and type", "mentions": "span, type and id", "documents": "ids of a document"}
+
+
+def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
+    """Returns the flat figures `<system>/<row>/<metric>`; systems are "tagger" and "dictionary".
+
+    Args:
+        linker: has a tagger.
+        corpus: the folder of the converted corpus.
+        split: "dev" or "test".
+    """
+    documents = load_split(corpus, split).documents
+    linker = linker.restricted(None, known_documents(corpus, split))
+    bare = [replace(document, mentions=()) for document in documents]
+    finder = DictionaryFinder(Spellings.of_ontology(linker.ontology))
+    systems = {"tagger": linker.found(bare), "dictionary": [finder.mentions(document) for document in bare]}
+    flat: dict[str, float] = {}
+    for system, mentions in systems.items():
+        given = [replace(d, mentions=own) for d, own in zip(bare, mentions, strict=True)]
+        linked = list(linker.link(given, "never"))
+        tally = span_tally(documents, mentions) | linked_tally(documents, linked)
+        flat |= prefixed(system, figures(tally))
+    return flat
+
+
+def table(flat: dict[str, float], caption: str) -> Table:
+    """The figures for people."""
+    systems = list(dict.fromkeys(key.split("/")[0] for key in flat))
+    rows = []
+    for row in _ROWS:
+        for system in systems:
+            one = {
+                name: flat[f"{system}/{row}/{name}"]
+                for name in ("precision", "recall", "f1", "f1_lo", "f1_hi")
+            }
+            cells = {name: f"{value:.3f}".removeprefix("0") for name, value in one.items()}
+            interval = f"{cells['f1']} ({cells['f1_lo']}–{cells['f1_hi']})"
+            count = f"{flat[f'{system}/{row}/count']:,.0f}"
+            rows.append(
+                (_TITLES.get(row, f"… {row}"), system, cells["precision"], cells["recall"], interval, count)
+            )
+    return Table(caption, ("right", "found by", "precision", "recall", "F1 (95 %)", "count"), rows, left=2)
+
+
+def main() -> None:
+    parser = command_parser(__doc__)
+    add_linker_argument(parser)
+    parser.add_argument("--split", choices=("dev", "test"), default="dev", help="(default: %(default)s)")
+    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True)
+    options = parser.parse_args()
+    check_linker(options.linker)
+    space = Workspace.here()
+    flat = score(Linker.load(options.linker), space.data / "corpus", options.split)
+    command = f"python -m el.stages.evaluate_tagger --split {options.split}"
+    caption = f"Mentions in plain text, {space.params['data']['name']}, {options.split} (`{command}`)."
+    write_json(options.output / f"{options.split}.json", flat)
+    with atomic_file(options.output / f"{options.split}.md") as temporary:
+        temporary.write_text(table(flat, caption).markdown(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,1 @@
+"""Mentions of chemicals and diseases in plain text, by a token classifier."""

@@ -1,0 +1,112 @@
+"""Labels of words: where a mention of which type begins, goes on and ends (BIOES).
+
+Label 0 is no mention; each type has four labels: begin, inside, end, and single for a mention of one word.
+"""
+
+import bisect
+import itertools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from el.finder import Found
+from el.ontology import Kind
+
+TYPES: tuple[Kind, ...] = ("chemical", "disease")
+_BEGIN, _INSIDE, _END, _SINGLE = 1, 2, 3, 4
+# Labels in all.
+COUNT = 1 + 4 * len(TYPES)
+
+Words = Sequence[tuple[int, int]]
+
+
+def labels_of(spans: Iterable[Found], words: Words) -> list[int]:
+    """Labels words by spans.
+
+    A span takes the words that it shares characters with; of spans that share a word, the first has it.
+
+    Args:
+        spans: in order of their starts.
+        words: (start, stop) of each word, in order, not overlapping.
+    """
+    labels = [0] * len(words)
+    starts, stops = [word[0] for word in words], [word[1] for word in words]
+    free = 0
+    for span in spans:
+        first = max(free, bisect.bisect_right(stops, span.start))
+        last = bisect.bisect_left(starts, span.stop)
+        if first >= last:
+            continue
+        base = 4 * TYPES.index(span.kind)
+        labels[first:last] = [base + _INSIDE] * (last - first)
+        labels[first], labels[last - 1] = base + _BEGIN, base + _END
+        if last - first == 1:
+            labels[first] = base + _SINGLE
+        free = last
+    return labels
+
+
+def spans_of(labels: Sequence[int], words: Words) -> list[Found]:
+    """The spans that labels say, in order. `labels` must be legal (`is_legal`)."""
+    spans: list[Found] = []
+    start = 0
+    for place, label in enumerate(labels):
+        if label == 0:
+            continue
+        type, part = TYPES[(label - 1) // 4], (label - 1) % 4 + 1
+        if part in (_BEGIN, _SINGLE):
+            start = words[place][0]
+        if part in (_END, _SINGLE):
+            spans.append(Found(start, words[place][1], type))
+    return spans
+
+
+def legal_transitions() -> npt.NDArray[np.bool_]:
+    """(COUNT + 2, COUNT + 2): whether the label of a row may stand before that of a column.
+
+    The last two stand for the beginning and the end of a text.
+    """
+    legal = np.zeros((COUNT + 2, COUNT + 2), dtype=bool)
+    opens = [0, *(4 * t + part for t in range(len(TYPES)) for part in (_BEGIN, _SINGLE)), COUNT + 1]
+    closed = [0, *(4 * t + part for t in range(len(TYPES)) for part in (_END, _SINGLE)), COUNT]
+    legal[np.ix_(closed, opens)] = True
+    for base in range(0, 4 * len(TYPES), 4):
+        legal[np.ix_([base + _BEGIN, base + _INSIDE], [base + _INSIDE, base + _END])] = True
+    return legal
+
+
+def is_legal(labels: Sequence[int]) -> bool:
+    """Whether labels say whole mentions."""
+    legal = legal_transitions()
+    return all(legal[a, b] for a, b in itertools.pairwise([COUNT, *labels, COUNT + 1]))
+
+
+def viterbi(
+    emissions: npt.NDArray[np.float32], transitions: npt.NDArray[np.float32]
+) -> tuple[list[int], float]:
+    """The best legal labels of a text, and their score.
+
+    Args:
+        emissions: (N, COUNT), a score for each label of each word.
+        transitions: (COUNT + 2, COUNT + 2), as `legal_transitions` has them; what is not legal is not taken,
+            whatever its score.
+    """
+    scores = np.where(legal_transitions(), transitions, np.float32(-1e9))
+    if not len(emissions):
+        return [], float(scores[COUNT, COUNT + 1])
+    best = scores[COUNT, :COUNT] + emissions[0]
+    before: list[npt.NDArray[np.intp]] = []
+    inner = scores[:COUNT, :COUNT]
+    for row in emissions[1:]:
+        paths = best[:, None] + inner
+        before.append(paths.argmax(axis=0))
+        best = paths.max(axis=0) + row
+    best = best + scores[:COUNT, COUNT + 1]
+    label = int(best.argmax())
+    score = float(best[label])
+    labels = [label]
+    for pointers in reversed(before):
+        label = int(pointers[label])
+        labels.append(label)
+    return labels[::-1], score

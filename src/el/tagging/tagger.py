@@ -1,0 +1,113 @@
+"""Mentions in documents, by a compiled tagger and a dictionary."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from el.corpus.types import Document, Mention
+from el.errors import InputError, MismatchError
+from el.files import read_json
+from el.finder import DictionaryFinder, Found, as_mentions
+from el.search.compiled import check_file, open_compiled, open_tokenizer
+from el.tagging.encoding import Reading, Window, WordEncoder, Words, central, make_batch, piece_count, windows
+from el.tagging.labels import COUNT, spans_of, viterbi
+
+FORMAT = "el-compiled-tagger-1"
+MANIFEST, NETWORK, TRANSITIONS = "manifest.json", "tagger.xml", "transitions.npy"
+TOKENIZER = "tokenizer.json"
+# Windows that are read together, and a multiple of which their length is: compiled networks like few shapes.
+_BATCH = 4
+_MULTIPLE = 16
+
+
+class Tagger:
+    """Finds mentions of chemicals and diseases.
+
+    Not for several threads at once.
+
+    Args:
+        folder: what `compile_tagger` wrote.
+        finder: finds names of an ontology, which the network is told of.
+
+    Raises:
+        InputError: a file is missing or broken.
+        MismatchError: another version wrote it.
+    """
+
+    def __init__(self, folder: Path, finder: DictionaryFinder) -> None:
+        manifest = read_json(folder / MANIFEST)
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise MismatchError(f"{folder}: not {FORMAT!r}. Make the linker again")
+        try:
+            self.reading = Reading(**manifest["reading"])
+            files = dict(manifest["files"])
+        except (KeyError, TypeError, ValueError) as error:
+            problem = f"is incomplete ({error})"
+            raise InputError(folder / MANIFEST, "", problem, "Make the linker again") from error
+        for name in (NETWORK, Path(NETWORK).with_suffix(".bin").name, TRANSITIONS, TOKENIZER):
+            check_file(folder / name, files.get(name, ""))
+        self._network = open_compiled(folder / NETWORK)
+        self._transitions: npt.NDArray[np.float32] = np.load(folder / TRANSITIONS, allow_pickle=False)
+        tokenizer = open_tokenizer(folder / TOKENIZER)
+        self._encoder = WordEncoder(tokenizer, finder, self.reading.max_pieces)
+
+    def mentions(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
+        """Finds mentions, in order of their places, one tuple a document.
+
+        They have a type, "chemical" or "disease", no ids, and are numbered from "0"; numbers that the
+        document's own mentions have are passed over.
+        """
+        found = self.find(documents)
+        return [as_mentions(document, spans) for document, spans in zip(documents, found, strict=True)]
+
+    def find(self, documents: Sequence[Document]) -> list[list[Found]]:
+        """The same, as places and kinds; offsets are code points into the document's text."""
+        words = [self._encoder.words(document) for document in documents]
+        emissions = self.emissions(words)
+        return [self.decode(*pair) for pair in zip(words, emissions, strict=True)]
+
+    def decode(self, words: Words, emissions: npt.NDArray[np.float32]) -> list[Found]:
+        """The mentions that the labels of a document's words say, passage by passage."""
+        found: list[Found] = []
+        for first, last in itertools.pairwise(words.passages):
+            labels, _ = viterbi(emissions[first:last], self._transitions)
+            found += spans_of(labels, words.spans[first:last])
+        return found
+
+    def emissions(self, documents: Sequence[Words]) -> list[npt.NDArray[np.float32]]:
+        """(N, COUNT) scores of labels for each document's N words.
+
+        Where windows overlap, a word has the scores of the one that has most of its neighbours.
+        """
+        parts = [windows(words, self.reading) for words in documents]
+        todo = [(row, part) for row, own in enumerate(parts) for part in own]
+        todo.sort(key=lambda one: piece_count(documents[one[0]], one[1]))
+        read: dict[tuple[int, Window], npt.NDArray[np.float32]] = {}
+        for start in range(0, len(todo), _BATCH):
+            batch = todo[start : start + _BATCH]
+            scores = self._read([(documents[row], part) for row, part in batch])
+            read |= dict(zip(batch, scores, strict=True))
+        out = []
+        for row, words in enumerate(documents):
+            emissions = np.zeros((len(words.spans), COUNT), dtype=np.float32)
+            best = central(parts[row], len(words.spans))
+            for place, part in enumerate(parts[row]):
+                own = best[part.first : part.last] == place
+                emissions[part.first : part.last][own] = read[row, part][own]
+            out.append(emissions)
+        return out
+
+    def _read(self, rows: Sequence[tuple[Words, Window]]) -> list[npt.NDArray[np.float32]]:
+        """Scores of the words of windows that are read together: the mean of their pieces'."""
+        batch = make_batch(rows, self.reading, _MULTIPLE)
+        scores = self._network.infer([batch.ids, batch.mask, batch.names, batch.shapes])[0]
+        out = []
+        for row, places in enumerate(batch.words):
+            # A window has words, each of them pieces, and they stand in order.
+            _, starts, counts = np.unique(places[places >= 0], return_index=True, return_counts=True)
+            sums = np.add.reduceat(scores[row, places >= 0], starts, axis=0)
+            out.append((sums / counts[:, None]).astype(np.float32))
+        return out

@@ -1,0 +1,206 @@
+"""Training of a tagger: windows in planned batches, the CRF's likelihood, checkpoints to go on from."""
+
+import random
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import Trainer, TrainingArguments
+
+from el.finder import Found
+from el.models.base import inference_precision
+from el.tagging.config import TaggerConfig
+from el.tagging.encoding import Reading, Window, Words, make_batch, piece_count, windows
+from el.tagging.labels import labels_of
+from el.tagging.model import TaggerModel, crf_loss, word_scores
+from el.training.trainer import last_checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A window of an annotated document; labels are those of all its words."""
+
+    words: Words
+    labels: list[int]
+    window: Window
+
+
+def examples(words: Words, gold: Sequence[Found], reading: Reading) -> list[Example]:
+    """The windows of a document."""
+    labels = labels_of(gold, words.spans)
+    return [Example(words, labels, window) for window in windows(words, reading)]
+
+
+def plan(lengths: Sequence[int], batch: int, epochs: int, seed: int) -> list[list[int]]:
+    """Rows of examples, one list a step; in each epoch all of them, those of like length together."""
+    chooser = random.Random(seed)
+    steps: list[list[int]] = []
+    for _ in range(epochs):
+        rows = list(range(len(lengths)))
+        chooser.shuffle(rows)
+        pools = [rows[start : start + 16 * batch] for start in range(0, len(rows), 16 * batch)]
+        own: list[list[int]] = []
+        for pool in pools:
+            pool.sort(key=lambda row: lengths[row])
+            own += [pool[start : start + batch] for start in range(0, len(pool), batch)]
+        chooser.shuffle(own)
+        steps += own
+    return steps
+
+
+def collate(
+    rows: Sequence[Example], reading: Reading, config: TaggerConfig, generator: np.random.Generator
+) -> dict[str, Tensor]:
+    """One batch as tensors: what `TaggerModel` takes, `words` as `word_scores` does, and `labels`."""
+    hidden = [(_hidden(row.words, reading, config, generator), row.window) for row in rows]
+    batch = make_batch(hidden, reading)
+    labels = [row.labels[row.window.first : row.window.last] for row in rows]
+    count = max(map(len, labels))
+    padded = [own + [-1] * (count - len(own)) for own in labels]
+    return {
+        "input_ids": torch.from_numpy(batch.ids),
+        "attention_mask": torch.from_numpy(batch.mask),
+        "names": torch.from_numpy(batch.names),
+        "shapes": torch.from_numpy(batch.shapes),
+        "words": torch.from_numpy(np.where(batch.words < 0, count, batch.words)),
+        "labels": torch.tensor(padded, dtype=torch.int64),
+    }
+
+
+def _hidden(words: Words, reading: Reading, config: TaggerConfig, generator: np.random.Generator) -> Words:
+    """A document with some words and some of the dictionary's finds hidden."""
+    hidden = generator.random(len(words.pieces)) < config.hidden_words
+    pieces = [
+        [reading.mask] * len(own) if hide else own for own, hide in zip(words.pieces, hidden, strict=True)
+    ]
+    return replace(words, pieces=pieces, names=_hide_names(words.names, config.hidden_names, generator))
+
+
+def _hide_names(names: Sequence[int], share: float, generator: np.random.Generator) -> list[int]:
+    """Labels with some of the finds taken out, each as a whole."""
+    out = list(names)
+    hidden = False
+    for place, label in enumerate(names):
+        # Begin or single: a find begins.
+        if label % 4 in (0, 1) and label:
+            hidden = bool(generator.random() < share)
+        if label and hidden:
+            out[place] = 0
+    return out
+
+
+class _Steps(Dataset[int]):
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, step: int) -> int:
+        return step
+
+
+class TaggerTrainer(Trainer):
+    """Trains on planned batches, one a step."""
+
+    def __init__(
+        self,
+        model: TaggerModel,
+        config: TaggerConfig,
+        data: Sequence[Example],
+        reading: Reading,
+        scratch: Path,
+    ) -> None:
+        self.config = config
+        steps = plan([piece_count(e.words, e.window) for e in data], config.batch, config.epochs, config.seed)
+
+        def batch(items: list[int]) -> dict[str, Tensor]:
+            (step,) = items
+            generator = np.random.default_rng([config.seed, step])
+            return collate([data[row] for row in steps[step]], reading, config, generator)
+
+        self.steps = _Steps(len(steps))
+        super().__init__(
+            model=model,
+            args=_arguments(config, len(steps), scratch),
+            train_dataset=self.steps,
+            data_collator=batch,
+        )
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:  # noqa: ARG002
+        return SequentialSampler(self.steps)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW with a learning rate of its own for what is not pretrained."""
+        model = self.model if model is None else model
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        tower = [p for name, p in named if name.startswith("transformer.")]
+        new = [p for name, p in named if not name.startswith("transformer.")]
+        groups = [
+            {"params": tower, "lr": self.config.learning_rate},
+            {"params": new, "lr": self.config.head_learning_rate},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, fused=True)
+        return self.optimizer
+
+    def compute_loss(  # type: ignore[override]
+        self, model: TaggerModel, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
+    ) -> Any:
+        """The CRF's loss."""
+        words, labels = inputs["words"], inputs["labels"]
+        with inference_precision(words.device):
+            scores = model(**{n: inputs[n] for n in ("input_ids", "attention_mask", "names", "shapes")})
+        emissions = word_scores(scores.float(), words, labels.shape[1])
+        loss = crf_loss(emissions, labels, model.transitions)
+        return (loss, {"scores": scores}) if return_outputs else loss
+
+
+def train_tagger(
+    model: TaggerModel, config: TaggerConfig, data: Sequence[Example], reading: Reading, scratch: Path
+) -> None:
+    """Trains a model in place. An interrupted training that finds checkpoints in `scratch` goes on.
+
+    Without an interruption the weights would be the same. Word embeddings are not trained. `scratch` is
+    deleted at the end.
+    """
+    torch.manual_seed(config.seed)
+    model.dropout.p = config.dropout
+    for module in model.transformer.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    model.transformer.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
+    if not torch.cuda.is_available():
+        # The fused attention is fast forwards, but takes thrice as long as the plain one backwards.
+        model.transformer.set_attn_implementation("eager")  # type: ignore[operator]
+    trainer = TaggerTrainer(model, config, data, reading, scratch)
+    last = last_checkpoint(scratch)
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    model.eval()
+    shutil.rmtree(scratch)
+
+
+def _arguments(config: TaggerConfig, steps: int, scratch: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(scratch),
+        max_steps=steps,
+        per_device_train_batch_size=1,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=steps // 10,
+        logging_steps=10,
+        save_strategy="steps",
+        save_steps=config.checkpoint_every,
+        save_total_limit=1,
+        seed=config.seed,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        report_to="none",
+        disable_tqdm=not sys.stderr.isatty(),
+    )

@@ -1,0 +1,35 @@
+"""How well plain text is linked, on a corpus of three documents."""
+
+import pytest
+
+from el.corpus.store import write_documents
+from el.linker import Linker
+from el.stages.evaluate_tagger import score, table
+from tests.el.test_synonyms import document
+from tests.tiny import save_tiny_linker
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    folder = tmp_path_factory.mktemp("evaluated")
+    train = document("jaundiced skin", ("jaundiced skin", "D017093"))
+    test = document("Headache, then lithium and gnosis", ("Headache", "D006261"), ("gnosis", "D017093"))
+    for split, documents in (("train", [train]), ("dev", [train]), ("test", [test])):
+        write_documents(folder / f"{split}.jsonl", documents)
+    linker = Linker.load(save_tiny_linker(folder / "linker", with_tagger=True))
+    return score(linker, folder, "test")
+
+
+def test_what_the_dictionary_finds_is_counted(flat: dict[str, float]) -> None:
+    # It finds "Headache", rightly, and "lithium", which is not annotated.
+    names = ("precision", "recall", "f1", "count")
+    for row in ("all", "mentions", "documents"):
+        assert [flat[f"dictionary/{row}/{name}"] for name in names] == [0.5, 0.5, 0.5, 2]
+    assert flat["tagger/all/count"] == 2
+
+
+def test_table_has_a_row_for_each_system(flat: dict[str, float]) -> None:
+    lines = table(flat, "Caption.").markdown().splitlines()
+    assert lines[0] == "Caption."
+    assert "| span and type | dictionary | .500 | .500 | .500 (.500–.500) | 2 |" in lines
+    assert sum("| tagger |" in line for line in lines) == 5
