@@ -274,9 +274,8 @@ def test_top_k_is_the_number_of_candidates(folder: Path) -> None:
 class TestTagger:
     def test_finds_the_mentions_of_plain_text(self, tagging: Path) -> None:
         linker = Linker.load(tagging)
-        tagger = Tagger(
-            tagging / "tagger" / "compiled", DictionaryFinder(Spellings.of_ontology(linker.ontology))
-        )
+        finder = DictionaryFinder(Spellings.of_ontology(linker.ontology))
+        tagger = Tagger(tagging / "tagger" / "compiled", finder)
         bare = Document("d", (Passage("title", 0, TEXT),))
         expected = tagger.mentions([bare])[0]
         # It is random, and does not find what the dictionary does.
