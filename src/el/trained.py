@@ -90,9 +90,12 @@ def build_linker(
     opened, model = Ontology.load(ontology), load_model(trained / "model")
     synonyms = parts.synonyms and parts.synonyms.of_concepts(opened)
     config = parts.config
+    tagger = parts.tagger
     if not synonyms or not synonyms.counts:
-        # An ontology of other ids has learned nothing.
-        synonyms, config = None, dataclasses.replace(config, use_learned_synonyms=False)
+        # An ontology of other ids has learned nothing, and its names tell better what texts are searched for:
+        # a tagger finds what it was taught, for which there may be no concept.
+        synonyms, tagger = None, None
+        config = dataclasses.replace(config, use_learned_synonyms=False)
     # Said before the long part, not after it.
     chosen_combination(config, parts.combinations)
     texts = name_inputs(opened, parts.inputs.definition_characters)
@@ -115,7 +118,7 @@ def build_linker(
         inputs=parts.inputs,
         synonyms=synonyms,
         made_by=parts.made_by,
-        tagger=parts.tagger,
+        tagger=tagger,
     )
     for path in {made, vectors.folder or made}:
         shutil.rmtree(path)
