@@ -84,6 +84,11 @@ class Document:
     relations: tuple[tuple[str, str, str], ...] = ()
     source: object = field(default=None, compare=False, repr=False)
 
+    @classmethod
+    def of_text(cls, document_id: str, text: str) -> "Document":
+        """A document of one passage, without mentions."""
+        return cls(document_id, (Passage("text", 0, text),))
+
     @property
     def text(self) -> str:
         """The passages at their offsets; gaps between them are filled with spaces."""
