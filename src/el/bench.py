@@ -19,8 +19,8 @@ and what their search loses against q-nets that score every name.
 
 Without arguments, a stage of the pipeline: the trained systems of params.yaml's run, on its dev
 mentions, into metrics/. With a linker and a corpus: its Hypencoder, the bi-encoder that is its first
-stage, and q-nets of other depths on the same tower, whose heads are not trained: their times are those of
-trained ones, their answers are not looked at.
+stage, and q-nets of other depths on the same tower that were not trained and score as the dot product does:
+their times are those of trained ones, their answers are not looked at.
 """
 
 _EPILOG = """\

@@ -30,6 +30,8 @@ from el.stages.evaluate import PROTOCOLS
 from el.stages.machine import MACHINE, describe_machine
 
 _SCRATCH = RUNS / "bench"
+# Of the cosine that an untrained q-net gives.
+_SCALE = 20.0
 # What `dvc metrics` shows of each system.
 _SHOWN = (
     ("ms", "total_p50_ms"),
@@ -90,12 +92,13 @@ def bench_linker(
         _timed("bi_encoder", BiEncoder(model.retrieving_tower(), None, model.tokenizer), vectors, config),
         _timed(f"hypencoder_{own}", model, vectors, config),
     ]
+    sample = _sample(queries, config.mentions)
+    texts = distinct_inputs(sample)[0]
     untrained = [
-        _timed(f"hypencoder_{depth}_untrained", _of_depth(model, depth), vectors, config)
+        _timed(f"hypencoder_{depth}_untrained", _of_depth(model, depth, texts), vectors, config)
         for depth in depths
         if depth != own
     ]
-    sample = _sample(queries, config.mentions)
     figures = Benchmark(systems, untrained, linker.ontology, config, sample, _SCRATCH / folder.name).run()
     figures |= {f"{LINKER}/{name}": value for name, value in _whole(folder, documents).items()}
     machine = describe_machine()
@@ -114,13 +117,17 @@ def _timed(name: str, model: RetrievalModel, vectors: NameVectors, config: Bench
     return Timed(name, model, make_engine(model), vectors, config.candidates, config.first)
 
 
-def _of_depth(model: Hypencoder, depth: int) -> Hypencoder:
-    """A Hypencoder on the same towers with a fresh head."""
+def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder:
+    """A Hypencoder on the same towers with a fresh head, which scores as the dot product does.
+
+    A random one would find the best names anywhere, and score all where a trained one scores a few.
+    """
     own = model.head.config
     qnet = replace(own, vector_dimensions=(*[own.vector_dimensions[0]] * (depth + 1), 1))
     fresh = Hypencoder.from_tower(
         copy.deepcopy(model.query_tower), qnet, model.tokenizer, "", shared_encoder=True
     )
+    fresh.initialise_as_dot_product(_SCALE, texts)
     return fresh.eval()
 
 

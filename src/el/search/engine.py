@@ -18,6 +18,8 @@ from el.search.compiled import check_file, open_compiled, open_tokenizer
 
 FORMAT = "el-compiled-1"
 MANIFEST, TOKENIZER, QUERY, SCORER = "manifest.json", "tokenizer.json", "query.xml", "scorer.xml"
+# Tokens of a batch, a multiple: each other shape than the last takes the compiled networks milliseconds.
+_MULTIPLE = 8
 # Of the manifest, beside the format.
 _KEYS = {"kind", "model", "passage_tower", "weights", "factor", "max_tokens", "padding"}
 
@@ -88,7 +90,8 @@ class CompiledEngine:
         self._factor: float = manifest["factor"]
         self._tokenizer = open_tokenizer(folder / TOKENIZER)
         self._tokenizer.enable_truncation(manifest["max_tokens"])
-        self._tokenizer.enable_padding(pad_id=manifest["padding"][0], pad_token=manifest["padding"][1])
+        padding, token = manifest["padding"]
+        self._tokenizer.enable_padding(pad_id=padding, pad_token=token, pad_to_multiple_of=_MULTIPLE)
         self._query = open_compiled(folder / QUERY)
         scored = Path(SCORER).with_suffix(".bin").name in manifest["weights"]
         self._scorer = open_compiled(folder / SCORER) if scored else None
