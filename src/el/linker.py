@@ -377,14 +377,17 @@ class Linker:
     def _linked(self, mention: Mention, decisions: Sequence[Decision]) -> LinkedMention:
         whole, *parts = decisions
         links = [*(part.links[0] for part in parts if part.links), *whole.links]
-        distinct = tuple({link.concept_id: link for link in reversed(links)}.values())[::-1]
+        # The first of each concept.
+        distinct = {link.concept_id: link for link in reversed(links)}
+        in_order = [distinct[concept_id] for concept_id in dict.fromkeys(link.concept_id for link in links)]
         threshold = self.config.nil_below or 0.0
         answers = {part.links[0].concept_id: part.links[0].score for part in parts if part.links}
         if not answers:
             answers = {link.concept_id: link.score for link in whole.links[:1]}
         predicted = tuple(concept_id for concept_id, score in answers.items() if score >= threshold)
         decided_by = parts[0].decided_by if parts else whole.decided_by
-        return LinkedMention(mention, distinct[: max(self.config.top_k, len(answers))], predicted, decided_by)
+        kept = tuple(in_order[: max(self.config.top_k, len(answers))])
+        return LinkedMention(mention, kept, predicted, decided_by)
 
     @cached_property
     def _kinds(self) -> tuple[Kind, ...]:
