@@ -10,13 +10,14 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from el.evaluation.protocol import Protocol
 from el.evidence import GROUPS, Combination, combination_name, kinds_of
-from el.index.vectors import NameVectors, build_name_vectors
+from el.index.build import build_name_vectors
+from el.index.vectors import NameVectors
 from el.inputs import InputVariant, name_inputs
 from el.linker import LinkerConfig, save_linker
 from el.models import BiEncoder, EncoderSource, Hypencoder, RetrievalModel
 from el.ontology import Concept, Name, Ontology
 from el.rankers import ModelRanker
-from el.search.engine import make_engine
+from el.search.compiling import make_engine
 from el.synonyms import LearnedSynonyms
 from el.tagging.config import TaggerConfig
 from el.tagging.store import TrainedTagger, fresh_tagger

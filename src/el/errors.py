@@ -4,7 +4,9 @@ Every error raised on purpose derives from `ElError`; command-line modules print
 stderr and exit with `ElError.exit_code`. Anything else is a bug and keeps its traceback.
 """
 
+import os
 from pathlib import Path
+from typing import Self
 
 
 class ElError(Exception):
@@ -28,6 +30,17 @@ class InputError(ElError):
         super().__init__(f"{where}: {problem}. {remedy}")
         self.path = Path(path)
         self.place = place
+        self._arguments = (path, place, problem, remedy)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path | str, str, str, str]]:
+        # Pickled as it was made: by default the one message would stand for all arguments.
+        return type(self), self._arguments
+
+
+class UnreadableError(InputError):
+    """A file is there but cannot be read."""
+
+    exit_code = os.EX_IOERR
 
 
 class ConfigError(ElError):

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from el.linker import Linker
 
 _DESCRIPTION = """\
-Scores a linker on documents whose mentions have MeSH ids, by the protocol `full`: every mention with an id,
-against all of the linker's ontology; ids that this does not have count as misses.
+Scores a linker on documents whose mentions have ids of MeSH or of its own ontology, by the protocol `full`:
+every mention with such an id, against all of the ontology; MeSH ids that it does not have count as misses.
 
-Give PubTator or BioC XML. Ids may have the prefix MESH: and stand beside each other with |, + or commas; OMIM
-ids stay and are found by nobody. Mentions of other things, such as genes, are left out and counted.
+Give PubTator, BioC, brat or JSON lines. Ids may have the prefix MESH: and stand beside each other with |, +
+or commas; OMIM ids stay and are found by nobody. Mentions of other things, such as genes, are left out and
+counted.
 
 Nothing is trained. Do not give documents that the linker was trained on.
 """
@@ -44,16 +45,6 @@ systems:
 exit codes: as python -m el.link
 """
 
-# What other corpora call what BC5CDR calls "Chemical" and "Disease", in lower case.
-_KINDS = {
-    "chemical": "chemical",
-    "drug": "chemical",
-    "disease": "disease",
-    "specificdisease": "disease",
-    "diseaseclass": "disease",
-    "compositemention": "disease",
-    "modifier": "disease",
-}
 _FIGURES = "figures.json"
 _IDS = re.compile(r"[CD]\d{6,}|OMIM:\d+")
 
@@ -84,7 +75,9 @@ def _check_output(options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(_DESCRIPTION, "python -m el.evaluate", _EPILOG)
-    parser.add_argument("input", nargs="+", metavar="CORPUS", type=Path, help="PubTator or BioC XML")
+    parser.add_argument(
+        "input", nargs="+", metavar="CORPUS", type=Path, help="PubTator, BioC, brat or JSON lines"
+    )
     add_linker_argument(parser)
     parser.add_argument(
         "-o", "--output", metavar="FOLDER", type=Path, help="also write figures and predictions there"
@@ -94,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from el.corpus.formats import read_corpus
+    from el.corpus.formats import open_corpus
     from el.evaluation.protocol import load_protocol
     from el.evaluation.run import MakeRanker, Split, evaluate
     from el.linker import Linker
@@ -102,12 +95,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     from el.stages.evaluate import PROTOCOLS
     from etl.retired import load_retired_ids
 
-    documents = [document for path in options.input for document in read_corpus(path)[1]]
+    documents = [document for path in options.input for document in open_corpus(path)]
     protocol = load_protocol(PROTOCOLS / "full.yaml")
     linker = Linker.load(options.linker, use_learned_synonyms=False)
     documents, notes = prepared(documents, linker.ontology, load_retired_ids())
     if not any(mention.concept_ids for document in documents for mention in document.mentions):
-        raise InputError(options.input[0], "", "no mention has a MeSH id", "Give an annotated corpus")
+        raise InputError(
+            options.input[0], "", "no mention has an id of MeSH or the ontology", "Give an annotated corpus"
+        )
     repeated = next((i for i, n in Counter(document.id for document in documents).items() if n > 1), None)
     if repeated is not None:
         remedy = "Give each document once, under an id of its own"
@@ -154,14 +149,18 @@ def prepared(
 ) -> "tuple[list[Document], list[str]]":
     """Returns documents with the mentions that count, and what a user should know of the others.
 
-    A mention counts if it has a MeSH or OMIM id, or none and is of a chemical or disease; its type becomes
-    one of these, or stays what it is. Ids are replaced where `retired` knows the current one.
+    A mention counts if it has an id of MeSH, OMIM or the ontology, or none and is of a chemical or disease;
+    its type becomes one of these, or stays what it is. Ids are replaced where `retired` knows the current
+    one.
 
     Args:
         documents: of any corpus.
         known: the ids of the ontology.
         retired: retired id -> current id.
     """
+    # Brings what reads ontologies with it.
+    from el.ontology import kind_of_type
+
     out: list[Document] = []
     left_out: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
@@ -172,12 +171,14 @@ def prepared(
     for document in documents:
         mentions: list[Mention] = []
         for mention in document.mentions:
-            ids = tuple(current(i) for i in mention.concept_ids if _IDS.fullmatch(i))
-            if not ids and (mention.concept_ids or mention.type not in _KINDS):
+            ids = tuple(current(i) for i in mention.concept_ids if i in known or _IDS.fullmatch(i))
+            if not ids and (mention.concept_ids or kind_of_type(mention.type) is None):
                 left_out[mention.type or "no type"] += 1
                 continue
             unknown.update(concept_id for concept_id in ids if concept_id not in known)
-            mentions.append(replace(mention, concept_ids=ids, type=_KINDS.get(mention.type, mention.type)))
+            mentions.append(
+                replace(mention, concept_ids=ids, type=kind_of_type(mention.type) or mention.type)
+            )
         out.append(replace(document, mentions=tuple(mentions)))
     notes = [f"left out: {count:,} mentions of type {kind}" for kind, count in left_out.most_common()]
     if unknown:

@@ -1,5 +1,6 @@
 """What speaks for each concept that a mention may mean, and how much each kind of it counts."""
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -40,6 +41,8 @@ GROUPS = {
 _COLUMN = {kind: column for column, kind in enumerate(KINDS)}
 # Names that a learned synonym proposes of its concept.
 _LEARNED_NAMES = 8
+# Mentions whose scores are kept for when they occur again; a thousand take 1 to 4 MB.
+_REMEMBERED = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,29 @@ class _Form:
     learned: Counter[int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What the model makes of a mention's form.
+
+    Attributes:
+        form: what else is known of it.
+        names: (n,) int64, the name rows that were scored.
+        similarities: (n,) float32, their dot products.
+        scores: (n,) float32.
+    """
+
+    form: _Form
+    names: npt.NDArray[np.int64]
+    similarities: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+
+
+# What is read of a mention, its text, and what that stands for: all that its scores depend on.
+_Key = tuple[str, str, str]
+
+
 class EvidenceCollector:
-    """Collects the evidence for mentions. Equal mentions are scored once.
+    """Collects the evidence for mentions. Equal mentions are scored once, and remembered for a while.
 
     Candidates are the names that the model's first stage retrieves, those spelled like the mention or what it
     stands for, and those of concepts that training mentions of its form have.
@@ -108,20 +132,30 @@ class EvidenceCollector:
         self._known = np.zeros(len(self.ontology), dtype=np.float32)
         for concept_id, count in (synonyms.concept_counts if synonyms else {}).items():
             self._known[self.ontology.row_of[concept_id]] = np.log1p(count)
+        self._remembered: dict[_Key, _Scored] = {}
         self._descriptors = np.array(self.ontology.concepts["record"].to_pylist()) == "descriptor"
 
     def collect(self, queries: Sequence[Query]) -> list[Evidence]:
         """Returns the evidence for each query."""
         keys = [(query_input(q.expanded, q.left, q.right), q.text, q.expanded) for q in queries]
-        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-        forms = [self._form(text, expanded) for _, text, expanded in places]
-        found = self.ranker.retrieve([text for text, _, _ in places], [self._proposed(f) for f in forms])
-        return [
-            self._evidence(
-                query, forms[place], found.name_rows[place], found.similarities[place], found.scores[place]
-            )
-            for query, place in zip(queries, (places[key] for key in keys), strict=True)
-        ]
+        scored = self._scored(list(dict.fromkeys(keys)))
+        return [self._evidence(query, scored[key]) for query, key in zip(queries, keys, strict=True)]
+
+    def _scored(self, keys: Sequence[_Key]) -> dict[_Key, _Scored]:
+        """What the model makes of distinct mentions; of those that were asked for before, as it did then."""
+        # Taken out, and put back as the latest.
+        scored = {key: self._remembered.pop(key) for key in keys if key in self._remembered}
+        new = [key for key in keys if key not in scored]
+        forms = [self._form(text, expanded) for _, text, expanded in new]
+        found = self.ranker.retrieve([text for text, _, _ in new], [self._proposed(form) for form in forms])
+        for place, (key, form) in enumerate(zip(new, forms, strict=True)):
+            kept = np.isfinite(found.scores[place])
+            rows = found.name_rows[place, kept]
+            scored[key] = _Scored(form, rows, found.similarities[place, kept], found.scores[place, kept])
+        self._remembered |= scored
+        for key in list(itertools.islice(self._remembered, max(len(self._remembered) - _REMEMBERED, 0))):
+            del self._remembered[key]
+        return scored
 
     def _form(self, text: str, expanded: str) -> _Form:
         short = self._spelled(text if text != expanded else "")
@@ -137,21 +171,15 @@ class EvidenceCollector:
     def _spelled(self, text: str) -> npt.NDArray[np.int64]:
         return np.empty(0, dtype=np.int64) if self.spellings is None else self.spellings.names(text)
 
-    def _evidence(
-        self,
-        query: Query,
-        form: _Form,
-        names: npt.NDArray[np.int64],
-        similarities: npt.NDArray[np.float32],
-        scores: npt.NDArray[np.float32],
-    ) -> Evidence:
+    def _evidence(self, query: Query, scored: _Scored) -> Evidence:
+        form, names, scores = scored.form, scored.names, scored.scores
         concepts, position = np.unique(self._concepts(names), return_inverse=True)
         best = np.empty(len(concepts), dtype=np.int64)
         # The last one written stays: the one with the highest score, of equals the first name.
         order = np.lexsort((-names, scores))
         best[position[order]] = names[order]
         values = np.zeros((len(concepts), len(KINDS)), dtype=np.float32)
-        for kind, given in (("model", scores), ("similarity", similarities)):
+        for kind, given in (("model", scores), ("similarity", scored.similarities)):
             column = np.full(len(concepts), -np.inf, dtype=np.float32)
             np.maximum.at(column, position, given)
             values[:, _COLUMN[kind]] = column - column.max(initial=-np.inf)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from el.abbreviations import expand, find_abbreviations
 from el.corpus.types import Document, Mention, Span
-from el.ontology import Kind, Ontology
+from el.index.spellings import Spellings
+from el.ontology import Kind
 from el.text import normalise
 
+# The kinds of concept that texts are searched for; a name of both is of the first.
+SOUGHT: tuple[Kind, ...] = ("chemical", "disease")
 # Shorter names ("Ca", "I") are mostly something else.
 _MIN_CHARACTERS = 3
 # Up to here a name in capitals is taken for an abbreviation, that is told from a word by its capitals.
@@ -61,33 +64,15 @@ class DictionaryFinder:
     Names of up to six letters and digits in capitals ("COPD", "AIDS") are found in capitals only, these words
     too.
 
-    The 592 thousand names of chemicals and diseases in MeSH take 7 seconds and 110 MB.
+    Args:
+        spellings: of the names of an ontology.
+        kinds: the kinds of concept to look for. A name of several kinds is of the one that is first here.
     """
 
-    def __init__(self, ontology: Ontology, kinds: Sequence[Kind] = ("chemical", "disease")) -> None:
-        """Indexes the names.
-
-        Args:
-            ontology: the concepts.
-            kinds: the kinds of concept to look for. A name of several kinds is of the one that is first here.
-        """
-        self._kinds: dict[str, Kind] = {}
-        # Names that are spelt otherwise than in capitals, at least once.
-        self._any_case: set[str] = set()
-        # First word of a name -> words in the longest name that begins with it.
-        self._most_words: dict[str, int] = {}
-        order = {kind: place for place, kind in enumerate(kinds)}
-        for text, concept_row in zip(ontology.name_texts, ontology.concept_of_name.tolist(), strict=True):
-            kind = ontology.kinds[concept_row]
-            form = normalise(text) if kind in order else ""
-            is_abbreviation = _is_abbreviation(text)
-            if not _is_looked_for(form) or (form in _COMMON_WORDS and not is_abbreviation):
-                continue
-            self._kinds[form] = min(kind, self._kinds.get(form, kind), key=order.__getitem__)
-            if not is_abbreviation:
-                self._any_case.add(form)
-            first, words = form.partition(" ")[0], form.count(" ") + 1
-            self._most_words[first] = max(words, self._most_words.get(first, 0))
+    def __init__(self, spellings: Spellings, kinds: Sequence[Kind] = SOUGHT) -> None:
+        self._spellings = spellings
+        self._ontology = spellings.ontology
+        self._order = {kind: place for place, kind in enumerate(kinds)}
 
     def find(self, text: str, abbreviations: Mapping[str, str] | None = None) -> Iterator[Found]:
         """Yields the names found in `text`, in order; offsets are code points.
@@ -128,7 +113,7 @@ class DictionaryFinder:
         abbreviations: Mapping[str, str],
     ) -> tuple[int, Kind | None]:
         """The word behind the longest name from the word `place`, and its kind; (next word, None) if none."""
-        most = self._most_words.get(forms[place].partition(" ")[0], 0)
+        most = self._spellings.longest(forms[place].partition(" ")[0])
         most = max(most, _ABBREVIATION_WORDS if abbreviations else 0)
         last = place + 1
         while last < min(place + most, len(words)) and not _BREAK.search(
@@ -144,11 +129,31 @@ class DictionaryFinder:
 
     def _kind_of(self, surface: str, form: str, abbreviations: Mapping[str, str]) -> Kind | None:
         long_form = expand(surface, abbreviations)
-        if long_form != surface and normalise(long_form) in self._kinds:
-            return self._kinds[normalise(long_form)]
-        if form in self._any_case or surface == surface.upper():
-            return self._kinds.get(form)
-        return None
+        if long_form != surface:
+            kinds = self._kinds(normalise(long_form))
+            if kinds:
+                return self._first(kinds)
+        kinds = self._kinds(form)
+        in_any_case = any(not is_abbreviation for _, is_abbreviation in kinds)
+        return self._first(kinds) if kinds and (in_any_case or surface == surface.upper()) else None
+
+    def _kinds(self, form: str) -> list[tuple[Kind, bool]]:
+        """Of each name that is looked for, the concept's kind, and whether it is an abbreviation."""
+        if not _is_looked_for(form):
+            return []
+        found = []
+        for row in self._spellings.names(form).tolist():
+            name = self._ontology.name_texts[row]
+            kind = self._ontology.kinds[int(self._ontology.concept_of_name[row])]
+            is_abbreviation = _is_abbreviation(name)
+            # The spelling alone would make "KF 17837" of "KF17837".
+            is_same = kind in self._order and normalise(name) == form
+            if is_same and (is_abbreviation or form not in _COMMON_WORDS):
+                found.append((kind, is_abbreviation))
+        return found
+
+    def _first(self, kinds: Sequence[tuple[Kind, bool]]) -> Kind:
+        return min((kind for kind, _ in kinds), key=self._order.__getitem__)
 
 
 def as_mentions(document: Document, found: Iterable[Found]) -> tuple[Mention, ...]:

@@ -14,32 +14,45 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from el.cli import command_parser
+from el.cli import INTERRUPTED, command_parser
 from el.errors import ElError, UsageError
 
 if TYPE_CHECKING:
-    from el.corpus.formats import Format
-    from el.corpus.types import Document, LinkedDocument
-    from el.linker import FindMentions, Linker
+    from collections.abc import Callable
+
+    from el.corpus.types import LinkedDocument
+    from el.link_files import Settings
 
 # The first that is there: of all of MeSH, by `python -m el.index`; of the pipeline, by `make run`.
 DEFAULT_LINKERS = (Path("models/mesh"), Path("models/linker"))
-DEFAULT_INPUT = Path("docs/sample_document.txt")
+DEFAULT_INPUT = "docs/sample_document.txt"
 
-# Fewer are linked before anybody asks how far it is.
-_PROGRESS_FROM = 50
+_STANDARD = "-"
+# Formats of which several inputs make one output, and what they are called in a folder.
+_TABLES = ("tsv", "links", "jsonl")
+_SUFFIXES = {
+    "bioc": ".xml",
+    "bioc-json": ".json",
+    "pubtator": ".pubtator",
+    "brat": ".txt",
+    "jsonl": ".jsonl",
+    "tsv": ".tsv",
+    "links": ".links.jsonl",
+}
 
 _DESCRIPTION = """\
-Links mentions of chemicals and diseases to concepts of MeSH.
+Links mentions of chemicals and diseases to concepts of MeSH, or of an ontology of your own.
 
-Give PubTator, BioC XML or plain text (one document a file). Mentions that a document brings along are linked;
-in a document without any, names of the ontology are found first. Without INPUT, a sample document is linked.
+Give files, folders or patterns: BioC (XML or JSON), PubTator, brat, JSON lines or plain text (one document a
+file), gzipped or not. Mentions of chemicals and diseases that a document brings along are linked; in a
+document without any they are found first. Without INPUT, a sample document is linked.
 
-What comes out is in the format that came in:
+What comes out is what came in, in its format, with links added:
   PubTator     ids in column 6, their scores in column 8
-  BioC XML     infons identifier, score, candidates (JSON) and decided_by
+  BioC         infons identifier, score, candidates (JSON) and decided_by
+  brat         N lines for ids, and notes with the candidates
+  JSON lines   the key links in each mention
   plain text   a table: document, start, stop, text, type, ids, scores, names
-  JSON lines   one JSON object a mention, with its candidates
 Offsets count Unicode code points. An id of -1 says that no concept fits. Scores are between 0 and 1: the
 candidates' shares, by weights that were fitted on mentions with known concepts.
 """
@@ -48,14 +61,16 @@ _EPILOG = """\
 examples:
   python -m el.link notes.txt                          a table on the terminal
   python -m el.link abstracts.pubtator -o linked.pubtator
-  python -m el.link a.xml b.xml -o linked/             several files into a folder
+  python -m el.link records/ -o linked/ --resume       a folder; run it again to go on where it stopped
+  python -m el.link "records/**/*.txt" -f tsv -o links.tsv
+  python -m el.link notes.txt --html notes.html        a page that shows why
+  python -m el.link --explain "renal failure" --type disease
   cat notes.txt | python -m el.link - | cut -f4,6,8    in a pipe
-  python -m el.link abstracts.pubtator --find-mentions always -o - | less
 
 exit codes:
   0    done, also where the reader of standard output stops early
-  1    an input cannot be used, or there is no linker
-  2    wrong arguments; an output that exists, without --force
+  1    an input cannot be used (with --keep-going: at the end), or there is no linker
+  2    wrong arguments; an output that exists, without --force or --resume
   74   a file cannot be read or written
   130  interrupted
 """
@@ -69,12 +84,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         OSError: a file cannot be read or written.
     """
     options = _parser().parse_args(arguments)
-    _check_outputs(options)
+    _check(options)
     check_linker(options.linker)
-    _be_quiet()
-    with contextlib.ExitStack() as stack:
-        paths = [_spooled(stack) if str(path) == "-" else path for path in options.input]
-        _link_files(paths, options)
+    if options.explain is not None:
+        _explain(options)
+        return
+    try:
+        failed = _run(options)
+    except KeyboardInterrupt:
+        again = "; with --resume, the same command goes on where it stopped" if options.output else ""
+        print(f"interrupted{again}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    if failed:
+        raise ElError(f"{failed} of the inputs were passed over, wholly or in part; see above")
 
 
 def add_linker_argument(parser: argparse.ArgumentParser) -> None:
@@ -105,22 +127,52 @@ def _parser() -> argparse.ArgumentParser:
         "input",
         nargs="*",
         metavar="INPUT",
-        type=Path,
         default=[DEFAULT_INPUT],
-        help=f"files to link; - is standard input (default: {DEFAULT_INPUT})",
+        help=f"files, folders or patterns; - is standard input (default: {DEFAULT_INPUT})",
     )
     add_linker_argument(parser)
+    _add_outputs(parser)
+    _add_choices(parser)
+    return parser
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE|FOLDER|-",
-        default="-",
-        help="a file for one input, a folder for several, - for standard output (default: -)",
+        help="a file, a folder for several inputs, - for standard output (default: -; with --html none)",
     )
     parser.add_argument(
         "-f",
         "--format",
-        choices=("auto", "pubtator", "bioc", "plain", "jsonl"),
+        choices=tuple(_SUFFIXES),
+        help="what is written; links: JSON lines, one a mention (default: what came in; of plain text tsv)",
+    )
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page to look at")
+    parser.add_argument(
+        "--explain", metavar="MENTION", help="print what speaks for each candidate of one mention"
+    )
+    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
+    parser.add_argument("--resume", action="store_true", help="pass over inputs whose output exists")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="tell and pass over what cannot be used, and go on"
+    )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=_positive,
+        default=1,
+        help="processes that share the files of a folder (default: 1)",
+    )
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        dest="read_as",
+        choices=("auto", "bioc", "bioc-json", "pubtator", "brat", "jsonl", "plain"),
         default="auto",
         help="what the inputs are (default: auto, by what they begin with)",
     )
@@ -135,7 +187,17 @@ def _parser() -> argparse.ArgumentParser:
         "--find-mentions",
         choices=("auto", "always", "never"),
         default="auto",
-        help="find names of the ontology in documents without mentions (auto), in all, or in none",
+        help="find mentions in documents that have none (auto), in all, or in none",
+    )
+    parser.add_argument(
+        "-t",
+        "--type",
+        metavar="TYPE",
+        dest="types",
+        action="append",
+        type=str.lower,
+        help="link given mentions of this type, may be repeated (default: chemicals and diseases, whatever "
+        "they are called); with --explain, the mention's",
     )
     parser.add_argument(
         "--min-precision",
@@ -144,8 +206,6 @@ def _parser() -> argparse.ArgumentParser:
         help="answer only where so large a share of answers was right on held-out mentions, such as 0.95; "
         "other mentions get -1 (default: answer all)",
     )
-    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
-    return parser
 
 
 def _positive(text: str) -> int:
@@ -165,40 +225,163 @@ def _share(text: str) -> float:
     return share
 
 
-def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuses, before anything slow, outputs that are missing, clash or would overwrite something."""
-    inputs, output = options.input, options.output
-    if sum(str(path) == "-" for path in inputs) > 1:
+def _check(options: argparse.Namespace) -> None:
+    """Refuses, before anything slow, arguments that do not go together."""
+    if options.explain is not None and (options.output or options.html):
+        raise UsageError("--explain prints; it goes with neither --output nor --html")
+    if options.input.count(_STANDARD) > 1:
         raise UsageError("standard input can be read once; give - once")
-    if output == "-":
-        if len(inputs) > 1:
-            raise UsageError("several inputs need a folder for their outputs; give --output FOLDER")
-        return
-    if len(inputs) > 1 and Path(output).exists() and not Path(output).is_dir():
+    if options.force and options.resume:
+        raise UsageError("give either --force or --resume")
+    if options.html is not None and options.jobs > 1:
+        raise UsageError("--html takes one process; leave out --jobs")
+    if options.html is not None and options.html.exists() and not options.force:
+        raise UsageError(f"{options.html} exists; give another --html, or --force to replace it")
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Links all inputs. Returns how many were passed over."""
+    with contextlib.ExitStack() as stack:
+        files = _input_files(options, stack)
+        if _into_folder(options, files):
+            return _link_folder(files, options)
+        return _link_into_one(files, options)
+
+
+def _input_files(options: argparse.Namespace, stack: contextlib.ExitStack) -> dict[Path, Path]:
+    """The files to read, and the path that each has below an output folder."""
+    from el.corpus.inputs import find_inputs
+
+    files: dict[Path, Path] = {}
+    for given in options.input:
+        if given == _STANDARD:
+            files[_spooled(stack)] = Path("stdin")
+            continue
+        for path in find_inputs([given]):
+            inside = Path(given).is_dir()
+            files.setdefault(path, path.relative_to(given) if inside else Path(path.name))
+    return files
+
+
+def _into_folder(options: argparse.Namespace, files: dict[Path, Path]) -> bool:
+    """Whether each input has an output of its own, in a folder."""
+    output = options.output
+    if output in (None, _STANDARD):
+        if len(files) > 1 and options.format not in _TABLES and not (options.html and output is None):
+            raise UsageError(
+                "several inputs need a folder for their outputs, --output FOLDER, or a format that holds "
+                f"them all: --format {', '.join(_TABLES)}"
+            )
+        return False
+    if Path(output).is_dir() or output.endswith("/"):
+        return True
+    if len(files) == 1 or (options.format in _TABLES and Path(output).suffix):
+        return False
+    if Path(output).exists():
         raise UsageError(f"{output} is a file; several inputs need a folder as --output")
-    targets = [_target(path, options) for path in inputs]
-    for path, target in zip(inputs, targets, strict=True):
-        if targets.count(target) > 1:
-            raise UsageError(f"two inputs would be written to {target}; link them one by one")
-        if path.exists() and target.exists() and path.samefile(target):
-            raise UsageError(f"{target} is the input itself; give another --output")
-        if target.exists() and not options.force:
-            raise UsageError(f"{target} exists; give another --output, or --force to replace it")
+    return True
 
 
-def _target(path: Path, options: argparse.Namespace) -> Path:
-    output = Path(options.output)
-    if len(options.input) == 1 and not output.is_dir():
-        return output
-    return output / ("stdin" if str(path) == "-" else path.name)
+def _settings(options: argparse.Namespace) -> "Settings":
+    from el.link_files import Settings
+
+    return Settings(
+        options.linker,
+        options.min_precision,
+        options.top_k,
+        options.find_mentions,
+        options.types,
+        options.read_as,
+        options.format,
+        options.keep_going,
+    )
 
 
-def _be_quiet() -> None:
-    """Keeps libraries from looking for a connection, and from drawing progress bars of their own."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from transformers.utils import logging
+def _link_folder(files: dict[Path, Path], options: argparse.Namespace) -> int:
+    from el.link_files import Job, link_into_files
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if options.html is not None:
+        raise UsageError("--html goes with one output; leave out --output, or give a file")
+    jobs = [Job(path, _target(path, below, options)) for path, below in files.items()]
+    by_target: dict[Path, Path] = {}
+    for job in jobs:
+        if by_target.setdefault(job.target, job.source) != job.source:
+            raise UsageError(f"two inputs would be written to {job.target}; link them one by one")
+    if options.resume:
+        jobs = [job for job in jobs if not job.target.exists()]
+    for job in jobs:
+        _check_target(job.source, job.target, options)
+    return link_into_files(jobs, _settings(options), options.jobs)
+
+
+def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
+    """Where a file's output goes: under its own name, with another suffix if the format is another."""
+    from el.corpus.formats import open_corpus, output_format
+
+    target: Path = Path(options.output) / below
+    try:
+        format = open_corpus(path, options.read_as).format
+    except ElError:
+        if not options.keep_going:
+            raise
+        # Told when it is its turn.
+        return target
+    written = options.format or output_format(format)
+    if written == format:
+        return target
+    return target.with_name(target.name.removesuffix(".gz")).with_suffix(_SUFFIXES[written])
+
+
+def _check_target(source: Path, target: Path, options: argparse.Namespace) -> None:
+    """Refuses an output that is the input, or would replace something."""
+    from el.corpus.formats import output_files
+
+    for path in output_files(target, options.format or "brat"):
+        if path.exists() and path.samefile(source):
+            raise UsageError(f"{path} is the input itself; give another --output")
+        if path.exists() and not options.force:
+            raise UsageError(
+                f"{path} exists; give another --output, --force to replace it, or --resume to keep it"
+            )
+
+
+def _link_into_one(files: dict[Path, Path], options: argparse.Namespace) -> int:
+    from el.link_files import link_into_one
+
+    with contextlib.ExitStack() as stack:
+        target: Path | TextIO | None = None
+        if options.output not in (None, _STANDARD):
+            target = Path(options.output)
+            if options.resume and target.exists():
+                return 0
+            for source in files:
+                _check_target(source, target, options)
+        elif options.html is None or options.output == _STANDARD:
+            target = stack.enter_context(_standard_output())
+        show = stack.enter_context(_page(options.html)) if options.html else lambda _: None
+        return link_into_one(list(files), _settings(options), target, show)
+
+
+@contextlib.contextmanager
+def _page(path: Path) -> "Iterator[Callable[[LinkedDocument], None]]":
+    """Yields what puts a linked document on a page, which is whole when the block ends well."""
+    from el.files import atomic_file
+    from el.report.linked import linked_page
+
+    with (
+        atomic_file(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as stream,
+        linked_page(stream, path.stem) as page,
+    ):
+        yield page.write
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from el.explain import explain
+
+    explain(_settings(options).load(), options.explain, (options.types or [""])[0], Console())
 
 
 def _spooled(stack: contextlib.ExitStack) -> Path:
@@ -207,47 +390,6 @@ def _spooled(stack: contextlib.ExitStack) -> Path:
     with path.open("wb") as stream:
         shutil.copyfileobj(sys.stdin.buffer, stream)
     return path
-
-
-def _link_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
-    from el.corpus.formats import read_corpus
-    from el.linker import Linker
-    from el.progress import progress
-
-    # Opened before the linker, so that a wrong path is told at once.
-    corpora = [read_corpus(path, options.format) for path in paths]
-    changes = {} if options.top_k is None else {"top_k": options.top_k}
-    linker = Linker.load(options.linker, options.min_precision, **changes)
-    several = len(paths) >= _PROGRESS_FROM
-    with progress("link files" if several else "", len(paths)) as advance:
-        for path, given, (format, documents) in zip(paths, options.input, corpora, strict=True):
-            linked = _link(linker, list(documents), options.find_mentions, "" if several else path.name)
-            _write(linked, None if options.output == "-" else _target(given, options), format)
-            advance(1)
-
-
-def _link(
-    linker: "Linker", documents: "Sequence[Document]", find: "FindMentions", name: str
-) -> "list[LinkedDocument]":
-    from el.progress import progress
-
-    description = f"link {name}" if name and len(documents) >= _PROGRESS_FROM else ""
-    linked = []
-    with progress(description, len(documents)) as advance:
-        for document in linker.link(documents, find):
-            linked.append(document)
-            advance(1)
-    return linked
-
-
-def _write(documents: "Sequence[LinkedDocument]", target: Path | None, format: "Format") -> None:
-    from el.corpus.formats import write_linked
-
-    if target is not None:
-        write_linked(documents, target, format)
-        return
-    with _standard_output() as stream:
-        write_linked(documents, stream, format)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ A linker is a folder that holds everything it needs, so that it works without a 
     compiled/              its query side, ready to run
     ontology/              concepts and names
     vectors/               the names' vectors, made by the model's passage tower, and their graph
+    spellings.npz          the names by their spelling
     learned_synonyms.tsv   surface forms of training documents; optional
     combinations.json      how much each kind of evidence counts, for each choice of what is used
     tagger/                finds mentions in plain text; optional
@@ -17,16 +18,18 @@ import itertools
 import shutil
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from el.composites import parts_of
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
 from el.evaluation.rankings import Ranking
 from el.evidence import (
     GROUPS,
+    KINDS,
     Combination,
     Evidence,
     EvidenceCollector,
@@ -35,28 +38,28 @@ from el.evidence import (
     with_document,
 )
 from el.files import atomic_folder, read_json, write_json
-from el.finder import DictionaryFinder
+from el.finder import SOUGHT, DictionaryFinder
 from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
-from el.models import load_model
-from el.ontology import Ontology
+from el.ontology import Kind, Ontology, kind_of_type
 from el.rankers import ModelRanker
-from el.search.engine import CompiledEngine, Engine, compile_model
+from el.search.engine import CompiledEngine, Engine
 from el.synonyms import LearnedSynonyms
-from el.tagging.store import load_tagger, tagger_weights, word_embeddings
-from el.tagging.tagger import Tagger, compile_tagger
+from el.tagging.manifest import tagger_weights
+from el.tagging.tagger import Tagger
 
-FORMAT = "el-linker-4"
+FORMAT = "el-linker-5"
 
 FindMentions = Literal["auto", "always", "never"]
 
-_MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SYNONYMS, _COMBINATIONS, _TAGGER = (
+_MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBINATIONS, _TAGGER = (
     "manifest.json",
     "model",
     "compiled",
     "ontology",
     "vectors",
+    "spellings.npz",
     "learned_synonyms.tsv",
     "combinations.json",
     "tagger",
@@ -75,6 +78,7 @@ class LinkerConfig:
 
     Attributes:
         retrieved: names that the first stage retrieves for the model to score.
+        first: how many of them it scores in any case, the others where it takes more.
         top_k: candidates that a linked mention keeps.
         use_dictionary: whether it counts that a name is spelled like the mention.
         use_learned_synonyms: whether it counts what the training documents' mentions were linked to.
@@ -84,6 +88,7 @@ class LinkerConfig:
     """
 
     retrieved: int = 256
+    first: int = 64
     top_k: int = 10
     use_dictionary: bool = True
     use_learned_synonyms: bool = False
@@ -92,7 +97,7 @@ class LinkerConfig:
     nil_below: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("retrieved", "top_k"):
+        for name in ("retrieved", "first", "top_k"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if self.nil_below is not None and not 0.0 <= self.nil_below <= 1.0:
@@ -142,6 +147,7 @@ class Linker:
         synonyms: needed where the config switches them on.
         candidates: the only ids that may be answered; None for all.
         spellings: of the ontology's names, if they are at hand already.
+        origin: the arguments of `load` that gave it; then it pickles.
         tagger: the folder of a compiled tagger; without one, names of the ontology are found.
 
     Raises:
@@ -161,6 +167,7 @@ class Linker:
         synonyms: LearnedSynonyms | None = None,
         candidates: Collection[str] | None = None,
         spellings: Spellings | None = None,
+        origin: tuple[Path, float | None, Mapping[str, Any]] | None = None,
         tagger: Path | None = None,
     ) -> None:
         self.config = config or LinkerConfig()
@@ -175,8 +182,11 @@ class Linker:
         self._combination = chosen_combination(self.config, combinations)
         alone = dataclasses.replace(self.config, use_document=False)
         self._first_reading = chosen_combination(alone, combinations)
-        self.ranker = ModelRanker(engine, vectors, ontology, self.config.retrieved, candidates)
+        self.ranker = ModelRanker(
+            engine, vectors, ontology, self.config.retrieved, candidates, first=self.config.first
+        )
         self._given_spellings = spellings
+        self._origin = origin
         self._tagger_folder = tagger
 
     @classmethod
@@ -207,6 +217,7 @@ class Linker:
         if min_precision is not None:
             point = chosen_combination(config, parts.combinations).operating_point(min_precision)
             config = dataclasses.replace(config, nil_below=point.threshold)
+        spellings = Spellings.load(folder / _SPELLINGS, ontology)
         return cls(
             engine,
             vectors,
@@ -215,8 +226,17 @@ class Linker:
             config,
             parts.inputs,
             parts.synonyms,
+            spellings=spellings,
+            origin=(folder, min_precision, changes),
             tagger=parts.tagger and parts.tagger / _COMPILED,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is compiled and mapped into memory does not travel: the other process opens the folder itself.
+        if self._origin is None:
+            raise TypeError("only a linker that was loaded from a folder can be pickled")
+        folder, min_precision, changes = self._origin
+        return partial(Linker.load, **changes), (folder.absolute(), min_precision)
 
     def restricted(
         self, candidates: Collection[str] | None, learned: Iterable[Document] | None = None
@@ -237,7 +257,7 @@ class Linker:
             None if learned is None else LearnedSynonyms.of_documents(learned, self.ontology),
             candidates,
             self._spellings,
-            self._tagger_folder,
+            tagger=self._tagger_folder,
         )
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
@@ -264,15 +284,21 @@ class Linker:
         return decisions
 
     def link(
-        self, documents: Iterable[Document], find_mentions: FindMentions = "auto"
+        self,
+        documents: Iterable[Document],
+        find_mentions: FindMentions = "auto",
+        types: Collection[str] | None = None,
     ) -> Iterator[LinkedDocument]:
         """Links the mentions of documents, a few documents in memory at a time.
 
-        All mentions of a document are linked, composites and their parts too; a composite gets one id for
-        now. Gold ids are not looked at.
+        Gold ids are not looked at. A mention that names several concepts at once (`el.composites`) gets the
+        ids of all. Mentions of one document and type that stand for the same, such as an abbreviation and its
+        long form, get the same.
 
         Args:
             documents: in any number.
+            types: of the given mentions that are linked, in lower case; None for those that the ontology has
+                concepts for. Others are passed over.
             find_mentions: "auto" finds mentions in documents that have none;
                 "always" also in the others, where no given mention stands; "never" leaves documents as
                 they are.
@@ -285,27 +311,41 @@ class Linker:
         """
         stream = iter(documents)
         while batch := list(itertools.islice(stream, _DOCUMENT_BATCH)):
-            yield from self._link_batch(batch, find_mentions)
+            yield from self._link_batch(batch, find_mentions, types)
 
-    def _link_batch(self, documents: Sequence[Document], find: FindMentions) -> Iterator[LinkedDocument]:
-        mentions = self._mentions(documents, find)
-        queries = [
-            query
+    def _link_batch(
+        self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
+    ) -> Iterator[LinkedDocument]:
+        mentions = self._mentions(documents, find, types)
+        # Of each mention, the whole, and behind it its parts if there are any.
+        readings = [
+            self._readings(query)
             for document, own in zip(documents, mentions, strict=True)
             for query in _queries(document, own, self.inputs.context_characters)
         ]
-        decisions = iter(self.decide(queries, self.config.top_k))
+        decisions = iter(self.decide([*itertools.chain(*readings)], self.config.top_k))
+        by_mention = (list(itertools.islice(decisions, len(each))) for each in readings)
         for document, own in zip(documents, mentions, strict=True):
-            linked = tuple(self._linked(mention, next(decisions)) for mention in own)
+            linked = tuple(self._linked(mention, next(by_mention)) for mention in own)
             yield LinkedDocument(document, linked)
 
-    def _mentions(self, documents: Sequence[Document], find: FindMentions) -> list[Sequence[Mention]]:
+    def _readings(self, query: Query) -> list[Query]:
+        """A mention as it stands, and what it is a coordination of."""
+        whole = dataclasses.replace(query, type=kind_of_type(query.type) or query.type)
+        if not self.config.use_dictionary:
+            return [whole]
+        parts = parts_of(whole.expanded, lambda text: len(self._spellings.names(text)) > 0)
+        return [whole, *(dataclasses.replace(whole, text=part, expanded=part) for part in parts)]
+
+    def _mentions(
+        self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
+    ) -> list[Sequence[Mention]]:
+        given = [[m for m in document.mentions if self._is_linked(m.type, types)] for document in documents]
         searched = [find == "always" or (find == "auto" and not d.mentions) for d in documents]
         chosen = [document for document, yes in zip(documents, searched, strict=True) if yes]
         found = iter(self.found(chosen) if chosen else [])
         return [
-            _with_found(document.mentions, next(found)) if yes else document.mentions
-            for document, yes in zip(documents, searched, strict=True)
+            _with_found(own, next(found)) if yes else own for own, yes in zip(given, searched, strict=True)
         ]
 
     def found(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
@@ -314,14 +354,48 @@ class Linker:
             return self._tagger.mentions(documents)
         return [self._finder.mentions(document) for document in documents]
 
-    def _linked(self, mention: Mention, decision: Decision) -> LinkedMention:
+    def _is_linked(self, type: str, types: Collection[str] | None) -> bool:
+        if types is not None:
+            return type in types
+        # An ontology of other things says nothing of types, and neither do mentions without one.
+        return not type or not self._kinds or kind_of_type(type) in self._kinds
+
+    def weighted_evidence(self, query: Query) -> dict[str, dict[str, float]]:
+        """Concept id -> kind of evidence -> value times weight, of all candidates of a query on its own.
+
+        A concept's logit is their sum.
+        """
+        (evidence,) = self._collector.collect([query])
+        weights = self._combination.weights
+        return {
+            self.ontology.ids[concept]: {
+                kind: float(value) * weights.get(kind, 0.0) for kind, value in zip(KINDS, row, strict=True)
+            }
+            for concept, row in zip(evidence.concepts.tolist(), evidence.values, strict=True)
+        }
+
+    def _linked(self, mention: Mention, decisions: Sequence[Decision]) -> LinkedMention:
+        whole, *parts = decisions
+        links = [*(part.links[0] for part in parts if part.links), *whole.links]
+        distinct = tuple({link.concept_id: link for link in reversed(links)}.values())[::-1]
         threshold = self.config.nil_below or 0.0
-        predicted = tuple(link.concept_id for link in decision.links[:1] if link.score >= threshold)
-        return LinkedMention(mention, decision.links, predicted, decision.decided_by)
+        answers = {part.links[0].concept_id: part.links[0].score for part in parts if part.links}
+        if not answers:
+            answers = {link.concept_id: link.score for link in whole.links[:1]}
+        predicted = tuple(concept_id for concept_id, score in answers.items() if score >= threshold)
+        decided_by = parts[0].decided_by if parts else whole.decided_by
+        return LinkedMention(mention, distinct[: max(self.config.top_k, len(answers))], predicted, decided_by)
+
+    @cached_property
+    def _kinds(self) -> tuple[Kind, ...]:
+        """What texts are searched for; empty where the ontology has neither."""
+        found = set(self.ontology.kinds)
+        return tuple(kind for kind in SOUGHT if kind in found)
 
     @cached_property
     def _finder(self) -> DictionaryFinder:
-        return DictionaryFinder(self.ontology)
+        # Beside chemicals and diseases, the others of MeSH are mostly not what a text is about.
+        return DictionaryFinder(self._spellings, self._kinds or ("other",))
 
     @cached_property
     def _tagger(self) -> Tagger | None:
@@ -466,6 +540,12 @@ def save_linker(
             synonyms are of another ontology.
         ConfigError: learned synonyms are switched on, but there are none.
     """
+    # To make a linker takes PyTorch, to run one does not.
+    from el.models import load_model
+    from el.search.compiling import compile_model
+    from el.tagging.compiling import compile_tagger
+    from el.tagging.store import load_tagger, word_embeddings
+
     opened = Ontology.load(ontology)
     if vectors.manifest["ontology"] != opened.fingerprint:
         raise MismatchError(f"{ontology}: the vectors were made from another ontology. Build them again")
@@ -482,6 +562,7 @@ def save_linker(
         shutil.copytree(model, temporary / _MODEL)
         shutil.copytree(ontology, temporary / _ONTOLOGY)
         shutil.copytree(vectors.folder, temporary / _VECTORS)
+        Spellings.of_ontology(opened).save(temporary / _SPELLINGS)
         if synonyms is not None:
             synonyms.save(temporary / _SYNONYMS)
         write_json(

@@ -237,6 +237,27 @@ def write_ontology(concepts: Iterable[Concept], folder: Path, info: dict[str, An
     return _write(_chunks_of(concepts), folder, info)
 
 
+# What other corpora call what BC5CDR calls "Chemical" and "Disease", in lower case.
+_KIND_OF_TYPE: dict[str, Kind] = {
+    "chemical": "chemical",
+    "drug": "chemical",
+    "disease": "disease",
+    "specificdisease": "disease",
+    "diseaseclass": "disease",
+    "compositemention": "disease",
+    "modifier": "disease",
+}
+
+
+def kind_of_type(mention_type: str) -> Kind | None:
+    """The kind of the concepts that mentions of a type mean; None for genes, species and what is unknown.
+
+    Args:
+        mention_type: in lower case, as corpora call it.
+    """
+    return _KIND_OF_TYPE.get(mention_type)
+
+
 def kind_of_tree_numbers(tree_numbers: Sequence[str]) -> Kind:
     """Chemical for MeSH tree D, disease for trees C and F03 (mental disorders), otherwise other."""
     if any(number.startswith("D") for number in tree_numbers):

@@ -6,27 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking, rank_concepts
-from el.index.encode import by_length
-from el.index.vectors import NameVectors, merge_best
+from el.index.lengths import by_length
+from el.index.vectors import NameVectors
 from el.inputs import query_input
-from el.models import Hypencoder
-from el.models.base import supports_bf16
-from el.models.qnet import QNets
 from el.ontology import Ontology
 from el.progress import progress
-from el.search.engine import Engine
+from el.search.engine import Encoded, Engine
 
 # Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.
 _QUERY_BATCH = 32
-# Names that a batch of q-nets scores at once, when it scores all of them: what lies between the layers
-# then stays in the cache.
-_NAME_BLOCK = 256
-# Of these, so many are scored once more, exactly.
-_RESCORED = 256
+# Names whose places among the first tell whether more are scored.
+_SURE = 10
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class Retrieved:
     Attributes:
         name_rows: (B, K) int64, the names that were retrieved.
         similarities: (B, K) float32, the dot products by which they were.
-        scores: (B, K) float32, what the model scored them.
+        scores: (B, K) float32, what the model scored them; -inf where it did not.
     """
 
     name_rows: npt.NDArray[np.int64]
@@ -55,6 +48,8 @@ class ModelRanker:
         vectors: of the ontology's names, made by the model's passage tower.
         ontology: the concepts.
         retrieved: K, the names that the first stage retrieves.
+        first: how many of them are scored in any case, the others where it takes more; see `score_in_steps`.
+            All are, if None.
         candidates: the only ids that may be ranked, by an exact search; None for all, by the graph.
         description: shown with the progress; silent where "".
     """
@@ -67,6 +62,7 @@ class ModelRanker:
         retrieved: int,
         candidates: Collection[str] | None = None,
         description: str = "",
+        first: int | None = None,
     ) -> None:
         self.engine = engine
         self.vectors = vectors
@@ -74,6 +70,7 @@ class ModelRanker:
         self.retrieved = retrieved
         self.rows = None if candidates is None else ontology.rows_of_names(candidates)
         self.description = description
+        self.first = max(min(first or retrieved, retrieved), 1)
 
     def among(self, rows: npt.NDArray[np.int64]) -> "ModelRanker":
         """Returns this ranker for some of its names: (n,) int64 rows, ascending."""
@@ -85,9 +82,8 @@ class ModelRanker:
         """Returns one ranking a query, of at most `k` concepts."""
         texts, positions = distinct_inputs(queries)
         found = self.retrieve(texts)
-        rankings = rank_concepts(
-            found.name_rows, found.scores, self.ontology.concept_of_name, self.ontology.ids, k
-        )
+        scored = np.where(np.isfinite(found.scores), found.name_rows, -1)
+        rankings = rank_concepts(scored, found.scores, self.ontology.concept_of_name, self.ontology.ids, k)
         return [rankings[position] for position in positions]
 
     def retrieve(
@@ -98,7 +94,7 @@ class ModelRanker:
         Args:
             texts: B inputs.
             proposed: for each text, distinct name rows that are to be scored in any case, the most important
-                first. They take the places of those retrieved last, so that the number stays the same.
+                first. They come first; those retrieved last make room, so that the number stays the same.
         """
         width = min(self.retrieved, len(self.vectors) if self.rows is None else len(self.rows))
         names = np.empty((len(texts), width), dtype=np.int64)
@@ -106,21 +102,21 @@ class ModelRanker:
         with progress(self.description, len(texts)) as advance:
             for rows in by_length([len(text) for text in texts], _QUERY_BATCH):
                 encoded = self.engine.encode([texts[row] for row in rows])
-                similarities[rows], names[rows] = self._nearest(encoded.vectors)
-                for vector, query in zip(encoded.vectors, rows, strict=True):
-                    if proposed is not None:
-                        self._propose(vector, proposed[query], names[query], similarities[query])
-                scores[rows] = self.engine.score(encoded, self.vectors.gather(names[rows]).numpy())
+                near, found = self._nearest(encoded.vectors)
+                if proposed is not None:
+                    for place, row in enumerate(rows):
+                        self._propose(encoded.vectors[place], proposed[row], found[place], near[place])
+                similarities[rows], names[rows] = near, found
+                scores[rows] = score_in_steps(self.engine, self.vectors, encoded, found, self.first)
                 advance(len(rows))
         return Retrieved(names, similarities, scores)
 
     def _nearest(
         self, vectors: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        queries = torch.from_numpy(vectors)
         if self.rows is None:
-            return self.vectors.search(queries, self.retrieved)
-        return self.vectors.nearest(queries, self.retrieved, self.rows)
+            return self.vectors.search(vectors, self.retrieved)
+        return self.vectors.nearest(vectors, self.retrieved, self.rows)
 
     def _propose(
         self,
@@ -129,53 +125,43 @@ class ModelRanker:
         names: npt.NDArray[np.int64],
         similarities: npt.NDArray[np.float32],
     ) -> None:
-        """Puts proposed names, that were not retrieved, in the last places of (K,) names, in place."""
-        free = np.flatnonzero(~np.isin(names, proposed))
-        new = proposed[~np.isin(proposed, names)][: len(free)]
-        places = free[len(free) - len(new) :]
-        names[places] = new
-        similarities[places] = self.vectors.gather(new).numpy() @ vector
+        """Puts proposed names first, in place; the last of (K,) retrieved names make room for new ones."""
+        proposed = proposed[: self.first]
+        others = np.flatnonzero(~np.isin(names, proposed))[: len(names) - len(proposed)]
+        names[:] = np.concatenate([proposed, names[others]])
+        products = self.vectors.gather(proposed) @ vector
+        similarities[:] = np.concatenate([products, similarities[others]])
 
 
-@torch.inference_mode()
-def rank_exhaustively(
-    model: Hypencoder,
-    vectors: NameVectors,
-    ontology: Ontology,
-    texts: Sequence[str],
-    k: int,
-    description: str = "",
-) -> list[Ranking]:
-    """Ranks all names by the q-nets' scores, without a first stage: what a search is measured against.
+def score_in_steps(
+    engine: Engine, vectors: NameVectors, encoded: Encoded, names: npt.NDArray[np.int64], first: int
+) -> npt.NDArray[np.float32]:
+    """Scores retrieved names, the later ones only where the scores of the first say so.
 
-    Where the machine multiplies bf16 in hardware, all names are scored in bf16, and the best of them
-    once more in float32.
+    They do not where the second half of the first names, by similarity, has none of the best: then what is
+    still less similar has hardly any either.
+
+    Args:
+        engine: scores.
+        vectors: of the names.
+        encoded: B mentions.
+        names: (B, K) int64 name rows, the most similar first.
+        first: names that are scored in any case.
+
+    Returns:
+        (B, K) float32 scores, -inf for names that were not scored.
     """
-    rankings: list[Ranking] = []
-    with progress(description, len(texts)) as advance:
-        for start in range(0, len(texts), _QUERY_BATCH):
-            batch = texts[start : start + _QUERY_BATCH]
-            encoding = model.tokenize(batch)
-            qnets = model.encode_queries(encoding["input_ids"], encoding["attention_mask"])
-            names = _best_of_all(qnets, vectors, model.device)
-            scores = qnets(vectors.gather(names).to(model.device)).cpu().numpy()
-            rankings += rank_concepts(names, scores, ontology.concept_of_name, ontology.ids, k)
-            advance(len(batch))
-    return rankings
-
-
-def _best_of_all(qnets: QNets, vectors: NameVectors, device: torch.device) -> npt.NDArray[np.int64]:
-    """Returns (B, K) rows of the names that the q-nets score best."""
-    precision = torch.bfloat16 if supports_bf16(device) else torch.float32
-    fast = qnets.to(precision)
-    count = len(vectors)
-    best = torch.full((len(qnets), min(_RESCORED, count)), -torch.inf)
-    found = torch.zeros(best.shape, dtype=torch.int64)
-    for start in range(0, count, _NAME_BLOCK):
-        rows = torch.arange(start, min(start + _NAME_BLOCK, count))
-        block = vectors.gather(rows.numpy()).to(device, precision)
-        best, found = merge_best(best, found, fast(block).float().cpu(), rows)
-    return found.numpy()
+    scores = np.full(names.shape, -np.inf, dtype=np.float32)
+    scores[:, :first] = engine.score(encoded, vectors.gather(names[:, :first]))
+    if first >= names.shape[1]:
+        return scores
+    sure = min(_SURE, first)
+    best = np.partition(scores[:, :first], -sure, axis=1)[:, -sure]
+    unsure = np.flatnonzero(scores[:, first // 2 : first].max(axis=1) >= best)
+    if len(unsure):
+        more = vectors.gather(names[unsure, first:])
+        scores[unsure, first:] = engine.score(encoded.of(unsure), more)
+    return scores
 
 
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:

@@ -16,7 +16,13 @@ from pathlib import Path
 
 from el.errors import ElError
 from el.files import atomic_folder
-from el.index.vectors import NameVectors, cached_name_vectors, update_name_vectors, vectors_key
+from el.index.build import (
+    cached_name_vectors,
+    compact_name_vectors,
+    update_name_vectors,
+    vectors_key,
+)
+from el.index.vectors import NameVectors
 from el.inputs import name_inputs
 from el.linker import chosen_combination, copy_trained, read_trained, save_linker
 from el.models import Hypencoder, load_model
@@ -57,7 +63,12 @@ def export_trained(linker: Path, folder: Path) -> int:
 
 
 def build_linker(
-    trained: Path, ontology: Path, folder: Path, scratch: Path, reused: Path | None = None
+    trained: Path,
+    ontology: Path,
+    folder: Path,
+    scratch: Path,
+    reused: Path | None = None,
+    compact: bool = False,
 ) -> None:
     """Makes a linker of trained parts and an ontology: encodes its names, without any training.
 
@@ -66,7 +77,9 @@ def build_linker(
         ontology: a folder as `el.ontology.write_ontology` writes it.
         folder: where the linker goes; what stands there is replaced at the end.
         scratch: keeps what was encoded, by model and ontology, so that an interrupted build goes on.
-        reused: a linker of the same trained parts; names that it has are not encoded again.
+        reused: a linker of the same trained parts; names that it has are not encoded again. Where it is
+            compact, the new one is too.
+        compact: whether the vectors take 6 bits a dimension, in place of 16.
 
     Raises:
         InputError: a part is missing or broken.
@@ -77,28 +90,35 @@ def build_linker(
     opened, model = Ontology.load(ontology), load_model(trained / "model")
     synonyms = parts.synonyms and parts.synonyms.of_concepts(opened)
     config = parts.config
+    tagger = parts.tagger
     if not synonyms or not synonyms.counts:
-        # An ontology of other ids has learned nothing.
-        synonyms, config = None, dataclasses.replace(config, use_learned_synonyms=False)
+        # An ontology of other ids has learned nothing, and its names tell better what texts are searched for:
+        # a tagger finds what it was taught, for which there may be no concept.
+        synonyms, tagger = None, None
+        config = dataclasses.replace(config, use_learned_synonyms=False)
     # Said before the long part, not after it.
     chosen_combination(config, parts.combinations)
     texts = name_inputs(opened, parts.inputs.definition_characters)
-    vectors = scratch / vectors_key(model, opened, texts)
-    if reused is not None and not vectors.is_dir():
+    made = scratch / vectors_key(model, opened, texts)
+    if reused is not None and not made.is_dir():
         old = Ontology.load(reused / "ontology")
         old_vectors = NameVectors.open(reused / "vectors", old)
         old_texts = name_inputs(old, read_trained(reused).inputs.definition_characters)
-        update_name_vectors(model, opened, texts, old_vectors, old_texts, vectors, scratch)
+        update_name_vectors(model, opened, texts, old_vectors, old_texts, made, scratch)
+    vectors = cached_name_vectors(model, opened, texts, scratch)
+    if compact:
+        vectors = compact_name_vectors(vectors, opened, scratch / f"{made.name}-compact")
     save_linker(
         folder,
         model=trained / "model",
         ontology=ontology,
-        vectors=cached_name_vectors(model, opened, texts, scratch),
+        vectors=vectors,
         combinations=parts.combinations,
         config=config,
         inputs=parts.inputs,
         synonyms=synonyms,
         made_by=parts.made_by,
-        tagger=parts.tagger,
+        tagger=tagger,
     )
-    shutil.rmtree(vectors)
+    for path in {made, vectors.folder or made}:
+        shutil.rmtree(path)

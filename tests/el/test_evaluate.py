@@ -61,6 +61,13 @@ def test_what_counts(corpus: Path) -> None:
     ]
 
 
+def test_ids_of_an_ontology_other_than_mesh_count(corpus: Path) -> None:
+    corpus.write_text(CORPUS.replace("D000001+D006261", "HOSP-12|HP:0002315"))
+    documents, notes = prepared(read_pubtator(corpus), {"HOSP-12"}, {})
+    assert [mention.concept_ids for mention in documents[0].mentions][2] == ("HOSP-12",)
+    assert notes[0] == "left out: 1 mentions of type gene"
+
+
 def test_figures_of_a_corpus(
     corpus: Path, linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,5 +92,5 @@ def test_figures_of_a_corpus(
 def test_a_corpus_without_ids_is_refused(linker: Path, tmp_path: Path) -> None:
     path = tmp_path / "genes.txt"
     path.write_text("1|t|TP53\n1|a|\n1\t0\t4\tTP53\tGene\t7157\n\n")
-    with pytest.raises(InputError, match=r"genes\.txt.*no mention has a MeSH id"):
+    with pytest.raises(InputError, match=r"genes\.txt.*no mention has an id of MeSH"):
         main([str(path), "--linker", str(linker)])

@@ -17,7 +17,7 @@ from el.evidence import (
 )
 from el.index.spellings import Spellings
 from el.ontology import Ontology
-from el.rankers import ModelRanker
+from el.rankers import ModelRanker, Retrieved
 from el.synonyms import LearnedSynonyms
 from tests.el.test_synonyms import document
 from tests.tiny import tiny_ontology, tiny_ranker
@@ -170,3 +170,41 @@ def test_other_mentions_of_a_document_speak_for_their_concept() -> None:
     # Types do not count where the first reading does not look at them.
     untyped = with_document(queries, [candidates(2.0), *[candidates(0.0)] * 4], Combination({"model": 1.0}))
     assert untyped[3].of("in_document").tolist() == of[1]
+
+
+def test_equal_mentions_are_scored_once_and_the_latest_remembered(
+    ranker: ModelRanker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    retrieve = ModelRanker.retrieve
+
+    def spy(self: ModelRanker, texts: list[str], proposed: Any) -> Retrieved:
+        asked.extend(texts)
+        return retrieve(self, texts, proposed)
+
+    monkeypatch.setattr(ModelRanker, "retrieve", spy)
+    monkeypatch.setattr("el.evidence._REMEMBERED", 2)
+    collector = EvidenceCollector(ranker, None)
+    first = collector.collect([query("cold"), query("cold"), query("skin")])
+    again = collector.collect([query("cold")])[0]
+    assert asked == ["cold", "skin"]
+    assert np.array_equal(first[0].values, again.values)
+    # "skin" was asked for longest ago.
+    collector.collect([query("lead")])
+    collector.collect([query("cold"), query("skin")])
+    assert asked == ["cold", "skin", "lead", "skin"]
+    # A form that stands for something else is another.
+    collector.collect([query("cold", "common cold")])
+    assert asked[-1] == "common cold"
+
+
+def test_names_that_were_not_scored_are_no_candidates(
+    ranker: ModelRanker, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = ontology.first_name[[2, 5, 9]].tolist()
+    scores = np.array([[2.0, -np.inf, 1.0]], dtype=np.float32)
+    rows = np.array([[first, second, third]])
+    monkeypatch.setattr(ModelRanker, "retrieve", lambda *_: Retrieved(rows, np.abs(scores), scores))
+    evidence = collect(ranker, query("cold"), dictionary=False)
+    assert evidence.concepts.tolist() == [2, 9]
+    assert evidence.of("model").tolist() == [0.0, -1.0]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from el.corpus.types import Document, Mention, Passage, Span
 from el.finder import DictionaryFinder
+from el.index.spellings import Spellings
 from el.ontology import Concept, Kind, Name, Ontology
 from el.text import normalise
 from tests.tiny import tiny_ontology
@@ -33,7 +34,7 @@ CONCEPTS: list[tuple[str, Kind, tuple[str, ...]]] = [
 
 @pytest.fixture(scope="module")
 def finder() -> DictionaryFinder:
-    return DictionaryFinder(ontology())
+    return DictionaryFinder(Spellings.of_ontology(ontology()))
 
 
 def ontology() -> Ontology:
@@ -88,7 +89,10 @@ def test_noise_is_left_out(finder: DictionaryFinder) -> None:
 
 def test_kinds_decide_what_is_found_and_which_kind_a_shared_name_is() -> None:
     def kinds(*order: Kind) -> list[Kind]:
-        return [name.kind for name in DictionaryFinder(ontology(), order).find("both, biopsy")]
+        return [
+            name.kind
+            for name in DictionaryFinder(Spellings.of_ontology(ontology()), order).find("both, biopsy")
+        ]
 
     assert kinds("chemical", "disease") == ["chemical"]
     assert kinds("disease", "chemical") == ["disease"]
@@ -150,7 +154,7 @@ NAMES = [n.text for c in tiny_ontology() if c.kind != "other" for n in c.names i
 )
 def test_a_name_is_found_where_it_stands(before: str, after: str, name: str) -> None:
     text = before + name + after
-    assert name in found(DictionaryFinder(tiny_ontology()), text)
+    assert name in found(DictionaryFinder(Spellings.of_ontology(tiny_ontology())), text)
 
 
 def test_a_long_text_takes_time_in_proportion(finder: DictionaryFinder) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from el.cli import run_stage
-from el.corpus.formats import read_corpus
+from el.corpus.formats import open_corpus
 from el.link import main
 from tests.tiny import save_tiny_linker
 
@@ -16,6 +16,8 @@ PUBTATOR = (
     "7|t|Aspirin helps.\n7|a|Headache and jaundice\n"
     "7\t0\t7\tAspirin\tChemical\tD000001\n7\t28\t36\tjaundice\tDisease\n7\tCID\tD1\tD2\n\n"
 )
+# One document that is whole, and one that is not.
+BROKEN = "8|t|A headache\n8\t2\t10\tfever\tDisease\n\n9|t|A headache\n9\t2\t10\theadache\tDisease\n"
 BIOC = """<?xml version='1.0' encoding='UTF-8'?>
 <collection><source/><date/><key/><document><id>7</id><passage><infon key="type">title</infon>
 <offset>0</offset><text>Aspirin é headache</text><annotation id="A"><infon key="type">Disease</infon>
@@ -67,9 +69,9 @@ def test_bioc_in_and_out(linker: Path, tmp_path: Path) -> None:
     (tmp_path / "in.xml").write_text(BIOC, encoding="utf-8")
     out = tmp_path / "out.xml"
     assert code_of(tmp_path / "in.xml", "--linker", linker, "-o", out, "--top-k", 3) == 0
-    format, documents = read_corpus(out)
-    (document,) = documents
-    assert format == "bioc"
+    corpus = open_corpus(out)
+    (document,) = corpus
+    assert corpus.format == "bioc"
     assert [(m.id, m.text, m.concept_ids) for m in document.mentions] == [("A", "headache", ("D006261",))]
     assert out.read_text(encoding="utf-8").count('"matched_name"') == 3
 
@@ -79,22 +81,119 @@ def test_find_mentions(linker: Path, tmp_path: Path, choice: str, expected: list
     (tmp_path / "in.xml").write_text(BIOC, encoding="utf-8")
     arguments = ("-l", linker, "-o", tmp_path / "out.xml", "--find-mentions", choice)
     assert code_of(tmp_path / "in.xml", *arguments) == 0
-    (document,) = read_corpus(tmp_path / "out.xml")[1]
+    (document,) = open_corpus(tmp_path / "out.xml")
     assert [mention.id for mention in document.mentions] == expected
+
+
+def test_brat_in_and_out(linker: Path, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.ann").write_text("T1\tChemical 0 7\tAspirin\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    assert code_of(file, "--linker", linker, "-o", out) == 0
+    assert (out / "in.txt").read_text(encoding="utf-8") == TEXT
+    mention, normalisation, note = (out / "in.ann").read_text(encoding="utf-8").splitlines()
+    assert mention == "T1\tChemical 0 7\tAspirin"
+    assert normalisation.startswith("N1\tReference T1 MESH:D001241\t")
+    assert note.startswith("#1\tAnnotatorNotes T1\t{")
+    # Neither of the two is written over.
+    (out / "in.txt").unlink()
+    assert code_of(file, "--linker", linker, "-o", out) == 2
+    assert code_of(file, "--linker", linker, "-o", out, "--force") == 0
 
 
 def test_the_format_can_be_given(linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in").write_text(PUBTATOR)
-    assert code_of(tmp_path / "in", "-l", linker, "-f", "plain") == 0
+    assert code_of(tmp_path / "in", "-l", linker, "--from", "plain") == 0
     assert capsys.readouterr().out.startswith("document\tstart")
+    assert code_of(tmp_path / "in", "-l", linker, "--format", "bioc") == 0
+    assert '<infon key="identifier">D001241</infon>' in capsys.readouterr().out
 
 
 def test_several_inputs_go_into_a_folder(linker: Path, file: Path, tmp_path: Path) -> None:
     (tmp_path / "b").write_text(PUBTATOR)
     out = tmp_path / "new" / "out"
     assert code_of(file, tmp_path / "b", "-l", linker, "-o", out) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["b", "in.txt"]
-    assert "Aspirin\tchemical\tD001241" in (out / "in.txt").read_text()
+    # A table is no text any more.
+    assert sorted(path.name for path in out.iterdir()) == ["b", "in.tsv"]
+    assert "Aspirin\tchemical\tD001241" in (out / "in.tsv").read_text()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Files at two levels, one of them broken."""
+    below = tmp_path / "records" / "2024"
+    below.mkdir(parents=True)
+    (below / "b.pubtator").write_text(PUBTATOR)
+    (below.parent / "a.txt").write_text(TEXT, encoding="utf-8")
+    (below.parent / "broken.pubtator").write_text(BROKEN)
+    return below.parent
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_folder_keeps_its_shape_and_goes_on_where_it_stopped(
+    linker: Path, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], jobs: int
+) -> None:
+    arguments = [folder, "-l", linker, "-o", tmp_path / "out", "--jobs", jobs]
+    assert code_of(*arguments) == 1
+    assert "broken.pubtator: document 8, annotation 0" in capfd.readouterr().err
+    # What could be used is done, what could not is told, and the exit code says so.
+    assert code_of(*arguments, "--keep-going", "--resume") == 1
+    errors = capfd.readouterr().err
+    assert "passed over" in errors
+    assert "1 of the inputs" in errors
+    written = {path.relative_to(tmp_path / "out"): path for path in (tmp_path / "out").rglob("*.*")}
+    assert {Path("a.tsv"), Path("2024/b.pubtator")} <= set(written)
+    # The document that is whole stays.
+    assert "D006261" in written[Path("broken.pubtator")].read_text()
+    written[Path("a.tsv")].write_text("precious")
+    (folder / "broken.pubtator").unlink()
+    assert code_of(*arguments) == 2
+    assert code_of(*arguments, "--resume") == 0
+    assert written[Path("a.tsv")].read_text() == "precious"
+    assert code_of(*arguments, "--force") == 0
+    assert "D001241" in written[Path("a.tsv")].read_text()
+
+
+def test_many_files_make_one_table(
+    linker: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.pubtator").unlink()
+    assert code_of(f"{folder}/**/*.*", "-l", linker, "-f", "tsv") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("document\tstart")
+    assert [line.split("\t")[0] for line in lines[1:]] == ["7", "7", "a", "a", "a"]
+    assert code_of(folder, "-l", linker, "-f", "links", "-o", tmp_path / "all.jsonl") == 0
+    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_page_to_look_at(
+    linker: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert code_of(file, "-l", linker, "--html", page) == 0
+    assert capsys.readouterr().out == ""
+    assert "D001241" in page.read_text()
+    assert code_of(file, "-l", linker, "--html", page) == 2
+    assert code_of(file, "-l", linker, "--html", page, "--force", "-o", "-") == 0
+    assert "D001241" in capsys.readouterr().out
+
+
+def test_a_mention_is_explained(linker: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("-l", linker, "--explain", "aspirin", "--type", "Drug") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("aspirin: D001241, decided by dictionary")
+    assert {"spelling", "model"} <= set(out.split())
+    assert code_of("-l", linker, "--explain", "aspirin", "-o", "x") == 2
+
+
+def test_only_some_types_are_linked(linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").write_text(PUBTATOR.replace("\tDisease", "\tGene"))
+    for arguments, expected in (((), [True, False]), (("--type", "gene"), [False, True])):
+        assert code_of(tmp_path / "in", "-l", linker, *arguments) == 0
+        lines = [line.split("\t") for line in capsys.readouterr().out.splitlines() if "\t" in line][:2]
+        # The other comes back as it was.
+        assert [len(line) == 8 for line in lines] == expected
+        assert lines[1][4] == "Gene"
 
 
 def test_standard_input_is_read_like_a_file(
@@ -119,7 +218,7 @@ def test_nothing_is_overwritten_without_force(
     assert file.read_text(encoding="utf-8") == TEXT
     # A folder that is there is written into, but not over.
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "in.txt").write_text("precious")
+    (tmp_path / "folder" / "in.tsv").write_text("precious")
     assert code_of(file, "-l", linker, "-o", tmp_path / "folder") == 2
 
 
@@ -130,11 +229,12 @@ def test_arguments_that_do_not_go_together(linker: Path, file: Path, tmp_path: P
     for arguments in (
         [file, other],
         [file, other, "-o", tmp_path / "out"],
-        [file, tmp_path / "b", "-o", other],
         ["-", "-", "-o", tmp_path / "out"],
         [file, "--top-k", "0"],
         [file, "--top-k", "many"],
         [file, "--find-mentions", "maybe"],
+        [file, "--force", "--resume"],
+        [file, "--html", "x.html", "--jobs", "2"],
     ):
         assert code_of(*arguments, "-l", linker) == 2, arguments
     assert not (tmp_path / "out").exists()
@@ -154,7 +254,10 @@ def test_inputs_that_cannot_be_used(linker: Path, tmp_path: Path, capsys: pytest
         assert code_of(path, "-l", linker, "-o", tmp_path / "out") == 1
         assert f"error: {path}: {message}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    assert code_of(tmp_path, "-l", linker) == 74
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    assert code_of(secret, "-l", linker) == 1
+    assert "holds no files" in capsys.readouterr().err
 
 
 def test_without_a_linker_it_says_how_to_make_one(

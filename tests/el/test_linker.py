@@ -1,4 +1,5 @@
 import json
+import pickle
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
 from el.files import read_json, write_json
 from el.finder import DictionaryFinder
+from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
 from el.linker import Linker, LinkerConfig, save_linker
@@ -273,12 +275,13 @@ def test_top_k_is_the_number_of_candidates(folder: Path) -> None:
 class TestTagger:
     def test_finds_the_mentions_of_plain_text(self, tagging: Path) -> None:
         linker = Linker.load(tagging)
-        tagger = Tagger(tagging / "tagger" / "compiled", DictionaryFinder(linker.ontology))
+        finder = DictionaryFinder(Spellings.of_ontology(linker.ontology))
+        tagger = Tagger(tagging / "tagger" / "compiled", finder)
         bare = Document("d", (Passage("title", 0, TEXT),))
         expected = tagger.mentions([bare])[0]
         # It is random, and does not find what the dictionary does.
         assert expected
-        assert expected != DictionaryFinder(linker.ontology).mentions(bare)
+        assert expected != finder.mentions(bare)
         linked = list(linker.link([bare, mentions_of(TEXT, "failure"), bare]))
         assert tuple(m.mention for m in linked[0].mentions) == expected == linker.found([bare])[0]
         assert [m.mention.text for m in linked[1].mentions] == ["failure"]
@@ -316,7 +319,7 @@ class TestFolder:
             Linker.load(tmp_path / "nowhere")
 
     @pytest.mark.parametrize(
-        ("key", "message"), [("format", "reads 'el-linker-4'"), ("ontology", "ontology"), ("model", "model")]
+        ("key", "message"), [("format", "reads 'el-linker-5'"), ("ontology", "ontology"), ("model", "model")]
     )
     def test_parts_of_another_linker_are_refused(self, copy: Path, key: str, message: str) -> None:
         manifest = read_json(copy / "manifest.json")
@@ -397,3 +400,80 @@ class TestFolder:
         with pytest.raises(MismatchError, match="another model"):
             save(folder / "ontology", replace(vectors, manifest=vectors.manifest | {"model": "another"}))
         assert (copy / "manifest.json").read_bytes() == kept
+
+
+def test_a_composite_gets_the_concepts_of_its_parts(folder: Path, linker: Linker) -> None:
+    text = "acute hepatic and renal failure"
+    linked = link_one(linker, mentions_of(text, text)).mentions[0]
+    # The parts share their last word; "acute hepatic failure" and "renal failure" are no pair of names.
+    assert len(linked.predicted) == 1
+    text = "headache, common cold or liver failure"
+    linked = link_one(linker, mentions_of(text, text)).mentions[0]
+    assert linked.predicted == ("D006261", "D003139", "D017093")
+    assert [link.concept_id for link in linked.links[:3]] == list(linked.predicted)
+    assert all(score is not None for score in linked.scores)
+    assert len({link.concept_id for link in linked.links}) == len(linked.links)
+    few = link_one(Linker.load(folder, top_k=1), mentions_of(text, text)).mentions[0]
+    assert few.predicted == linked.predicted
+    # Each answer has to be sure enough.
+    none = link_one(Linker.load(folder, nil_below=1.0), mentions_of(text, text)).mentions[0]
+    assert none.predicted == ()
+
+
+def test_mentions_behind_a_composite_keep_their_own_links(linker: Linker) -> None:
+    text = "aspirin and lithium for a cold"
+    linked = link_one(linker, mentions_of(text, "aspirin and lithium", "cold"))
+    # Documents of one id are told apart too.
+    again = list(linker.link([linked.document, linked.document]))
+    assert [[m.predicted for m in one.mentions] for one in again] == [
+        [("D001241", "D008094"), ("D003139",)]
+    ] * 2
+
+
+def test_types_that_are_linked(linker: Linker) -> None:
+    names = ("Drug", "SpecificDisease", "Gene", "")
+    mentions = tuple(
+        Mention(str(place), (Span(0, 7),), "Aspirin", name.lower()) for place, name in enumerate(names)
+    )
+    given = Document("d", (Passage("title", 0, "Aspirin"),), mentions)
+
+    def linked(**options: Any) -> list[str]:
+        return [m.mention.type for m in link_one(linker, given, **options).mentions]
+
+    assert linked() == ["drug", "specificdisease", ""]
+    assert linked(types=["gene"]) == ["gene"]
+    # What corpora call a chemical is one to the evidence of types.
+    scores = {m.mention.type: m.links[0].score for m in link_one(linker, given).mentions}
+    assert scores["drug"] >= scores["specificdisease"]
+
+
+def test_a_short_form_and_its_long_form_are_linked_alike(linker: Linker) -> None:
+    text = "Head pain (HP) and HP"
+    linked = link_one(linker, mentions_of(text, "Head pain", "HP"))
+    assert [m.predicted for m in linked.mentions] == [("D006261",)] * 2
+
+
+def test_a_linker_travels_to_other_processes(folder: Path, linker: Linker) -> None:
+    changed = Linker.load(folder, top_k=2)
+    again = pickle.loads(pickle.dumps(changed))
+    assert again.config == changed.config
+    assert again.rank([query("cold")], 3) == changed.rank([query("cold")], 3)
+    with pytest.raises(TypeError, match="loaded from a folder"):
+        pickle.dumps(linker.restricted(None))
+
+
+def test_the_margin_is_that_to_the_next_candidate(linker: Linker) -> None:
+    linked = link_one(linker, mentions_of(TEXT, "jaundiced skin")).mentions[0]
+    assert linked.margin == linked.links[0].score - linked.links[1].score
+    assert replace(linked, links=linked.links[:1]).margin == linked.links[0].score
+    assert replace(linked, links=()).margin == 0.0
+
+
+def test_weighted_evidence_adds_up_to_the_logits(linker: Linker) -> None:
+    (decision,) = linker.decide([query("cold")], 4)
+    sums = {
+        concept: sum(kinds.values()) for concept, kinds in linker.weighted_evidence(query("cold")).items()
+    }
+    first, second = decision.links[:2]
+    expected = np.log(first.score) - np.log(second.score)
+    assert sums[first.concept_id] - sums[second.concept_id] == pytest.approx(expected, abs=1e-3)

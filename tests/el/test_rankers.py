@@ -1,16 +1,22 @@
 """Rankers of models against brute force over all names."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
-from el import rankers as module
+from el import rankers
 from el.evaluation.queries import Query
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, EncoderSource, RetrievalModel
 from el.ontology import Ontology
-from el.rankers import ModelRanker, distinct_inputs, rank_exhaustively
-from el.search.engine import make_engine
+from el.rankers import ModelRanker, distinct_inputs, score_in_steps
+from el.search import exhaustive
+from el.search.compiling import make_engine
+from el.search.engine import Encoded
+from el.search.exhaustive import rank_exhaustively
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
 TEXTS = ["paracetamol", "acute liver failure", "colds", "lead poisoning", "headaches"]
@@ -47,7 +53,7 @@ def model(request: pytest.FixtureRequest, source: EncoderSource) -> RetrievalMod
 @torch.inference_mode()
 def scores_of(model: RetrievalModel, vectors: NameVectors, text: str) -> np.ndarray:  # type: ignore[type-arg]
     batch = model.tokenize([text])
-    every = vectors.gather(np.arange(len(vectors.vectors)))
+    every = torch.from_numpy(vectors.gather(np.arange(len(vectors.vectors))))
     scores: np.ndarray = model.encode_queries(batch["input_ids"], batch["attention_mask"])(every)[0].numpy()  # type: ignore[type-arg]
     return scores
 
@@ -93,8 +99,8 @@ def test_ranks_the_retrieved_names_by_the_models_scores(
 def test_exhaustive_ranking_needs_no_first_stage(
     source: EncoderSource, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_NAME_BLOCK", 7)
-    monkeypatch.setattr(module, "_QUERY_BATCH", 2)
+    monkeypatch.setattr(exhaustive, "_NAME_BLOCK", 7)
+    monkeypatch.setattr(exhaustive, "_QUERY_BATCH", 2)
     model = tiny_hypencoder(source).eval()
     rankings = rank_exhaustively(model, vectors, ontology, TEXTS, 20)
     for text, ranking in zip(TEXTS, rankings, strict=True):
@@ -106,9 +112,9 @@ def test_exhaustive_ranking_needs_no_first_stage(
 def test_exhaustive_ranking_keeps_the_best_of_each_block(
     source: EncoderSource, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_NAME_BLOCK", 7)
+    monkeypatch.setattr(exhaustive, "_NAME_BLOCK", 7)
     # bf16 may swap the best with what scores nearly the same; not with the fifth.
-    monkeypatch.setattr(module, "_RESCORED", 5)
+    monkeypatch.setattr(exhaustive, "_RESCORED", 5)
     model = tiny_hypencoder(source).eval()
     rankings = rank_exhaustively(model, vectors, ontology, TEXTS, 1)
     for text, ranking in zip(TEXTS, rankings, strict=True):
@@ -121,7 +127,7 @@ def test_answers_are_in_the_order_of_the_queries(
 ) -> None:
     ranker = ModelRanker(make_engine(model), vectors, ontology, 30)
     together = ranker.rank([query(text) for text in [*TEXTS, *TEXTS[::-1]]], 3)
-    monkeypatch.setattr(module, "_QUERY_BATCH", 2)
+    monkeypatch.setattr(rankers, "_QUERY_BATCH", 2)
     in_parts = ranker.rank([query(t) for t in TEXTS], 3)
     assert together[:5] == together[:4:-1]
     for one, other in zip(together[:5], in_parts, strict=True):
@@ -150,10 +156,10 @@ def test_proposed_names_are_scored_in_any_case(
     ranker = ModelRanker(make_engine(model), vectors, ontology, 5)
     plain = ranker.retrieve(["lead"]).name_rows[0].tolist()
     absent = [row for row in range(len(ontology.name_texts)) if row not in plain]
-    # One that stands at the last place already keeps it; the new ones take those before it, in their order.
+    # They come first, in their order, one that was retrieved too.
     proposed = np.array([absent[3], plain[-1], absent[0]])
     found = ranker.retrieve(["lead"], [proposed])
-    assert found.name_rows[0].tolist() == [*plain[:2], absent[3], absent[0], plain[-1]]
+    assert found.name_rows[0].tolist() == [absent[3], plain[-1], absent[0], *plain[:2]]
     every = scores_of(model, vectors, "lead")
     np.testing.assert_allclose(found.scores[0], every[found.name_rows[0]], rtol=2e-2, atol=2e-2)
     batch = model.tokenize(["lead"])
@@ -175,3 +181,50 @@ def test_a_ranker_among_some_names(model: RetrievalModel, vectors: NameVectors, 
     few = ModelRanker(make_engine(model), vectors, ontology, 5, {"D003139"}).among(preferred)
     assert few.retrieve(["cold"]).name_rows[0].tolist() == [ontology.name_rows("D003139")[0]]
     assert ranker.rows is None
+
+
+class Scores:
+    """An engine that scores names by what a table says of them."""
+
+    kind, passage_tower = "table", ""
+
+    def __init__(self, table: dict[int, float]) -> None:
+        self.table = table
+        self.asked: list[list[int]] = []
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        return Encoded(np.zeros((len(texts), 1), np.float32), (np.arange(len(texts)),))
+
+    def score(self, encoded: Encoded, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        rows = passages[:, :, 0].astype(int)
+        self.asked += [[int(encoded.tokens[0][place]), *names] for place, names in enumerate(rows.tolist())]
+        return np.vectorize(lambda row: self.table.get(row, 0.0))(rows).astype(np.float32)
+
+
+def test_more_names_are_scored_only_where_the_best_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rankers, "_SURE", 1)
+    # Each name's vector is its number.
+    vectors = NameVectors(np.arange(20, dtype=np.float16)[:, None], {})
+    names = np.array([[*range(8)], [*range(10, 18)]])
+    # The best of the first four is the second for one mention, the third for the other.
+    engine = Scores({1: 2.0, 2: 1.0, 11: 1.0, 12: 2.0, 17: 5.0})
+    scores = score_in_steps(engine, vectors, engine.encode(["a", "b"]), names, 4)
+    assert engine.asked == [[0, 0, 1, 2, 3], [1, 10, 11, 12, 13], [1, 14, 15, 16, 17]]
+    assert scores.tolist() == [[0, 2, 1, 0, *[-np.inf] * 4], [0, 1, 2, 0, 0, 0, 0, 5]]
+    assert score_in_steps(engine, vectors, engine.encode(["a"]), names[:1], 8).tolist() == [
+        [0, 2, 1, *[0] * 5]
+    ]
+
+
+def test_names_that_were_not_scored_are_not_ranked(
+    model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = [Query("d/0", "d", "cold", "disease", (), "cold")]
+    whole = ModelRanker(make_engine(model), vectors, ontology, 40).rank(query, 40)[0]
+    # With so many wanted among the first, all are scored.
+    for sure, fewer in ((1, True), (8, False)):
+        monkeypatch.setattr(rankers, "_SURE", sure)
+        found = ModelRanker(make_engine(model), vectors, ontology, 40, first=8).rank(query, 40)[0]
+        assert (len(found.concept_ids) < len(whole.concept_ids)) == fewer
+        assert set(found.concept_ids) <= set(whole.concept_ids)
+        assert np.isfinite(found.scores).all()

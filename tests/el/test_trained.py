@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from el.corpus.types import Document, Passage
 from el.errors import ElError, InputError, UsageError
 from el.evaluation.queries import Query
-from el.index import vectors
+from el.index import build
 from el.index.__main__ import main
+from el.index.vectors import NameVectors
 from el.linker import Linker, LinkerConfig
 from el.models import BiEncoder
 from el.models.checkpoint import compact_tensors, load_tensors
@@ -74,8 +76,8 @@ def test_names_of_another_linker_are_not_encoded_again(
     linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts: list[str] = []
-    encode = vectors.encode_texts
-    monkeypatch.setattr(vectors, "encode_texts", lambda m, t: texts.extend(t) or encode(m, t))
+    encode = build.encode_texts
+    monkeypatch.setattr(build, "encode_texts", lambda m, t: texts.extend(t) or encode(m, t))
     added = Concept("Z1", (Name("glowing elbow"),), "disease")
     Ontology.from_concepts([*(c for c in tiny_ontology() if c.id != "D017093"), added]).save(
         tmp_path / "ontology"
@@ -87,6 +89,14 @@ def test_names_of_another_linker_are_not_encoded_again(
     main([*arguments, "--reuse", str(linker)])
     assert texts == ["glowing elbow"]
     query = Query("d/0", "d", "glowing elbow", "disease", (), "glowing elbow")
+    main([*arguments[:-1], str(tmp_path / "compact"), "--reuse", str(linker), "--compact"])
+    made, compact = (
+        NameVectors.open(tmp_path / name / "vectors", Ontology.load(tmp_path / name / "ontology"))
+        for name in ("made", "compact")
+    )
+    assert (made.vectors.bits, compact.vectors.bits) == (16, 6)
+    assert not list(Path("runs").iterdir())
+    np.testing.assert_allclose(compact.gather(np.arange(5)), made.gather(np.arange(5)), atol=0.1)
     found = Linker.load(tmp_path / "made").rank([query, *QUERIES], 5)
     assert found[0].concept_ids[0] == "Z1"
     assert all("D017093" not in ranking.concept_ids for ranking in found)
@@ -111,7 +121,7 @@ def test_a_build_goes_on_behind_the_vectors(
         with pytest.raises(KeyboardInterrupt):
             build_linker(*arguments)
     assert not (tmp_path / "built").exists()
-    monkeypatch.setattr("el.index.vectors.build_name_vectors", interrupted)
+    monkeypatch.setattr("el.index.build.build_name_vectors", interrupted)
     build_linker(*arguments)
     assert Linker.load(tmp_path / "built").rank(QUERIES, 5) == Linker.load(linker).rank(QUERIES, 5)
 
@@ -179,7 +189,7 @@ def test_the_command_builds_a_linker(
         with pytest.raises(UsageError, match=message):
             main([*arguments[:3], "--force", "--output", output])
     assert Path("precious").is_dir()
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="no such file or folder"):
         main(["nowhere", "--trained", str(linker), "-o", "other"])
     with pytest.raises(InputError, match="no trained parts"):
         main([str(linker / "ontology"), "--trained", "nowhere", "-o", "other"])

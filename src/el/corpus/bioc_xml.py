@@ -1,297 +1,329 @@
-"""BioC XML in and out, through the `bioc` library.
+"""BioC XML in and out, a document at a time.
 
-Offsets and lengths are read as Unicode code points. BioC leaves that open; in BC5CDR, which is all
-ASCII, it makes no difference, and a file that counts bytes fails the check of its mentions' texts.
+Entities are refused, and a declared document type is never loaded. A text in one element may have 10 MB:
+libxml2 reads no more unless it is told to trust the file.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 from xml.parsers import expat
 
-from bioc import (
-    BioCAnnotation,
-    BioCCollection,
-    BioCDocument,
-    BioCLocation,
-    BioCPassage,
-    BioCRelation,
-    BioCSentence,
-    biocxml,
-)
+from bioc import BioCCollection
+from bioc.biocjson.decoder import parse_annotation
+from bioc.biocxml.encoder import encode_annotation, encode_collection, encode_document, encode_infon
 from lxml import etree
 
-from el.corpus.checks import make_document
-from el.corpus.fields import candidate_rows, format_ids, format_scores, parse_ids
-from el.corpus.types import Document, LinkedMention, Mention, Passage, Role, Span
+from el.corpus.bioc_documents import (
+    CLOSING,
+    LINK_KEYS,
+    XmlHead,
+    XmlSource,
+    annotation_row,
+    found_infons,
+    full_document,
+    given_key,
+    head_row,
+    link_infons,
+    read_row,
+    row_of,
+    text_infons,
+)
+from el.corpus.checks import Skip, read_each
+from el.corpus.fields import free_id
+from el.corpus.opening import MAX_DOCUMENT, open_input, too_large
+from el.corpus.types import Document, LinkedDocument, LinkedMention
 from el.errors import ElError, InputError
 
-_GOLD_KEY = "MESH"
-_PREDICTED_KEY = "identifier"
-_ID_KEYS = (_GOLD_KEY, _PREDICTED_KEY, "Identifier")
-_ROLE_KEY = "CompositeRole"
-_ROLES: dict[str, Role] = {"CompositeMention": "composite", "IndividualMention": "part"}
-_ROLE_NAMES = {role: name for name, role in _ROLES.items()}
+_Event = tuple[str, etree._Element]
+
+_CHUNK = 1 << 16
+# None of these loads, expands or trusts anything.
+_SAFE: dict[str, Any] = {"load_dtd": False, "no_network": True, "resolve_entities": False, "huge_tree": False}
 
 
-def read_bioc(path: Path, tolerance: int = 0, moved: list[str] | None = None) -> Iterator[Document]:
+def read_bioc(
+    path: Path, tolerance: int = 0, moved: list[str] | None = None, skip: Skip | None = None
+) -> Iterator[Document]:
     """Yields the documents of a BioC XML file.
 
     An annotation keeps its id; its type is lower-cased; its concept ids come from the infon `MESH`,
     `identifier` or `Identifier`, the first that is there. A composite gets the texts of those parts
     that are annotated inside it. A passage given as sentences becomes one passage, and annotations and
-    relations are the document's, at whatever level they stand. Other infons are not kept.
+    relations are the document's, at whatever level they stand. All else is kept for `BioCXmlWriter`, but for
+    comments.
 
     Args:
         path: the file. A document type may be declared and is never loaded.
         tolerance: a location that is up to so many characters off is moved to where the annotated text
             stands. For corpora known to have such locations; anywhere else a wrong offset is an error.
         moved: gets a line for each annotation moved.
+        skip: is told of each document that cannot be used, which is left out; None to raise instead. A file
+            that is not well-formed is an error all the same.
 
     Raises:
-        InputError: the file is missing, is not BioC XML or declares entities; a mention's text is not
-            the text at its offsets, give or take the tolerance.
+        InputError: the file is missing, is not BioC XML or declares entities; a document is too large; a
+            mention's text is not the text at its offsets, give or take the tolerance.
     """
-    _check_xml(path)
-    try:
-        with path.open("rb") as stream:
-            collection = biocxml.load(stream)
-    # bioc converts offsets with int() and looks attributes up with [] without checking them.
-    except (etree.XMLSyntaxError, KeyError, TypeError, ValueError) as error:
-        raise InputError(path, "", f"not BioC XML ({error})", "Check the file against BioC.dtd") from error
-    for source in collection.documents:
-        yield _read_document(path, source, tolerance, [] if moved is None else moved)
+
+    moved = [] if moved is None else moved
+
+    def read(source: XmlSource) -> Document:
+        try:
+            row = source.row
+        # bioc converts offsets with int() and looks attributes up with [] without checking them.
+        except (etree.XMLSyntaxError, KeyError, TypeError, ValueError) as error:
+            raise _not_bioc(path, error) from error
+        return read_row(path, row, source, tolerance, moved)
+
+    return read_each(_Parser(path).documents(), read, skip)
 
 
-def write_bioc(
-    documents: Iterable[Document],
-    stream: TextIO,
-    links: Mapping[tuple[str, str], LinkedMention] | None = None,
-) -> None:
-    """Writes documents as one BioC XML collection.
-
-    Gold ids are written as the infon `MESH`, as in BC5CDR. A mention in `links` also gets the infons
-    `identifier` (the predicted ids, `|` between them, `-1` for NIL), `score` (one for each predicted
-    id), `candidates` (a JSON list of id, name, score and matched_name, best first) and `decided_by`.
-    The texts of a composite's parts are not written beside it: BioC annotates the parts themselves.
-
-    Args:
-        documents: the documents.
-        stream: where to write, as text; the file must be encoded in UTF-8.
-        links: (document id, mention id) -> what the linker found.
+def read_bioc_head(path: Path) -> XmlHead:
+    """Returns what a BioC XML file says above its documents.
 
     Raises:
-        ElError: a text holds a character that XML cannot hold.
+        InputError: the file is missing, is not BioC XML or declares entities.
     """
-    collection = BioCCollection()
-    # bioc fills in today's date: the same documents should give the same file.
-    collection.date = ""
-    for document in documents:
-        collection.add_document(_bioc_document(document, links or {}))
+    parser = _Parser(path)
+    next(parser.documents(), None)
+    return parser.head
+
+
+class BioCXmlWriter:
+    """Writes documents as one BioC XML collection, one at a time.
+
+    A document that came as BioC goes out with all that it came with. A linked mention has the infons of
+    `link_infons`; an infon that had one of their keys goes on as `given_identifier` and so on. Mentions that
+    the linker found are annotations of the passage, or sentence, that they begin in.
+    """
+
+    def __init__(self, stream: TextIO, head: object = None) -> None:
+        """Begins the collection.
+
+        Args:
+            stream: where to write, as text; the file must be encoded in UTF-8.
+            head: that of a collection in XML or JSON; anything else is dropped.
+
+        Raises:
+            ElError: the head holds a character that XML cannot hold.
+        """
+        self._stream = stream
+        with _told("its collection"):
+            self._head = head if isinstance(head, XmlHead) else XmlHead(_head_xml(head))
+        declared = {0: ' standalone="no"', 1: ' standalone="yes"'}.get(self._head.standalone, "")
+        stream.write(f'<?xml version="1.0" encoding="UTF-8"{declared}?>\n')
+        if self._head.doctype:
+            stream.write(f"{self._head.doctype}\n")
+        stream.write(self._head.xml.removesuffix(CLOSING).rstrip() + "\n")
+
+    def write(self, linked: LinkedDocument) -> None:
+        """Writes one document.
+
+        Raises:
+            ElError: a text holds a character that XML cannot hold.
+        """
+        with _told(f"document {linked.document.id!r}"):
+            element = _element(linked.document)
+            _add_links(element, linked)
+        self._stream.write(_xml(element) + "\n")
+
+    def finish(self) -> None:
+        """Ends the collection."""
+        self._stream.write(f"{CLOSING}\n")
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Tells of control characters, which lxml refuses."""
     try:
-        biocxml.dump(collection, stream)
+        yield
     except ValueError as error:
-        raise ElError(f"BioC XML cannot hold these documents: {error}. Write JSON lines instead.") from error
+        raise ElError(f"BioC XML cannot hold {what}: {error}. Write JSON lines instead.") from error
 
 
-def _check_xml(path: Path) -> None:
-    """Refuses files that are not well-formed BioC, or that declare entities.
+class _Parser:
+    """Reads a collection in pieces: by expat, which tells and refuses what is declared, and then by lxml."""
 
-    lxml, as bioc calls it, expands internal entities; a few nested ones fill the memory.
-    """
-    parser = expat.ParserCreate()
+    def __init__(self, path: Path) -> None:
+        self.head = XmlHead()
+        self._path = path
+        self._doctype = ""
+        self._standalone = -1
+        self._is_begun = False
+        self._guard = self._make_guard()
 
-    def refuse_entity(name: str, *_: Any) -> None:
-        problem = f"declares the entity {name!r}"
-        raise InputError(
-            path, f"line {parser.CurrentLineNumber}", problem, "Write its text out and remove the declaration"
+    def documents(self) -> Iterator[XmlSource]:
+        """Yields the documents; from the first on, `head` is what stands above them."""
+        try:
+            yield from self._documents()
+        except expat.ExpatError as error:
+            problem = (
+                f"not well-formed XML ({expat.ErrorString(error.code)}, byte {self._guard.ErrorByteIndex})"
+            )
+            remedy = "Check that the file is complete, and in the encoding that it declares"
+            raise InputError(self._path, f"line {error.lineno}", problem, remedy) from error
+        except etree.XMLSyntaxError as error:
+            raise _not_bioc(self._path, error) from error
+
+    def _documents(self) -> Iterator[XmlSource]:
+        parser = etree.XMLPullParser(
+            ("start", "end"), tag="document", remove_comments=True, remove_pis=True, **_SAFE
         )
+        size = 0
+        with open_input(self._path) as stream:
+            while chunk := stream.read(_CHUNK):
+                size += len(chunk)
+                if size > MAX_DOCUMENT:
+                    raise too_large(
+                        self._path, f"document that ends behind line {self._guard.CurrentLineNumber}"
+                    )
+                self._guard.Parse(chunk, False)
+                parser.feed(chunk)
+                for event, element in cast("Iterator[_Event]", parser.read_events()):
+                    root = element.getparent()
+                    if root is None or root.getparent() is not None:
+                        continue
+                    size = 0
+                    if event == "start":
+                        self._take(root, root.index(element))
+                    else:
+                        yield XmlSource(_xml(element))
+        self._guard.Parse(b"", True)
+        root = parser.close()
+        self._take(root, len(root))
 
-    def check_root(name: str, _: dict[str, str]) -> None:
-        if name != "collection":
-            problem = f"the outermost element is <{name}>, not <collection>"
-            raise InputError(path, "", problem, "Give a BioC XML file")
-        parser.StartElementHandler = None
+    def _take(self, root: etree._Element, count: int) -> None:
+        """Takes the first children out of the tree: what stands above the documents, then those done with."""
+        children = list(root)[:count]
+        if not self._is_begun:
+            nsmap = cast("dict[str, str]", root.nsmap)
+            head = etree.Element(root.tag, cast("dict[str, str]", dict(root.attrib)), nsmap)
+            head.text = "\n"
+            head.extend(children)
+            self.head = XmlHead(_xml(head), self._doctype, self._standalone)
+            self._is_begun = True
+            return
+        for child in children:
+            if child.tag != "document":
+                problem = f"<{child.tag}> behind the first document"
+                raise InputError(self._path, "", problem, "Put it before the documents")
+            root.remove(child)
 
-    parser.EntityDeclHandler = refuse_entity
-    parser.StartElementHandler = check_root
-    try:
-        with path.open("rb") as stream:
-            parser.ParseFile(stream)
-    except FileNotFoundError as error:
-        raise InputError(path, "", "no such file", "Check the path") from error
-    except expat.ExpatError as error:
-        problem = f"not well-formed XML ({expat.ErrorString(error.code)})"
-        raise InputError(path, f"line {error.lineno}", problem, "Check that the file is complete") from error
+    def _make_guard(self) -> expat.XMLParserType:
+        guard = expat.ParserCreate()
 
+        def place() -> str:
+            return f"line {guard.CurrentLineNumber}"
 
-def _read_document(path: Path, source: BioCDocument, tolerance: int, moved: list[str]) -> Document:
-    document_id = source.id or ""
-    passages = [_read_passage(passage) for passage in source.passages]
-    text = Document(document_id, tuple(passages)).text
-    mentions = []
-    for annotation in _all_annotations(source):
-        place = f"document {document_id}, annotation {annotation.id}"
-        if not annotation.locations:
-            raise InputError(path, place, "has no location", "Add one or remove the annotation")
-        mention = _read_mention(annotation)
-        if (spans := _moved_spans(text, mention, tolerance)) != mention.spans:
-            moved.append(f"{place}: moved from {_format(mention.spans)} to {_format(spans)}")
-            mention = replace(mention, spans=spans)
-        mentions.append(mention)
-    relations = [_read_relation(relation) for relation in _all_relations(source)]
-    return make_document(path, document_id, passages, _with_part_texts(mentions), relations)
+        def refuse_declared(name: str, *_: Any) -> None:
+            problem = f"declares the entity {name!r}"
+            raise InputError(self._path, place(), problem, "Write its text out and remove the declaration")
 
+        def refuse_used(name: str, _: bool) -> None:
+            raise InputError(self._path, place(), f"uses the entity {name!r}", "Write its text out")
 
-def _read_passage(source: BioCPassage) -> Passage:
-    sentences = [Passage("", sentence.offset, sentence.text or "") for sentence in source.sentences]
-    if source.text or not sentences:
-        text = source.text or ""
-    else:
-        text = Document("", tuple(sentences)).text[source.offset :]
-    return Passage(source.infons.get("type") or "", source.offset, text)
+        def check_root(name: str, _: dict[str, str]) -> None:
+            if name != "collection":
+                problem = f"the outermost element is <{name}>, not <collection>"
+                raise InputError(self._path, "", problem, "Give a BioC XML file")
+            guard.StartElementHandler = None
 
+        def keep_declaration(_: str, __: str | None, standalone: int) -> None:
+            self._standalone = standalone
 
-def _levels(source: BioCDocument) -> Iterator[BioCDocument | BioCPassage | BioCSentence]:
-    """The document itself, its passages and their sentences: each may hold annotations and relations."""
-    yield source
-    for passage in source.passages:
-        yield passage
-        yield from passage.sentences
+        def keep_doctype(name: str, system: str | None, public: str | None, _: bool) -> None:
+            self._doctype = _doctype(name, system, public)
+
+        guard.EntityDeclHandler = refuse_declared
+        guard.SkippedEntityHandler = refuse_used
+        guard.StartElementHandler = check_root
+        guard.XmlDeclHandler = keep_declaration
+        guard.StartDoctypeDeclHandler = keep_doctype
+        return guard
 
 
-def _all_annotations(source: BioCDocument) -> Iterator[BioCAnnotation]:
-    for level in _levels(source):
-        yield from level.annotations
-
-
-def _all_relations(source: BioCDocument) -> Iterator[BioCRelation]:
-    for level in _levels(source):
-        yield from level.relations
-
-
-def _read_mention(source: BioCAnnotation) -> Mention:
-    infons = source.infons
-    ids = next((infons[key] or "" for key in _ID_KEYS if key in infons), "")
-    spans = sorted(Span(location.offset, location.end) for location in source.locations)
-    return Mention(
-        id=source.id,
-        spans=tuple(spans),
-        text=source.text or "",
-        type=(infons.get("type") or "").lower(),
-        concept_ids=parse_ids(ids),
-        role=_ROLES.get(infons.get(_ROLE_KEY) or "", "single"),
+def _doctype(name: str, system: str | None, public: str | None) -> str:
+    if system is None:
+        return f"<!DOCTYPE {name}>"
+    # An identifier holds one kind of quote at most, and no escapes.
+    quoted = f"'{system}'" if '"' in system else f'"{system}"'
+    return (
+        f"<!DOCTYPE {name} SYSTEM {quoted}>"
+        if public is None
+        else f'<!DOCTYPE {name} PUBLIC "{public}" {quoted}>'
     )
 
 
-def _moved_spans(text: str, mention: Mention, tolerance: int) -> tuple[Span, ...]:
-    """Returns the mention's spans, each moved to where its text stands, if `tolerance` reaches there.
-
-    The annotated text is cut into pieces as long as the spans. Where that does not work out, the spans
-    are returned as they are.
-    """
-    shifts = sorted(range(tolerance, -tolerance - 1, -1), key=abs)
-    spans = []
-    start = 0
-    for span in mention.spans:
-        length = span.stop - span.start
-        piece = mention.text[start : start + length]
-        start += length + 1
-        starts = [span.start + shift for shift in shifts]
-        fitting = [first for first in starts if text[first : first + length] == piece]
-        if not fitting:
-            return mention.spans
-        spans.append(Span(fitting[0], fitting[0] + length))
-    return tuple(spans)
+def _xml(element: etree._Element) -> str:
+    return etree.tostring(element, encoding="unicode", with_tail=False)
 
 
-def _format(spans: tuple[Span, ...]) -> str:
-    return ", ".join(f"{span.start}:{span.stop}" for span in spans)
+def _not_bioc(path: Path, error: Exception) -> InputError:
+    if "text node" in str(error).lower():
+        return InputError(path, "", "a text of more than 10 MB in one element", "Split it into passages")
+    return InputError(path, "", f"not BioC XML ({error})", "Check the file against BioC.dtd")
 
 
-def _with_part_texts(mentions: list[Mention]) -> list[Mention]:
-    parts = [mention for mention in mentions if mention.role == "part"]
-    return [
-        replace(mention, part_texts=_part_texts(mention, parts)) if mention.role == "composite" else mention
-        for mention in mentions
-    ]
+def _head_xml(head: object) -> str:
+    row = head_row(head)
+    collection = BioCCollection()
+    collection.source, collection.date, collection.key = (
+        str(row.get(key) or "") for key in ("source", "date", "key")
+    )
+    collection.infons = text_infons(row)
+    return _xml(encode_collection(collection))
 
 
-def _part_texts(composite: Mention, parts: list[Mention]) -> tuple[str, ...]:
-    """The texts of the parts inside a composite, in the order of its ids; none if one is missing."""
-    inside = [part for part in parts if composite.start <= part.start and part.stop <= composite.stop]
-    texts = []
-    for concept_id in composite.concept_ids:
-        part = next((part for part in inside if part.concept_ids == (concept_id,)), None)
-        if part is None:
-            return ()
-        inside.remove(part)
-        texts.append(part.text)
-    return tuple(texts)
+def _element(document: Document) -> etree._Element:
+    if isinstance(document.source, XmlSource):
+        return etree.fromstring(document.source.xml, etree.XMLParser(**_SAFE))
+    element: etree._Element = encode_document(full_document(row_of(document)))
+    etree.indent(element)
+    return element
 
 
-def _read_relation(source: BioCRelation) -> tuple[str, str, str]:
-    """BC5CDR names a relation's two ends in infons, other corpora by nodes."""
-    kind = source.infons.get("relation") or source.infons.get("type") or ""
-    ends = [node.refid for node in source.nodes]
-    ends += [value or "" for key, value in source.infons.items() if key not in ("relation", "type")]
-    first, second = (*ends, "", "")[:2]
-    return kind, first, second
+def _add_links(element: etree._Element, linked: LinkedDocument) -> None:
+    given = linked.given
+    annotations = list(element.iter("annotation"))
+    for annotation in annotations:
+        link = given.get(annotation.get("id", ""))
+        if link is not None:
+            _add_infons(annotation, link)
+    taken = {annotation.get("id", "") for annotation in annotations}
+    for found in linked.found:
+        row = annotation_row(found.mention, free_id(found.mention.id, taken), found_infons(found))
+        holder = _holder(element, found.mention.start)
+        # Relations stand last.
+        place = next((place for place, child in enumerate(holder) if child.tag == "relation"), len(holder))
+        _insert(holder, place, encode_annotation(parse_annotation(row)))
 
 
-def _bioc_document(document: Document, links: Mapping[tuple[str, str], LinkedMention]) -> BioCDocument:
-    target = BioCDocument()
-    target.id = document.id
-    for passage in document.passages:
-        target.add_passage(BioCPassage.of_text(passage.text, passage.offset))
-        target.passages[-1].infons["type"] = passage.kind
-    for mention in document.mentions:
-        holder = _passage_of(target, mention.start)
-        holder.add_annotation(_bioc_annotation(mention, links.get((document.id, mention.id))))
-    for number, relation in enumerate(document.relations):
-        target.add_relation(_bioc_relation(number, relation))
-    return target
+def _add_infons(annotation: etree._Element, link: LinkedMention) -> None:
+    infons = annotation.findall("infon")
+    keys = [infon.get("key", "") for infon in infons]
+    for infon, key in zip(infons, keys, strict=True):
+        infon.set("key", given_key(key, keys))
+        if infon.get("key") in LINK_KEYS:
+            annotation.remove(infon)
+    place = len(annotation.findall("infon"))
+    for key, value in link_infons(link).items():
+        _insert(annotation, place, encode_infon(key, value))
+        place += 1
 
 
-def _passage_of(document: BioCDocument, start: int) -> BioCPassage:
-    """The last passage that begins at or before `start`; a mention may begin in the gap before the first."""
-    earlier = [passage for passage in document.passages if passage.offset <= start]
-    return earlier[-1] if earlier else document.passages[0]
+def _insert(parent: etree._Element, place: int, child: etree._Element) -> None:
+    """Inserts a child, with the blanks between it and the next that its neighbours have."""
+    child.tail = parent[place - 1].tail if place else parent.text
+    parent.insert(place, child)
 
 
-def _bioc_annotation(mention: Mention, linked: LinkedMention | None) -> BioCAnnotation:
-    target = BioCAnnotation()
-    target.id = mention.id
-    target.text = mention.text
-    # BC5CDR and PubTator spell types with a capital: "Disease", "Chemical".
-    target.infons["type"] = mention.type.capitalize()
-    if mention.role != "single":
-        target.infons[_ROLE_KEY] = _ROLE_NAMES[mention.role]
-    if mention.concept_ids or linked is None:
-        target.infons[_GOLD_KEY] = format_ids(mention.concept_ids)
-    if linked is not None:
-        target.infons |= _link_infons(linked)
-    for span in mention.spans:
-        target.add_location(BioCLocation(span.start, span.stop - span.start))
-    return target
-
-
-def _link_infons(linked: LinkedMention) -> dict[str, str]:
-    return {
-        _PREDICTED_KEY: format_ids(linked.predicted),
-        "score": format_scores(linked.scores),
-        "candidates": json.dumps(candidate_rows(linked.links), ensure_ascii=False),
-        "decided_by": linked.decided_by,
-    }
-
-
-def _bioc_relation(number: int, relation: tuple[str, str, str]) -> BioCRelation:
-    kind, first, second = relation
-    # CID, a chemical that induces a disease, is BC5CDR's only relation.
-    first_key, second_key = ("Chemical", "Disease") if kind == "CID" else ("first", "second")
-    target = BioCRelation()
-    target.id = f"R{number}"
-    target.infons = {"relation": kind, first_key: first, second_key: second}
-    return target
+def _holder(element: etree._Element, start: int) -> etree._Element:
+    """The last passage, or sentence of it, that begins at or before `start`; see `bioc_documents.holder`."""
+    for tag in ("passage", "sentence"):
+        parts = element.findall(tag)
+        if parts:
+            earlier = [part for part in parts if int(part.findtext("offset", "")) <= start]
+            element = earlier[-1] if earlier else parts[0]
+    return element

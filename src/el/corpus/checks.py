@@ -1,10 +1,36 @@
 """The checks that a document must pass, whatever format it comes from."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from el.corpus.opening import MAX_DOCUMENT
 from el.corpus.types import Document, Mention, Passage
 from el.errors import InputError
+
+Skip = Callable[[InputError], None]
+"""Is told of a document that cannot be used and is left out."""
+
+_Item = TypeVar("_Item")
+
+
+def read_each(
+    items: Iterable[_Item], read: Callable[[_Item], Document], skip: Skip | None
+) -> Iterator[Document]:
+    """Yields what `read` makes of each item; an item that it refuses is left out if `skip` is given.
+
+    Raises:
+        InputError: what `read` raises, without `skip`; what `items` raises, in any case.
+    """
+    for item in items:
+        try:
+            document = read(item)
+        except InputError as error:
+            if skip is None:
+                raise
+            skip(error)
+        else:
+            yield document
 
 
 def make_document(
@@ -13,6 +39,7 @@ def make_document(
     passages: Iterable[Passage],
     mentions: Iterable[Mention],
     relations: Iterable[tuple[str, str, str]] = (),
+    source: object = None,
 ) -> Document:
     """Puts the mentions in order and checks that everything stands where it says.
 
@@ -21,27 +48,35 @@ def make_document(
             its offsets.
     """
     in_order = sorted(mentions, key=lambda mention: (mention.start, mention.stop))
-    document = Document(document_id, tuple(passages), tuple(in_order), tuple(relations))
-    _check_passages(path, document)
-    _check_mentions(path, document)
+    document = Document(document_id, tuple(passages), tuple(in_order), tuple(relations), source)
+    _check_mentions(path, document, checked_text(path, document_id, document.passages))
     return document
 
 
-def _check_passages(path: Path, document: Document) -> None:
+def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> str:
+    """Returns the text of a document of these passages; see `Document.text`.
+
+    Raises:
+        InputError: passages overlap, or an offset would make the text too large.
+    """
+    passages = tuple(passages)
     end = 0
-    for passage in document.passages:
+    for passage in passages:
+        place = f"document {document_id}, passage at {passage.offset}"
         if passage.offset < end:
             raise InputError(
                 path,
-                f"document {document.id}, passage at {passage.offset}",
+                place,
                 f"starts before {end}, where the passage before it ends",
                 "Give the passages increasing offsets, in Unicode code points",
             )
         end = passage.offset + len(passage.text)
+        if end > MAX_DOCUMENT:
+            raise InputError(path, place, f"ends behind character {MAX_DOCUMENT:,}", "Split the document")
+    return Document(document_id, passages).text
 
 
-def _check_mentions(path: Path, document: Document) -> None:
-    text = document.text
+def _check_mentions(path: Path, document: Document, text: str) -> None:
     seen: set[str] = set()
     for mention in document.mentions:
         place = f"document {document.id}, annotation {mention.id}"
@@ -55,9 +90,10 @@ def _check_mentions(path: Path, document: Document) -> None:
         found = " ".join(text[span.start : span.stop] for span in mention.spans)
         if found != mention.text:
             where = ", ".join(f"{span.start}:{span.stop}" for span in mention.spans)
+            beyond = f" (the text ends at {len(text)})" if mention.stop > len(text) else ""
             raise InputError(
                 path,
                 place,
-                f"expected {mention.text!r} at {where}, found {found!r}",
+                f"expected {mention.text!r} at {where}, found {found!r}{beyond}",
                 "Count offsets in Unicode code points from the start of the document, or correct the text",
             )

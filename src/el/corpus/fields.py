@@ -1,10 +1,11 @@
 """Fields that the formats share: concept ids, scores and candidates."""
 
+import itertools
 import re
 from collections.abc import Iterable
 from typing import Any
 
-from el.corpus.types import Link
+from el.corpus.types import Link, LinkedMention
 
 NIL = "-1"
 
@@ -43,6 +44,23 @@ def candidate_rows(links: Iterable[Link]) -> list[dict[str, Any]]:
         {"id": link.concept_id, "name": link.name, "score": link.score, "matched_name": link.matched_name}
         for link in links
     ]
+
+
+def link_row(linked: LinkedMention) -> dict[str, Any]:
+    """What the linker says of a mention, as JSON values: keys predicted, decided_by and candidates."""
+    return {
+        "predicted": list(linked.predicted),
+        "decided_by": linked.decided_by,
+        "candidates": candidate_rows(linked.links),
+    }
+
+
+def free_id(wanted: str, taken: set[str], prefix: str = "") -> str:
+    """Returns an id that is not taken, and takes it: `wanted`, or else `prefix` and the next free number."""
+    numbered = (f"{prefix}{number}" for number in itertools.count(1))
+    found = next(name for name in itertools.chain([wanted], numbered) if name and name not in taken)
+    taken.add(found)
+    return found
 
 
 def _without_mesh_prefix(concept_id: str) -> str:

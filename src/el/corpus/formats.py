@@ -1,168 +1,206 @@
-"""Any corpus in, and linked documents out in the format that came in."""
+"""Any corpus in, and linked documents out: in the format that came in, or another.
 
+| format | in | out | recognised by |
+|---|---|---|---|
+| `bioc` | yes | yes | `<?xml`, `<!DOCTYPE` or `<collection` |
+| `bioc-json` | yes | yes | JSON with `documents` (or `PubTator3`) before any text |
+| `pubtator` | yes | yes | `id|t|` |
+| `brat` | yes | yes | a `.txt` and an `.ann` of one name |
+| `jsonl` | yes | yes | JSON with `text` or `passages` |
+| `plain` | yes | no | all other text |
+| `tsv`, `links` | no | yes | |
+
+What came in goes out again where the format is the same; each writer says what it adds. A document that goes
+out in another format than it came in is made of what `Document` has (text, passages, mentions, ids and
+relations), and of all that BioC holds between its two faces. What the target has no room for:
+
+- `bioc`, `bioc-json`: the texts of a composite's parts are dropped; XML refuses control characters;
+- `pubtator`: other passages than title and abstract, discontinuous mentions, parts that stand beside their
+  composite, tabs and line ends are refused; mentions' ids are dropped;
+- `brat`: passages become one text; mentions' ids, roles, texts of parts, and relations of other things than
+  mentions are dropped; in a folder, an id that is no name of a file is refused;
+- `jsonl`: nothing; `tsv` and `links`: all but links is dropped.
+"""
+
+import codecs
 import contextlib
-import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal, Protocol, TextIO, get_args
 
-from el.corpus.bioc_xml import read_bioc, write_bioc
-from el.corpus.fields import candidate_rows, format_ids, format_scores
+from el.corpus.bioc_json import BioCJsonWriter, read_bioc_json, read_bioc_json_head
+from el.corpus.bioc_xml import BioCXmlWriter, read_bioc, read_bioc_head
+from el.corpus.brat import brat_files, counterpart, is_annotations, open_brat, read_brat
+from el.corpus.checks import Skip
+from el.corpus.opening import read_head, written_text
 from el.corpus.plain import read_plain
-from el.corpus.pubtator import read_pubtator, write_pubtator
-from el.corpus.store import read_documents
-from el.corpus.types import Document, LinkedDocument, LinkedMention
-from el.errors import ElError, InputError
-from el.files import atomic_file
+from el.corpus.pubtator import PubTatorWriter, read_pubtator
+from el.corpus.store import JsonLinesWriter, read_documents
+from el.corpus.tables import LinksWriter, TableWriter
+from el.corpus.types import Document, LinkedDocument
+from el.errors import InputError, UsageError
 
-Format = Literal["bioc", "pubtator", "plain", "jsonl"]
+Format = Literal["bioc", "bioc-json", "pubtator", "brat", "jsonl", "plain"]
+OutputFormat = Literal["bioc", "bioc-json", "pubtator", "brat", "jsonl", "tsv", "links"]
 
-TSV_COLUMNS = ("document", "start", "stop", "text", "type", "ids", "scores", "names")
+FORMATS: tuple[Format, ...] = get_args(Format)
+OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 
-_HEAD_BYTES = 1 << 16
 _XML = re.compile(rb"<(\?xml|!DOCTYPE|collection)\b")
 _PUBTATOR = re.compile(rb"[^|\t\n]+\|t\|")
-_JSON_LINES = re.compile(rb'\{"id":.*"passages":')
+# The first of these keys tells a collection from a document; in a value, the quotes would be escaped.
+_JSON_KEY = re.compile(rb'"(documents|PubTator3|passages|text)"\s*:')
 
 
-def read_corpus(path: Path, format: Format | Literal["auto"] = "auto") -> tuple[Format, Iterator[Document]]:
-    """Reads a file of documents.
+class Writer(Protocol):
+    """Writes linked documents in one format, one at a time."""
+
+    def write(self, linked: LinkedDocument) -> None:
+        """Writes one document."""
+
+
+class _StreamWriter(Writer, Protocol):
+    def finish(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A file of documents. Nothing of it is kept in memory; it is read anew each time.
+
+    Attributes:
+        path: the file.
+        format: its format.
+    """
+
+    path: Path
+    format: Format
+
+    @property
+    def head(self) -> object:
+        """What the file says above its documents, for a writer; None where the format has nothing there.
+
+        Raises:
+            InputError: see `documents`.
+        """
+        if self.format == "bioc":
+            return read_bioc_head(self.path)
+        if self.format == "bioc-json":
+            return read_bioc_json_head(self.path)
+        return None
+
+    def __iter__(self) -> Iterator[Document]:
+        return self.documents()
+
+    def documents(self, skip: Skip | None = None) -> Iterator[Document]:
+        """Yields the documents, one in memory at a time (of BioC JSON, all).
+
+        Args:
+            skip: is told of each document that cannot be used, which is left out; None to raise instead. What
+                leaves unclear where the next document begins is an error all the same.
+
+        Raises:
+            InputError: the file or a document cannot be used, or there is no document.
+        """
+        is_empty = True
+
+        def told(error: InputError) -> None:
+            nonlocal is_empty
+            is_empty = False
+            if skip is None:
+                raise error
+            skip(error)
+
+        for document in _READERS[self.format](self.path, told):
+            is_empty = False
+            yield document
+        if is_empty:
+            raise InputError(self.path, "", "holds no documents", "Give a file with documents in it")
+
+
+def open_corpus(path: Path, format: Format | Literal["auto"] = "auto") -> Corpus:
+    """Opens a file of documents, gzipped or not.
 
     Args:
-        path: BioC XML, PubTator, plain text (one document), or JSON lines as `el.corpus.store` writes them.
-        format: "auto" goes by what the file begins with; what is nothing else is plain text.
-
-    Returns:
-        The format, and the documents, which are read as they are asked for.
+        path: the file; of a brat document, either of its two.
+        format: "auto" goes by what the file begins with and what stands beside it; what is nothing else is
+            plain text.
 
     Raises:
-        InputError: now if the file is missing; while reading if it cannot be read, or if a mention's text
-            is not the text at its offsets.
+        InputError: the file is missing, empty, packed in another way or no text.
+        UnreadableError: it is a folder, or cannot be read.
     """
-    found = _recognise(path) if format == "auto" else format
-    if found == "bioc":
-        return found, read_bioc(path)
-    if found == "pubtator":
-        return found, read_pubtator(path)
-    if found == "jsonl":
-        return found, read_documents(path)
-    return found, map(read_plain, [path])
+    head = read_head(path)
+    # Nothing may be annotated yet.
+    if not head and not is_annotations(path):
+        raise InputError(path, "", "is empty", "Give a file with text in it")
+    return Corpus(path, _recognise(path, head) if format == "auto" else format)
 
 
-def write_linked(documents: Sequence[LinkedDocument], target: Path | TextIO, format: Format) -> None:
-    """Writes linked documents.
+def output_format(format: Format) -> OutputFormat:
+    """The format that documents go out in if no other is asked for: their own, or a table for plain text."""
+    return "tsv" if format == "plain" else format
 
-    - "bioc": the documents as they came, with links as infons; see `write_bioc`.
-    - "pubtator": the documents as they came, with links in columns 6 and 8; see `write_pubtator`.
-    - "plain": the links only, a table of tab-separated `TSV_COLUMNS` under a header, one mention a line;
-      ids, scores and preferred names are joined by `|`, in the same order; ids are `-1` for NIL.
-    - "jsonl": the links only, one JSON object a mention: document, mention, spans, text, type, predicted,
-      decided_by, candidates (id, name, score, matched_name; best first).
+
+@contextlib.contextmanager
+def open_writer(target: Path | TextIO, format: OutputFormat, head: object = None) -> Iterator[Writer]:
+    """Yields a writer of linked documents.
 
     Args:
-        documents: what the linker found.
-        target: a file, written whole or not at all, or an open stream.
-        format: usually the one that `read_corpus` returned.
+        target: a file, written whole or not at all, and gzipped if its name ends in `.gz`; or an open stream
+            of text in UTF-8. brat needs a name, see `el.corpus.brat.open_brat`.
+        format: the format.
+        head: that of the corpus that the documents come from, see `Corpus.head`.
 
     Raises:
-        ElError: the format cannot hold the documents.
+        ElError: the format cannot hold a document.
     """
-    with _opened(target) as stream:
-        if format == "plain":
-            _write_tsv(documents, stream)
-        elif format == "jsonl":
-            _write_json_lines(documents, stream)
-        else:
-            _check_ids(documents)
-            write = write_bioc if format == "bioc" else write_pubtator
-            links = {
-                (linked.document.id, mention.mention.id): mention
-                for linked in documents
-                for mention in linked.mentions
-            }
-            write((_with_linked_mentions(linked) for linked in documents), stream, links)
+    if format == "brat":
+        if not isinstance(target, Path):
+            raise UsageError("brat needs two files; give a name for them")
+        with open_brat(target) as brat:
+            yield brat
+        return
+    with written_text(target) if isinstance(target, Path) else contextlib.nullcontext(target) as stream:
+        writer = _WRITERS[format](stream, head)
+        yield writer
+        writer.finish()
 
 
-def _check_ids(documents: Sequence[LinkedDocument]) -> None:
-    counts = Counter(linked.document.id for linked in documents)
-    repeated = next((document_id for document_id, count in counts.items() if count > 1), None)
-    if repeated is not None:
-        raise ElError(
-            f"{counts[repeated]} documents have the id {repeated!r}: their links cannot be told apart. "
-            "Give each document an id of its own"
-        )
+def output_files(target: Path, format: OutputFormat) -> tuple[Path, ...]:
+    """Returns the files (or the folder) that `open_writer` writes for a target."""
+    return brat_files(target) if format == "brat" else (target,)
 
 
-def _recognise(path: Path) -> Format:
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
-    except FileNotFoundError as error:
-        raise InputError(path, "", "no such file", "Check the path") from error
+def _recognise(path: Path, head: bytes) -> Format:
+    if is_annotations(path) or counterpart(path) is not None:
+        return "brat"
+    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if _XML.match(head):
         return "bioc"
     if _PUBTATOR.match(head):
         return "pubtator"
-    if _JSON_LINES.match(head):
-        return "jsonl"
+    key = _JSON_KEY.search(head) if head.startswith((b"{", b"[")) else None
+    if key is not None:
+        return "jsonl" if key[1] in (b"passages", b"text") else "bioc-json"
     return "plain"
 
 
-@contextlib.contextmanager
-def _opened(target: Path | TextIO) -> Iterator[TextIO]:
-    if not isinstance(target, Path):
-        yield target
-        return
-    with atomic_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
-        yield stream
-
-
-def _with_linked_mentions(linked: LinkedDocument) -> Document:
-    """The document with the linked mentions added that it does not have yet (those found by the linker)."""
-    document = linked.document
-    known = {mention.id for mention in document.mentions}
-    found = [mention.mention for mention in linked.mentions if mention.mention.id not in known]
-    mentions = sorted([*document.mentions, *found], key=lambda mention: (mention.start, mention.stop))
-    return Document(document.id, document.passages, tuple(mentions), document.relations)
-
-
-def _write_tsv(documents: Sequence[LinkedDocument], stream: TextIO) -> None:
-    stream.write("\t".join(TSV_COLUMNS) + "\n")
-    for document in documents:
-        for linked in document.mentions:
-            # A mention may run over a line end.
-            fields = [" ".join(field.split()) for field in _tsv_fields(document.document.id, linked)]
-            stream.write("\t".join(fields) + "\n")
-
-
-def _tsv_fields(document_id: str, linked: LinkedMention) -> list[str]:
-    mention = linked.mention
-    names = {link.concept_id: link.name for link in linked.links}
-    return [
-        document_id,
-        str(mention.start),
-        str(mention.stop),
-        mention.text,
-        mention.type,
-        format_ids(linked.predicted),
-        format_scores(linked.scores),
-        "|".join(names.get(concept_id, "") for concept_id in linked.predicted),
-    ]
-
-
-def _write_json_lines(documents: Sequence[LinkedDocument], stream: TextIO) -> None:
-    for document in documents:
-        for linked in document.mentions:
-            row = {
-                "document": document.document.id,
-                "mention": linked.mention.id,
-                "spans": [[span.start, span.stop] for span in linked.mention.spans],
-                "text": linked.mention.text,
-                "type": linked.mention.type,
-                "predicted": linked.predicted,
-                "decided_by": linked.decided_by,
-                "candidates": candidate_rows(linked.links),
-            }
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+_READERS: dict[Format, Callable[[Path, Skip], Iterator[Document]]] = {
+    "bioc": lambda path, skip: read_bioc(path, skip=skip),
+    "bioc-json": read_bioc_json,
+    "pubtator": read_pubtator,
+    "brat": read_brat,
+    "jsonl": partial(read_documents, keep_source=True),
+    "plain": read_plain,
+}
+_WRITERS: dict[str, Callable[[TextIO, object], _StreamWriter]] = {
+    "bioc": BioCXmlWriter,
+    "bioc-json": BioCJsonWriter,
+    "pubtator": PubTatorWriter,
+    "jsonl": JsonLinesWriter,
+    "tsv": TableWriter,
+    "links": LinksWriter,
+}

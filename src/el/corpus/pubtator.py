@@ -3,100 +3,129 @@
 A document is a block of lines, closed by an empty line: `id|t|title`, `id|a|abstract`, then lines of
 columns separated by tabs. The abstract begins one character after the title's end. Columns:
 
-    id  start  stop  text  type  [ids]  [texts of a composite's parts]  [scores]     a mention
-    id  kind  first id  second id                                                    a relation
+    id  start  stop  text  type  [ids]  [texts of a composite's parts]  [scores]  ...     a mention
+    id  kind  first id  second id  ...                                                    a relation
 
 Ids, part texts and scores are joined by `|`, in the same order. The eighth column is this project's own:
-the linker writes it, the reader passes over it.
+the linker writes it, the reader passes over it. Columns beyond these are kept, and mean nothing here.
 
 The reader is our own, because that of the `bioc` library drops the seventh column and prints lines that
 it cannot read to standard output instead of refusing them.
 """
 
+import codecs
+import io
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from el.corpus.checks import make_document
+from el.corpus.checks import Skip, make_document, read_each
 from el.corpus.fields import format_ids, format_scores, parse_ids, split_ids
-from el.corpus.types import Document, LinkedMention, Mention, Passage, Span
+from el.corpus.opening import MAX_DOCUMENT, decoded, read_lines, too_large
+from el.corpus.plain import BYTE_ORDER_MARK
+from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Role, Span
 from el.errors import ElError, InputError
 
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
+_SEPARATOR = re.compile(r"[\t\r\n]")
 _KINDS = {"t": "title", "a": "abstract"}
+# Of a line: where ids and scores are written, and as many columns as there are then.
+_IDS, _SCORES, _COLUMNS = 5, 7, 8
 
 NumberedLine = tuple[int, str]
 
 
-def read_pubtator(path: Path) -> Iterator[Document]:
+@dataclass(frozen=True)
+class _Block:
+    """A document's bytes, the number of their first line, and the place of their first byte in the file."""
+
+    number: int
+    offset: int
+    raw: bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """A document's lines as they came, with their line ends and the empty lines around them."""
+
+    lines: tuple[str, ...]
+
+
+def read_pubtator(path: Path, skip: Skip | None = None) -> Iterator[Document]:
     """Yields the documents of a PubTator file.
 
     Mentions are numbered from "0" in file order, types are lower-cased. A mention with part texts is a
     composite. PubTator has no discontinuous mentions.
 
-    Raises:
-        InputError: the file is missing or not UTF-8, a line cannot be read, or a mention's text is not
-            the text at its offsets.
-    """
-    block: list[NumberedLine] = []
-    for number, line in _lines(path):
-        if line.strip():
-            block.append((number, line))
-        elif block:
-            yield _read_block(path, block)
-            block = []
-    if block:
-        yield _read_block(path, block)
-
-
-def write_pubtator(
-    documents: Iterable[Document],
-    stream: TextIO,
-    links: Mapping[tuple[str, str], LinkedMention] | None = None,
-) -> None:
-    """Writes documents as PubTator.
-
     Args:
-        documents: documents of a title and, one character later, an abstract.
-        stream: where to write, as text.
-        links: (document id, mention id) -> what the linker found. Such a mention gets the predicted ids
-            in the sixth column, in place of gold ids, and their scores in the eighth.
+        path: the file.
+        skip: is told of each document that cannot be used, which is left out; None to raise instead.
 
     Raises:
-        ElError: PubTator cannot hold one of the documents.
+        InputError: the file is missing; a document is too large or is not UTF-8, a line cannot be read, or a
+            mention's text is not the text at its offsets.
     """
-    for document in documents:
-        _check_fits(document)
-        for letter, passage in zip("ta", document.passages, strict=False):
-            stream.write(f"{document.id}|{letter}|{passage.text}\n")
-        for mention in document.mentions:
-            columns = _mention_columns(mention, (links or {}).get((document.id, mention.id)))
-            stream.write("\t".join([document.id, *columns]) + "\n")
-        for relation in document.relations:
-            stream.write("\t".join([document.id, *relation]) + "\n")
-        stream.write("\n")
+    return read_each(_blocks(path), lambda block: _read_block(path, block), skip)
 
 
-def _lines(path: Path) -> Iterator[NumberedLine]:
-    """Yields (line number from 1, line without its end).
+class PubTatorWriter:
+    """Writes documents as PubTator, one at a time.
 
-    Lines are cut at line feeds only: a title may hold characters that Python takes for line ends.
+    A document that came as PubTator goes out as it came, byte for byte. A linked mention has the predicted
+    ids in the sixth column, in place of gold ids, and their scores in the eighth; mentions that the linker
+    found stand behind the others.
     """
-    try:
-        with path.open("rb") as stream:
-            for number, raw in enumerate(stream, start=1):
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                yield number, line.removesuffix("\n").removesuffix("\r")
-    except FileNotFoundError as error:
-        raise InputError(path, "", "no such file", "Check the path") from error
-    except UnicodeDecodeError as error:
-        problem = f"not UTF-8 (byte {error.start} of the line)"
-        raise InputError(path, f"line {number}", problem, "Convert the file to UTF-8") from error
+
+    def __init__(self, stream: TextIO, head: object = None) -> None:
+        """Writes to `stream`, as text. PubTator files have no head; what is given is dropped."""
+        del head
+        self._stream = stream
+
+    def write(self, linked: LinkedDocument) -> None:
+        """Writes one document.
+
+        Raises:
+            ElError: PubTator cannot hold it.
+        """
+        source = linked.document.source
+        lines = list(source.lines) if isinstance(source, Source) else _lines_of(linked.document)
+        for found in linked.found:
+            _check_mention(linked.document, found.mention)
+        self._stream.writelines(_with_links(lines, linked))
+
+    def finish(self) -> None:
+        """Nothing follows the last document."""
 
 
-def _read_block(path: Path, block: list[NumberedLine]) -> Document:
-    document_id, passages, rest = _read_texts(path, block)
+def _blocks(path: Path) -> Iterator[_Block]:
+    """Yields the bytes of each document, with the empty lines behind it (and before the first)."""
+    raw = bytearray()
+    number, offset = 1, 0
+    is_begun = is_ended = False
+    for line in read_lines(path):
+        if not line.raw.removeprefix(codecs.BOM_UTF8).strip():
+            is_ended = is_begun
+        elif is_ended:
+            yield _Block(number, offset, bytes(raw))
+            raw.clear()
+            number, offset, is_ended = line.number, line.offset, False
+        else:
+            is_begun = True
+        raw += line.raw
+        if len(raw) > MAX_DOCUMENT:
+            raise too_large(path, f"document at line {number}")
+    if is_begun:
+        yield _Block(number, offset, bytes(raw))
+
+
+def _read_block(path: Path, block: _Block) -> Document:
+    lines = _lines(path, block)
+    numbered = [(number, _content(line)) for number, line in enumerate(lines, start=block.number)]
+    numbered = [(number, line) for number, line in numbered if line.strip()]
+    document_id, passages, rest = _read_texts(path, numbered)
     mentions: list[Mention] = []
     relations: list[tuple[str, str, str]] = []
     for number, line in rest:
@@ -104,11 +133,36 @@ def _read_block(path: Path, block: list[NumberedLine]) -> Document:
         if owner != document_id:
             problem = f"not a line of document {document_id}, which goes on up to the next empty line"
             raise _bad_line(path, number, problem)
-        if len(columns) == 3:
+        if _is_mention(line):
+            mentions.append(_read_mention(path, number, str(len(mentions)), columns))
+        elif len(columns) >= 3:
             relations.append((columns[0], columns[1], columns[2]))
         else:
-            mentions.append(_read_mention(path, number, str(len(mentions)), columns))
-    return make_document(path, document_id, passages, mentions, relations)
+            raise _bad_line(
+                path, number, f"{len(columns) + 1} columns; a mention has 5, a relation 4 or more"
+            )
+    return make_document(path, document_id, passages, mentions, relations, Source(tuple(lines)))
+
+
+def _lines(path: Path, block: _Block) -> list[str]:
+    """The lines of a block, with their ends; other line ends than line feeds are text."""
+    lines = []
+    offset = block.offset
+    for number, raw in enumerate(io.BytesIO(block.raw), start=block.number):
+        lines.append(decoded(path, raw, offset, f"line {number}"))
+        offset += len(raw)
+    return lines
+
+
+def _content(line: str) -> str:
+    """A line without its end, and without a byte order mark."""
+    return line.removeprefix(BYTE_ORDER_MARK).removesuffix("\n").removesuffix("\r")
+
+
+def _is_mention(line: str) -> bool:
+    """Whether a line is one of a mention; the second column of a relation is a word."""
+    columns = line.split("\t")
+    return len(columns) >= 5 and columns[1].isdecimal() and _TEXT_LINE.fullmatch(line) is None
 
 
 def _read_texts(path: Path, block: list[NumberedLine]) -> tuple[str, list[Passage], list[NumberedLine]]:
@@ -129,15 +183,17 @@ def _read_texts(path: Path, block: list[NumberedLine]) -> tuple[str, list[Passag
 
 
 def _read_mention(path: Path, number: int, mention_id: str, columns: list[str]) -> Mention:
-    if not 4 <= len(columns) <= 7:
-        raise _bad_line(path, number, f"{len(columns) + 1} columns; a mention has 5 to 8, a relation 4")
-    start, stop, text, mention_type, ids, parts, _ = (*columns, "", "", "")[:7]
+    start, stop, text, mention_type, ids, parts = (*columns, "", "")[:6]
     if not (start.isdecimal() and stop.isdecimal()):
         raise _bad_line(path, number, f"offsets {start!r} and {stop!r} are not whole numbers")
     part_texts = parts.split("|") if parts else []
     part_ids = split_ids(ids)
+    role: Role = "composite" if part_texts else "single"
     if part_texts and len(part_texts) != len(part_ids):
-        raise _bad_line(path, number, f"{len(part_texts)} part texts for {len(part_ids)} ids")
+        # The linker's ids need not be as many as a composite's parts; its scores tell them from others.
+        if len(columns) < _SCORES:
+            raise _bad_line(path, number, f"{len(part_texts)} part texts for {len(part_ids)} ids")
+        part_texts = []
     return Mention(
         id=mention_id,
         spans=(Span(int(start), int(stop)),),
@@ -146,12 +202,77 @@ def _read_mention(path: Path, number: int, mention_id: str, columns: list[str]) 
         concept_ids=parse_ids(ids),
         # A part without a concept has no id in concept_ids, so its text is left out too.
         part_texts=tuple(part for part, concept_id in zip(part_texts, part_ids, strict=False) if concept_id),
-        role="composite" if part_texts else "single",
+        role=role,
     )
 
 
 def _bad_line(path: Path, number: int, problem: str) -> InputError:
     return InputError(path, f"line {number}", problem, "Correct or remove the line")
+
+
+def _with_links(lines: list[str], linked: LinkedDocument) -> list[str]:
+    """A document's lines with links: those of its own mentions in their lines, the others' behind them."""
+    ids = _mention_ids(linked.document)
+    given = linked.given
+    last = 0
+    for place, line in enumerate(lines):
+        content = _content(line)
+        if _is_mention(content):
+            last = place
+            mention = given.get(next(ids))
+            if mention is not None:
+                columns = _link_columns(content.split("\t"), mention)
+                lines[place] = "\t".join(columns) + line[len(content) :]
+        elif _TEXT_LINE.fullmatch(content):
+            last = place
+    if not linked.found:
+        return lines
+    line = lines[last].rstrip("\r\n")
+    end = lines[last][len(line) :] or "\n"
+    before = [*lines[:last], line + end]
+    found = [_mention_line(linked.document.id, mention) + end for mention in linked.found]
+    return [*before, *found, *lines[last + 1 :]]
+
+
+def _mention_ids(document: Document) -> Iterator[str]:
+    """The ids of the mentions in the order of their lines."""
+    if isinstance(document.source, Source):
+        return map(str, itertools.count())
+    return (mention.id for mention in document.mentions)
+
+
+def _link_columns(columns: list[str], linked: LinkedMention) -> list[str]:
+    columns = [*columns, *[""] * (_COLUMNS - len(columns))]
+    columns[_IDS] = format_ids(linked.predicted)
+    columns[_SCORES] = format_scores(linked.scores)
+    return columns
+
+
+def _mention_line(document_id: str, linked: LinkedMention) -> str:
+    return "\t".join(_link_columns(_mention_columns(document_id, linked.mention), linked))
+
+
+def _lines_of(document: Document) -> list[str]:
+    """The lines of a document that came in another format, its mentions in the order of their numbers."""
+    _check_fits(document)
+    lines = [
+        f"{document.id}|{letter}|{passage.text}"
+        for letter, passage in zip("ta", document.passages, strict=False)
+    ]
+    lines += ["\t".join(_mention_columns(document.id, mention)) for mention in document.mentions]
+    lines += ["\t".join([document.id, *relation]) for relation in document.relations]
+    return [f"{line}\n" for line in [*lines, ""]]
+
+
+def _mention_columns(document_id: str, mention: Mention) -> list[str]:
+    # BC5CDR and PubTator spell types with a capital: "Disease", "Chemical".
+    kind = mention.type.capitalize()
+    columns = [document_id, str(mention.start), str(mention.stop), mention.text, kind]
+    columns.append(format_ids(mention.concept_ids))
+    # The reader refuses part texts that are not as many as the ids.
+    if mention.part_texts and len(mention.part_texts) == len(mention.concept_ids):
+        columns.append("|".join(mention.part_texts))
+    return columns
 
 
 def _check_fits(document: Document) -> None:
@@ -160,28 +281,18 @@ def _check_fits(document: Document) -> None:
     expected = [0, len(document.passages[0].text) + 1] if document.passages else []
     if kinds not in (["title"], ["title", "abstract"]) or offsets != expected[: len(offsets)]:
         raise _cannot_hold(document, "is not a title and an abstract")
-    if any(mention.is_discontinuous or mention.role == "part" for mention in document.mentions):
+    for mention in document.mentions:
+        _check_mention(document, mention)
+    if any(_SEPARATOR.search(passage.text) for passage in document.passages):
+        raise _cannot_hold(document, "has tabs or line ends in its text")
+
+
+def _check_mention(document: Document, mention: Mention) -> None:
+    if mention.is_discontinuous or mention.role == "part":
         raise _cannot_hold(document, "has discontinuous mentions or mentions inside composites")
-    if any(character in passage.text for passage in document.passages for character in "\t\r\n"):
+    if _SEPARATOR.search(mention.text):
         raise _cannot_hold(document, "has tabs or line ends in its text")
 
 
 def _cannot_hold(document: Document, problem: str) -> ElError:
     return ElError(f"document {document.id} {problem}, which PubTator cannot hold. Write BioC XML instead.")
-
-
-def _mention_columns(mention: Mention, linked: LinkedMention | None) -> list[str]:
-    ids = mention.concept_ids if linked is None else linked.predicted
-    # BC5CDR and PubTator spell types with a capital: "Disease", "Chemical".
-    columns = [
-        str(mention.start),
-        str(mention.stop),
-        mention.text,
-        mention.type.capitalize(),
-        format_ids(ids),
-    ]
-    # The reader refuses part texts that are not as many as the ids.
-    parts = "|".join(mention.part_texts) if len(mention.part_texts) == len(ids) else ""
-    if linked is not None:
-        return [*columns, parts, format_scores(linked.scores)]
-    return [*columns, parts] if parts else columns

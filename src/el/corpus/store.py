@@ -1,4 +1,4 @@
-"""Converted corpora on disk: JSON lines, one document a line.
+"""JSON lines in and out, one document a line: what converted corpora are kept in, and anybody may write.
 
     {"id": str,
      "passages": [{"kind": str, "offset": int, "text": str}, ...],
@@ -6,38 +6,119 @@
                    "concept_ids": [str, ...], "part_texts": [str, ...], "role": str}, ...],
      "relations": [[kind, first id, second id], ...]}
 
-Keys and values are those of `el.corpus.types`; what is written is read back equal.
+Keys and values are those of `el.corpus.types`; what is written is read back equal. A document may come with
+less: `"text": str` may stand for the passages, `"start"` and `"stop"` for the spans, and all else but the
+document's id may be missing (mentions are numbered from "0" then). Other keys, at any place, are kept.
 """
 
+import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from el.corpus.checks import make_document
-from el.corpus.types import Document, Mention, Passage, Span
+from el.corpus.checks import Skip, checked_text, make_document, read_each
+from el.corpus.fields import free_id, link_row
+from el.corpus.opening import Line, decoded, read_lines
+from el.corpus.plain import BYTE_ORDER_MARK
+from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
 from el.errors import InputError
-from el.files import read_jsonl, write_jsonl
+from el.files import write_jsonl
+
+_LINKS = "links"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A document's JSON object as it came."""
+
+    row: dict[str, Any]
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:
-    """Writes documents, atomically. Returns their number."""
+    """Writes documents without what came with them beside, atomically. Returns their number."""
     return write_jsonl(path, (_row(document) for document in documents))
 
 
-def read_documents(path: Path) -> Iterator[Document]:
-    """Yields the documents that `write_documents` wrote.
+def read_documents(path: Path, skip: Skip | None = None, *, keep_source: bool = False) -> Iterator[Document]:
+    """Yields the documents of a file of JSON lines.
+
+    Args:
+        path: the file.
+        skip: is told of each document that cannot be used, which is left out; None to raise instead.
+        keep_source: whether documents are to be written as they came; takes twice the memory.
 
     Raises:
-        InputError: the file is missing, a line is not a document, or a mention's text is not the text
-            at its offsets.
+        InputError: the file is missing; a line is too large or is not a document, or a mention's text is not
+            the text at its offsets.
     """
-    for number, row in read_jsonl(path):
-        try:
-            document = _document(path, row)
-        except (LookupError, TypeError, ValueError) as error:
-            problem = f"not a document ({type(error).__name__}: {error})"
-            raise InputError(path, f"line {number}", problem, "Convert the corpus again") from error
-        yield document
+
+    def read(line: Line) -> Document:
+        row = _json_object(path, line)
+        document = _checked_document(path, line.number, row)
+        return replace(document, source=Source(row)) if keep_source else document
+
+    lines = (line for line in read_lines(path) if line.raw.strip())
+    return read_each(lines, read, skip)
+
+
+class JsonLinesWriter:
+    """Writes documents as JSON lines, one at a time.
+
+    A document that came as JSON lines goes out with all its keys. A linked mention has the key `links`:
+    predicted (ids), decided_by and candidates (id, name, score, matched_name; best first). Mentions that
+    the linker found stand behind the others.
+    """
+
+    def __init__(self, stream: TextIO, head: object = None) -> None:
+        """Writes to `stream`, as text. JSON lines have no head; what is given is dropped."""
+        del head
+        self._stream = stream
+
+    def write(self, linked: LinkedDocument) -> None:
+        """Writes one document."""
+        source = linked.document.source
+        row = source.row if isinstance(source, Source) else _row(linked.document)
+        self._stream.write(json.dumps(_with_links(row, linked), ensure_ascii=False) + "\n")
+
+    def finish(self) -> None:
+        """Nothing follows the last document."""
+
+
+def loaded(path: Path, place: str, text: str) -> Any:
+    """Returns the JSON value in `text`.
+
+    Raises:
+        InputError: it is not JSON, too deep, or holds half a character, which no file in UTF-8 can hold.
+    """
+    try:
+        value = json.loads(text)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise InputError(path, place, "nested too deep", "Give documents of the usual form") from error
+    except UnicodeEncodeError as error:
+        raise InputError(path, place, "holds half a surrogate pair", "Write whole characters") from error
+    except ValueError as error:
+        raise InputError(path, place, f"not JSON ({error})", "Check that the file is complete") from error
+    return value
+
+
+def _json_object(path: Path, line: Line) -> dict[str, Any]:
+    place = f"line {line.number}"
+    row = loaded(path, place, decoded(path, line.raw, line.offset, place).removeprefix(BYTE_ORDER_MARK))
+    if not isinstance(row, dict):
+        raise InputError(path, place, "not a JSON object", "Give one document a line")
+    return row
+
+
+def _checked_document(path: Path, number: int, row: dict[str, Any]) -> Document:
+    try:
+        return _document(path, row)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        problem = f"not a document ({type(error).__name__}: {error})"
+        remedy = "Correct it by docs/data.md, or convert the corpus again"
+        raise InputError(path, f"line {number}", problem, remedy) from error
 
 
 def _row(document: Document) -> dict[str, Any]:
@@ -65,19 +146,66 @@ def _mention_row(mention: Mention) -> dict[str, Any]:
 
 
 def _document(path: Path, row: dict[str, Any]) -> Document:
-    passages = [Passage(**passage) for passage in row["passages"]]
-    mentions = [_mention(mention) for mention in row["mentions"]]
-    relations = [(kind, first, second) for kind, first, second in row["relations"]]
-    return make_document(path, row["id"], passages, mentions, relations)
+    passages = _passages(row)
+    document_id = _name(row["id"])
+    text = checked_text(path, document_id, passages)
+    mentions = [_mention(mention, number, text) for number, mention in enumerate(row.get("mentions", []))]
+    relations = [(kind, first, second) for kind, first, second in row.get("relations", [])]
+    return make_document(path, document_id, passages, mentions, relations)
 
 
-def _mention(row: dict[str, Any]) -> Mention:
+def _passages(row: dict[str, Any]) -> list[Passage]:
+    if "passages" not in row:
+        return [Passage("text", 0, row["text"])]
+    return [
+        Passage(passage.get("kind", ""), passage["offset"], passage["text"]) for passage in row["passages"]
+    ]
+
+
+def _mention(row: dict[str, Any], number: int, text: str) -> Mention:
+    spans = row["spans"] if "spans" in row else [[row["start"], row["stop"]]]
+    pieces = " ".join(text[start:stop] for start, stop in spans)
     return Mention(
-        id=row["id"],
-        spans=tuple(Span(start, stop) for start, stop in row["spans"]),
-        text=row["text"],
-        type=row["type"],
-        concept_ids=tuple(row["concept_ids"]),
-        part_texts=tuple(row["part_texts"]),
-        role=row["role"],
+        id=_mention_id(row, number),
+        spans=tuple(Span(start, stop) for start, stop in spans),
+        text=row.get("text", pieces),
+        type=row.get("type", "").lower(),
+        concept_ids=tuple(row.get("concept_ids", ())),
+        part_texts=tuple(row.get("part_texts", ())),
+        role=row.get("role", "single"),
     )
+
+
+def _mention_id(row: dict[str, Any], number: int) -> str:
+    return _name(row.get("id", number))
+
+
+def _name(value: Any) -> str:
+    """An id as text; JSON may have it as a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(f"the id {value!r} is neither a text nor a number")
+    return str(value)
+
+
+def _with_links(row: dict[str, Any], linked: LinkedDocument) -> dict[str, Any]:
+    given = linked.given
+    old = row.get("mentions", [])
+    ids = [_mention_id(mention, number) for number, mention in enumerate(old)]
+    mentions = [
+        {**mention, _LINKS: link_row(given[mention_id])} if mention_id in given else mention
+        for mention_id, mention in zip(ids, old, strict=True)
+    ]
+    taken = set(ids)
+    mentions += [_found_row(found, free_id(found.mention.id, taken)) for found in linked.found]
+    return {**row, "mentions": mentions} if mentions else row
+
+
+def _found_row(found: LinkedMention, mention_id: str) -> dict[str, Any]:
+    mention = found.mention
+    return {
+        "id": mention_id,
+        "spans": [[span.start, span.stop] for span in mention.spans],
+        "text": mention.text,
+        "type": mention.type,
+        _LINKS: link_row(found),
+    }

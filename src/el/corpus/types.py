@@ -74,12 +74,20 @@ class Document:
         passages: at increasing offsets, not overlapping.
         mentions: ordered by start, then stop.
         relations: what the corpus says beside the mentions, as (kind, first id, second id).
+        source: what the reader keeps in order to write the document as it came; pickles, and means nothing
+            to all others. Two documents that differ in it alone are equal.
     """
 
     id: str
     passages: tuple[Passage, ...]
     mentions: tuple[Mention, ...] = ()
-    relations: tuple[tuple[str, str, str], ...] = field(default=())
+    relations: tuple[tuple[str, str, str], ...] = ()
+    source: object = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of_text(cls, document_id: str, text: str) -> "Document":
+        """A document of one passage, without mentions."""
+        return cls(document_id, (Passage("text", 0, text),))
 
     @property
     def text(self) -> str:
@@ -132,6 +140,12 @@ class LinkedMention:
     decided_by: str = ""
 
     @property
+    def margin(self) -> float:
+        """How far the first candidate's score lies above that of the next; 0 where there is none."""
+        first, second = (*(link.score for link in self.links[:2]), 0.0, 0.0)[:2]
+        return first - second
+
+    @property
     def scores(self) -> tuple[float | None, ...]:
         """The score of each id in `predicted`, in order; None for an id that is not in `links`."""
         scores = {link.concept_id: link.score for link in self.links}
@@ -144,3 +158,23 @@ class LinkedDocument:
 
     document: Document
     mentions: tuple[LinkedMention, ...]
+
+    @property
+    def given(self) -> dict[str, LinkedMention]:
+        """What was linked of the document's own mentions, by id."""
+        own = self._own_spans
+        return {
+            linked.mention.id: linked
+            for linked in self.mentions
+            if own.get(linked.mention.id) == linked.mention.spans
+        }
+
+    @property
+    def found(self) -> tuple[LinkedMention, ...]:
+        """The linked mentions that the document does not have: those that the linker found."""
+        own = self._own_spans
+        return tuple(linked for linked in self.mentions if own.get(linked.mention.id) != linked.mention.spans)
+
+    @property
+    def _own_spans(self) -> dict[str, tuple[Span, ...]]:
+        return {mention.id: mention.spans for mention in self.document.mentions}

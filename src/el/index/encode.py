@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from el.index.lengths import by_length
 from el.models.base import RetrievalModel, supports_bf16
 from el.models.tower import Tower
 from el.progress import progress
@@ -24,12 +25,6 @@ def encode_texts(
             vectors[rows] = batch
             advance(len(rows))
     return vectors
-
-
-def by_length(lengths: Sequence[int], batch: int) -> list[npt.NDArray[np.int64]]:
-    """Splits rows into batches of similar length, so that little padding is computed."""
-    order = np.argsort(lengths, kind="stable")
-    return [order[start : start + batch] for start in range(0, len(order), batch)]
 
 
 @torch.inference_mode()

@@ -1,7 +1,9 @@
-"""The graph of the names' nearest neighbours: FAISS's HNSW over vectors in half precision, one file.
+"""The graph of the names' nearest neighbours: FAISS's HNSW over vectors of 16 or 6 bits, one file.
 
 Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
 Small World graphs", arXiv 1603.09320. The file holds the vectors too, and is opened without reading them.
+They are in half precision; in a compact graph, each dimension in 6 bits, evenly from its least value to its
+largest.
 """
 
 from collections.abc import Callable
@@ -27,6 +29,8 @@ _BUILD_EFFORT = 256
 _BLOCK = 1 << 14
 # Names that a search looks at, and more where more are wanted.
 _SEARCH_EFFORT = 256
+# Bits of a dimension that is not compact.
+_HALF = 16
 # Larger graphs are built by all threads, each time a little differently.
 _ONE_THREAD = 1 << 16
 
@@ -37,12 +41,12 @@ class NameGraph:
 
     Attributes:
         index: FAISS's; owns the memory of `vectors`.
-        vectors: (N, D) float16, memory-mapped, in the order in which they were added.
+        vectors: of the N names, in the order in which they were added.
         used: (N,), the vectors that may be found; all, if None.
     """
 
     index: Any
-    vectors: npt.NDArray[np.float16]
+    vectors: "StoredVectors"
     used: npt.NDArray[np.bool_] | None = None
 
     @classmethod
@@ -67,7 +71,7 @@ class NameGraph:
         if places is not None:
             used = np.zeros(index.ntotal, dtype=np.bool_)
             used[places] = True
-        return cls(index, np.asarray(_Storage(index)), used)
+        return cls(index, StoredVectors(index), used)
 
     def search(
         self, queries: npt.NDArray[np.float32], k: int, effort: int | None = None
@@ -114,41 +118,78 @@ class NameGraph:
     def _exactly(
         self, query: npt.NDArray[np.float32], k: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        products = self.vectors.astype(np.float32) @ query
+        blocks = (slice(start, start + _BLOCK) for start in range(0, len(self.vectors), _BLOCK))
+        products = np.concatenate([self.vectors[block] @ query for block in blocks])
         if self.used is not None:
             products[~self.used] = -np.inf
         rows = np.argsort(-products, kind="stable")[:k]
         return products[rows], rows
 
 
-class _Storage:
-    """An index's vectors as an array that keeps the index, whose memory it is, alive."""
+class StoredVectors:
+    """The vectors of a graph, read from their codes where these lie, which is on disk.
+
+    Args:
+        index: FAISS's graph, whose memory it is.
+
+    Attributes:
+        shape: (N, D).
+        bits: of each dimension, 16 or 6.
+    """
 
     def __init__(self, index: Any) -> None:
-        self.index = index
-        storage: Any = faiss.downcast_index(index.storage)
+        self._index = index
+        self._storage: Any = faiss.downcast_index(index.storage)
+        self.shape: tuple[int, int] = (index.ntotal, index.d)
+        self.bits = 8 * self._storage.sa_code_size() // index.d
+        self._codes = np.asarray(_Codes(self._storage))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Returns float32 vectors, rows.shape + (D,)."""
+        codes = self._codes[rows]
+        if self.bits == _HALF:
+            return codes.view(np.float16).astype(np.float32)
+        decoded: npt.NDArray[np.float32] = self._storage.sa_decode(codes.reshape(-1, codes.shape[-1]))
+        return decoded.reshape(*codes.shape[:-1], self.shape[1])
+
+
+class _Codes:
+    """The bytes of an index's vectors, one row a vector, as an array."""
+
+    def __init__(self, storage: Any) -> None:
+        # Whose memory the array is.
+        self.storage = storage
         codes = storage.codes
         address = faiss.rev_swig_ptr(codes.data(), codes.size()).ctypes.data if codes.size() else 0
         self.__array_interface__ = {
             "version": 3,
-            "typestr": "<f2",
-            "shape": (index.ntotal, index.d),
+            "typestr": "|u1",
+            "shape": (storage.ntotal, storage.code_size),
             # Read only: the file is mapped.
             "data": (address, True),
         }
 
 
-def build_graph(vectors: npt.NDArray[np.float16], path: Path, advance: Callable[[int], None]) -> None:
+def build_graph(
+    vectors: npt.NDArray[np.float16],
+    path: Path,
+    advance: Callable[[int], None],
+    effort: int = _BUILD_EFFORT,
+) -> None:
     """Writes the graph of (N, D) vectors.
 
     Args:
         vectors: may be memory-mapped; the graph holds them in this order.
         path: where to.
         advance: is told how many more are placed.
+        effort: names that are looked at to place a new one.
     """
     half: Any = faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexHNSWSQ(vectors.shape[1], half, _LINKS, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = _BUILD_EFFORT
+    index.hnsw.efConstruction = effort
     threads = faiss.omp_get_max_threads()
     # Half precision has nothing to learn, but FAISS wants it done.
     index.train(np.zeros((1, vectors.shape[1]), dtype=np.float32))
@@ -167,8 +208,40 @@ def build_graph(vectors: npt.NDArray[np.float16], path: Path, advance: Callable[
     _write(index, path)
 
 
+def compact_graph(graph: Path, path: Path, advance: Callable[[int], None]) -> None:
+    """Writes a graph once more with vectors of 6 bits a dimension; their neighbours stay.
+
+    Args:
+        graph: what `build_graph` wrote.
+        path: where to.
+        advance: is told how many more are written.
+    """
+    old: Any = faiss.read_index(str(graph), faiss.IO_FLAG_MMAP_IFC)
+    vectors = StoredVectors(old)
+    few: Any = faiss.ScalarQuantizer.QT_6bit
+    compact = faiss.IndexHNSWSQ(vectors.shape[1], few, _LINKS, faiss.METRIC_INNER_PRODUCT)
+    compact.hnsw = old.hnsw
+    storage: Any = faiss.downcast_index(compact.storage)
+    storage.train(_extremes(vectors))
+    for start in range(0, len(vectors), _BLOCK):
+        block = vectors[start : start + _BLOCK]
+        storage.add(block)
+        advance(len(block))
+    compact.ntotal = storage.ntotal
+    compact.is_trained = True
+    _write(compact, path)
+
+
+def _extremes(vectors: StoredVectors) -> npt.NDArray[np.float32]:
+    """(2, D): the least and the largest value of each dimension, which is all that FAISS learns of them."""
+    blocks = [vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK)]
+    least = np.min([block.min(axis=0) for block in blocks], axis=0)
+    largest = np.max([block.max(axis=0) for block in blocks], axis=0)
+    return np.stack([least, largest])
+
+
 def graph_bytes(count: int, width: int) -> int:
-    """What a graph of so many vectors takes, on disk and in memory, in bytes."""
+    """What a graph of so many vectors in half precision takes, on disk and in memory, in bytes."""
     # Links are int32, twice as many on the lowest level; then level and offset; few have links above.
     return count * (2 * width + 4 * 2 * _LINKS + 20)
 

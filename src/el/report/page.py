@@ -1,6 +1,5 @@
 """The comparison as one self-contained HTML page."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from markupsafe import Markup
 
 from el.evaluation.errors import ERROR_KINDS, LinkingError
 from el.ontology import Ontology
+from el.report.scripts import script_data
 from el.report.tables import Table
 
 # Errors that the page shows of a system; they come with the most frequent first.
@@ -54,7 +54,7 @@ def render_page(
         svg=Markup,
         kinds=ERROR_KINDS,
         systems=list(errors),
-        errors=_script_data(
+        errors=script_data(
             {
                 system: [_row(error, ontology) for error in own[:_MOST_ERRORS]]
                 for system, own in errors.items()
@@ -80,8 +80,3 @@ def _row(error: LinkingError, ontology: Ontology) -> dict[str, Any]:
         "rank": error.rank,
         "documents": sorted(set(error.documents)),
     }
-
-
-def _script_data(value: Any) -> Markup:
-    """JSON that may stand in a script element: nothing in it ends the element or begins a comment."""
-    return Markup(json.dumps(value).replace("<", "\\u003c"))

@@ -90,6 +90,21 @@ def latency_plot(systems: Sequence[Measured], title: str) -> str:
         return _svg(figure, title)
 
 
+def size_plot(curves: Mapping[str, Sequence[tuple[float, float]]], title: str) -> str:
+    """Returns a plot of milliseconds against the number of names, a line a system."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7, 3.6))
+        axes = figure.subplots()
+        for (name, points), color in zip(curves.items(), (_INK, _ACCENT), strict=False):
+            axes.plot(*zip(*points, strict=True), "o-", color=color, label=name)
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+        axes.set(xlabel="names", ylabel="ms a mention, p50", title=title)
+        return _svg(figure, title)
+
+
 def coverage_plot(curves: Mapping[str, Sequence[OperatingPoint]], title: str) -> str:
     """Returns a plot of precision against coverage, a line a curve."""
     with matplotlib.rc_context(_STYLE):

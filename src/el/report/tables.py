@@ -33,8 +33,9 @@ _LATENCY_COLUMNS = (
     ("ratio", "total_p50_ratio", "{:.2f}"),
     ("mentions/s in batches", "mentions_per_second", "{:.0f}"),
     ("index MB", "index_mb", "{:.0f}"),
-    ("recall@10", "recall@10", "{:.3f}"),
     ("accuracy@1", "accuracy@1", "{:.3f}"),
+    ("recall@10", "recall@10", "{:.3f}"),
+    ("of the sample", "sample_accuracy@1", "{:.3f}"),
     ("exhaustive", "exhaustive_accuracy@1", "{:.3f}"),
 )
 _NO_VALUE = "–"

@@ -1,49 +1,18 @@
-"""Networks compiled by OpenVINO for the CPU that they run on, and the tokenizers beside them, as files."""
+"""Networks that OpenVINO compiles for the CPU that they run on, and the tokenizers beside them, opened.
 
-import warnings
+PyTorch is not needed here.
+"""
+
 from pathlib import Path
 from typing import Any
 
 import openvino
-import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from tokenizers import Tokenizer
-from torch import Tensor, nn
-from transformers.utils import logging
 
 from el.errors import InputError
 from el.files import sampled_sha256
 
 _AGAIN = "Make the linker again"
-
-
-def save_compiled(
-    module: nn.Module, example: tuple[Tensor, ...], shapes: list[list[int]], path: Path
-) -> None:
-    """Writes a network as `path` (.xml) with its weights, in half precision, beside it (.bin).
-
-    Args:
-        module: in evaluation mode, on the CPU.
-        example: inputs to trace it with.
-        shapes: of its inputs; -1 where any size may be given.
-        path: where to.
-    """
-    # The front end itself, and not `openvino.convert_model`, which may send statistics of its use.
-    front_end = FrontEndManager().load_by_framework("pytorch")
-    verbosity = logging.get_verbosity()
-    with warnings.catch_warnings():
-        # Of tracing itself, which torch wants to replace, and of branches that shapes do not change here.
-        warnings.simplefilter("ignore")
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-        logging.set_verbosity(verbosity)
-    decoder = TorchScriptPythonDecoder(traced)
-    converted = front_end.convert(front_end.load(decoder))
-    for parameter, shape in zip(converted.inputs, shapes, strict=True):
-        parameter.get_node().set_partial_shape(openvino.PartialShape(shape))
-    converted.validate_nodes_and_infer_types()
-    openvino.save_model(converted, str(path), compress_to_fp16=True)
 
 
 def check_file(path: Path, expected: str) -> None:
@@ -53,7 +22,7 @@ def check_file(path: Path, expected: str) -> None:
 
 
 def open_compiled(path: Path) -> Any:
-    """Opens a network that `save_compiled` wrote, as OpenVINO's inference request.
+    """Opens a network that `el.search.saving` wrote, as OpenVINO's inference request.
 
     Raises:
         InputError: it is broken.

@@ -25,7 +25,7 @@ from el.index.spellings import Spellings
 from el.linker import LinkerConfig
 from el.models import load_model
 from el.rankers import ModelRanker
-from el.search.engine import make_engine
+from el.search.compiling import make_engine
 from el.stages.assemble import winner
 from el.stages.common import Workspace
 from el.stages.evaluate import PROTOCOLS

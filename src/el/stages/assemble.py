@@ -11,7 +11,7 @@ from el.index.spellings import Spellings
 from el.linker import LinkerConfig, save_linker
 from el.models import load_model
 from el.rankers import ModelRanker
-from el.search.engine import make_engine
+from el.search.compiling import make_engine
 from el.stages.common import LINKER, METRICS, Workspace
 from el.synonyms import LearnedSynonyms
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from el.cli import load_params, load_section
 from el.errors import ConfigError
-from el.index.vectors import NameVectors, cached_name_vectors
+from el.index.build import cached_name_vectors
+from el.index.vectors import NameVectors
 from el.inputs import InputVariant, name_inputs, tokens_for
 from el.models import EncoderSource, RetrievalModel
 from el.ontology import Ontology
@@ -17,8 +18,6 @@ from el.ontology import Ontology
 RUNS = Path("runs")
 METRICS = Path("metrics")
 LINKER = Path("models") / "linker"
-# What the benchmark times beside the trained systems.
-FLAT, GRAPH_SEARCH = "bi_encoder_flat", "graph_search"
 
 
 SECTIONS = (

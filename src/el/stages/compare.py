@@ -7,7 +7,9 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-from el.cli import run_stage
+from el.benchmark.page import latency_page, size_curves, systems_of
+from el.benchmark.run import BenchmarkConfig
+from el.cli import load_section, run_stage
 from el.evaluation.errors import ErrorAnalysis, LinkingError
 from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import read_predictions
@@ -17,7 +19,7 @@ from el.files import atomic_file, atomic_folder, read_json, write_json
 from el.index.spellings import Spellings
 from el.linker import read_trained
 from el.report.page import Section, render_page
-from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot
+from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot, size_plot
 from el.report.tables import (
     Table,
     ablation_table,
@@ -25,10 +27,9 @@ from el.report.tables import (
     comparison_table,
     error_table,
     exhaustive_table,
-    latency_table,
     result_table,
 )
-from el.stages.common import FLAT, GRAPH_SEARCH, LINKER, METRICS, Workspace
+from el.stages.common import LINKER, METRICS, Workspace
 from el.stages.evaluate import LEXICAL, protocols
 
 REPORT = Path("report")
@@ -113,23 +114,9 @@ class Comparison:
 
     def latency_page(self) -> Table:
         """Milliseconds by step."""
+        config = load_section(BenchmarkConfig, self.space.params, "benchmark")
         machine = read_json(METRICS / "latency_machine.json")
-        benchmark = self.space.params["benchmark"]
-        caption = (
-            f"Milliseconds a mention, one at a time, {benchmark['mentions']} distinct mentions of dev, all "
-            f"systems in turn with each; {benchmark['candidates']} names retrieved by the graph; then "
-            f"batches of {benchmark['batch']}. "
-            f"One process, {machine['threads']} threads, {machine['processor']}; its peak memory "
-            f"{self.latency['peak_memory_mb']:.0f} MB. Scoring includes generating the q-net; a bi-encoder's "
-            f"search has scored its names already. `{FLAT}` compares with every name, on one thread; "
-            f"`{GRAPH_SEARCH}` is the published search of the shallowest q-nets, in PyTorch, on a graph of "
-            "32 neighbours a name; both on 20 mentions, their ratios to the bi-encoder on the same. "
-            f"recall@10, of concepts, and accuracy@1: of {benchmark['exhaustive']} mentions, against q-nets "
-            "over all names (exhaustive). Tokens and tower alone: "
-            f"{self.latency['tower/torch_fp32_p50_ms']:.2f} ms in PyTorch and float32, here "
-            f"{self.latency['tower/p50_ms']:.2f} ms."
-        )
-        return latency_table(caption, self.latency, [*self.space.trained_systems, FLAT, GRAPH_SEARCH])
+        return latency_page(self.latency, config, machine, systems_of(self.latency))
 
     def ablation_tables(self) -> list[Table]:
         """What each part of the linker contributes; nothing where dev was too small to tell."""
@@ -162,6 +149,8 @@ class Comparison:
         split = self.splits[-1]
         if systems := self._measured(split, "all"):
             plots["latency"] = latency_plot(systems, f"Accuracy on {split} against latency")
+        if curves := size_curves(self.latency):
+            plots["sizes"] = size_plot(curves, "Time against the number of names")
         plots["coverage"] = self._coverage()
         return {name: plot for name, plot in plots.items() if plot}
 
@@ -218,7 +207,9 @@ def page(comparison: Comparison, plots: Mapping[str, str]) -> str:
     for split in reversed(comparison.splits):
         tables = comparison.result_tables(split)
         sections.append(Section(f"Accuracy on {split}", (), drawn(f"accuracy-{split}"), tables))
-    sections.append(Section("Latency", (), drawn("latency"), (comparison.latency_page(),)))
+    sections.append(
+        Section("Latency", (), [*drawn("latency"), *drawn("sizes")], (comparison.latency_page(),))
+    )
     sections.append(Section("The linker's parts", (), drawn("coverage"), comparison.ablation_tables()))
     title = f"Hypencoder entity linking: {space.label}"
     sections.append(Section("What is wrong", (), (), (error_page(comparison),)))

@@ -1,7 +1,7 @@
 """Stage: the aligned tower's vectors of all names of the ontology."""
 
 from el.cli import run_stage
-from el.index.vectors import build_name_vectors
+from el.index.build import build_name_vectors
 from el.inputs import name_inputs
 from el.models import load_model
 from el.stages.common import RUNS, Workspace

@@ -21,8 +21,10 @@ from el.evaluation.run import Split, evaluate, known_documents, load_split, spli
 from el.files import atomic_folder, write_json
 from el.linker import Linker
 from el.models import BiEncoder, Hypencoder, RetrievalModel, load_model
-from el.rankers import ModelRanker, distinct_inputs, rank_exhaustively
-from el.search.engine import Engine, make_engine
+from el.rankers import ModelRanker, distinct_inputs
+from el.search.compiling import make_engine
+from el.search.engine import Engine
+from el.search.exhaustive import rank_exhaustively
 from el.stages.common import LINKER, METRICS, Workspace
 
 PROTOCOLS = Path("configs") / "protocol"

@@ -14,6 +14,7 @@ from el.cli import command_parser, run_stage
 from el.evaluation.run import known_documents, load_split
 from el.files import atomic_file, write_json
 from el.finder import DictionaryFinder
+from el.index.spellings import Spellings
 from el.link import add_linker_argument, check_linker
 from el.linker import Linker
 from el.report.tables import Table
@@ -36,7 +37,7 @@ def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
     documents = load_split(corpus, split).documents
     linker = linker.restricted(None, known_documents(corpus, split))
     bare = [replace(document, mentions=()) for document in documents]
-    finder = DictionaryFinder(linker.ontology)
+    finder = DictionaryFinder(Spellings.of_ontology(linker.ontology))
     systems = {"tagger": linker.found(bare), "dictionary": [finder.mentions(document) for document in bare]}
     flat: dict[str, float] = {}
     for system, mentions in systems.items():

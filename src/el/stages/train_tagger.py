@@ -11,13 +11,14 @@ from el.corpus.types import Document
 from el.evaluation.run import load_split
 from el.files import sha256_file, write_json
 from el.finder import DictionaryFinder
+from el.index.spellings import Spellings
 from el.models import load_model
 from el.stages.common import METRICS, RUNS, Workspace
+from el.tagging.compiling import make_tagger
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import WordEncoder
 from el.tagging.scores import figures, gold_spans, span_tally
 from el.tagging.store import TrainedTagger, fresh_tagger
-from el.tagging.tagger import make_tagger
 from el.tagging.training import examples, train_tagger
 from el.training.config import run_key
 
@@ -29,7 +30,7 @@ class Trainings:
         self.space = space
         self.config = load_section(TaggerConfig, space.params, "tagger")
         self.start = load_model(space.models / "aligned")
-        self.finder = DictionaryFinder(space.ontology)
+        self.finder = DictionaryFinder(Spellings.of_ontology(space.ontology))
 
     def documents(self, split: str) -> Sequence[Document]:
         return load_split(self.space.data / "corpus", split).documents

@@ -4,17 +4,20 @@ import itertools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerBase
 
 from el.abbreviations import find_abbreviations
 from el.corpus.types import Document
 from el.errors import ElError
 from el.finder import DictionaryFinder
 from el.tagging.labels import labels_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # How words are spelt, for encoders that know no case; each once for words behind a blank, once for others.
 _SHAPES = ("lower", "capital", "initial", "capitals", "mixed", "number", "letters_digits", "sign", "foreign")
@@ -61,7 +64,7 @@ class Reading:
     overlap: int
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, max_tokens: int, overlap: int) -> "Reading":
+    def of(cls, tokenizer: "PreTrainedTokenizerBase", max_tokens: int, overlap: int) -> "Reading":
         """What an encoder with this tokenizer reads.
 
         Raises:

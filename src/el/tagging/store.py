@@ -13,7 +13,6 @@ import copy
 import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,18 +21,17 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from el.errors import ConfigError, ElError, InputError, MismatchError
-from el.files import atomic_folder, read_json, sha256_file, write_json
+from el.files import atomic_folder, sha256_file, write_json
 from el.models.base import RetrievalModel
 from el.models.tower import backbone_config, empty_transformer
 from el.search.compiled import open_tokenizer
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import Reading
+from el.tagging.manifest import FORMAT, MANIFEST, REMEDY, read_manifest
 from el.tagging.model import TaggerModel, keep_layers
 
-FORMAT = "el-tagger-1"
-MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
+TOKENIZER = "tokenizer.json"
 _BACKBONE, _WEIGHTS = "backbone", "weights.safetensors"
-_REMEDY = "Train the tagger again, or fetch it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,33 +99,6 @@ def fresh_tagger(start: RetrievalModel, config: TaggerConfig) -> TrainedTagger:
 _EMBEDDINGS = "transformer.embeddings.word_embeddings.weight"
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Reads a tagger's manifest.
-
-    Raises:
-        InputError: there is no tagger, or its manifest is broken.
-        MismatchError: another format.
-    """
-    if not (folder / MANIFEST).is_file():
-        raise InputError(folder, "", "no tagger here", _REMEDY)
-    manifest = read_json(folder / MANIFEST)
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise MismatchError(f"{folder}: format {found!r}, this version reads {FORMAT!r}. {_REMEDY}")
-    try:
-        Reading(**manifest["reading"])
-        str(manifest["weights"]), str(manifest["embeddings"])
-    except (KeyError, TypeError) as error:
-        problem = f"is incomplete ({error})"
-        raise InputError(folder / MANIFEST, "", problem, _REMEDY) from error
-    return dict(manifest)
-
-
-def tagger_weights(folder: Path) -> str:
-    """The checksum of a tagger's weights, as its manifest has it; raises as `read_manifest` does."""
-    return str(read_manifest(folder)["weights"])
-
-
 def load_tagger(folder: Path, shared: Tensor | None = None) -> TrainedTagger:
     """Opens what `TrainedTagger.save` wrote, in float32 and in evaluation mode.
 
@@ -142,7 +113,7 @@ def load_tagger(folder: Path, shared: Tensor | None = None) -> TrainedTagger:
     manifest = read_manifest(folder)
     path = folder / _WEIGHTS
     if not path.is_file() or sha256_file(path) != manifest["weights"]:
-        raise InputError(path, "", "missing, truncated or altered", _REMEDY)
+        raise InputError(path, "", "missing, truncated or altered", REMEDY)
     try:
         state = load_file(path)
         model = TaggerModel(empty_transformer(backbone_config(folder / _BACKBONE)))
@@ -155,7 +126,7 @@ def load_tagger(folder: Path, shared: Tensor | None = None) -> TrainedTagger:
             )
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise InputError(folder, "", f"broken ({str(error).splitlines()[0]})", _REMEDY) from error
+        raise InputError(folder, "", f"broken ({str(error).splitlines()[0]})", REMEDY) from error
     tokenizer = open_tokenizer(folder / TOKENIZER)
     return TrainedTagger(model.eval(), tokenizer, Reading(**manifest["reading"]))
 

@@ -1,52 +1,26 @@
 """Mentions in documents, by a compiled tagger and a dictionary."""
 
 import itertools
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from el.corpus.types import Document, Mention
 from el.errors import InputError, MismatchError
-from el.files import atomic_folder, read_json, sampled_sha256, write_json
+from el.files import read_json
 from el.finder import DictionaryFinder, Found, as_mentions
-from el.search.compiled import check_file, open_compiled, open_tokenizer, save_compiled
+from el.search.compiled import check_file, open_compiled, open_tokenizer
 from el.tagging.encoding import Reading, Window, WordEncoder, Words, central, make_batch, piece_count, windows
 from el.tagging.labels import COUNT, spans_of, viterbi
-from el.tagging.store import TOKENIZER, TrainedTagger
 
 FORMAT = "el-compiled-tagger-1"
-_MANIFEST, _NETWORK, _TRANSITIONS = "manifest.json", "tagger.xml", "transitions.npy"
+MANIFEST, NETWORK, TRANSITIONS = "manifest.json", "tagger.xml", "transitions.npy"
+TOKENIZER = "tokenizer.json"
 # Windows that are read together, and a multiple of which their length is: compiled networks like few shapes.
 _BATCH = 4
 _MULTIPLE = 16
-
-
-def compile_tagger(tagger: TrainedTagger, folder: Path) -> None:
-    """Writes a tagger for `Tagger`, whole or not at all; weights in half precision."""
-    model = tagger.model
-    # Can be traced for any shape.
-    model.transformer.set_attn_implementation("eager")  # type: ignore[operator]
-    rows = torch.full((2, 3), tagger.reading.first)
-    example = (rows, torch.ones_like(rows), torch.zeros_like(rows), torch.zeros_like(rows))
-    with atomic_folder(folder) as temporary, torch.no_grad():
-        save_compiled(model, example, [[-1, -1]] * len(example), temporary / _NETWORK)
-        (temporary / TOKENIZER).write_text(tagger.tokenizer.to_str(), encoding="utf-8")
-        np.save(temporary / _TRANSITIONS, model.transitions.numpy(), allow_pickle=False)
-        files = {path.name: sampled_sha256(path) for path in sorted(temporary.iterdir())}
-        manifest = {"format": FORMAT, "reading": asdict(tagger.reading), "files": files}
-        write_json(temporary / _MANIFEST, manifest)
-
-
-def make_tagger(tagger: TrainedTagger, finder: DictionaryFinder) -> "Tagger":
-    """Compiles a tagger that is needed once."""
-    with tempfile.TemporaryDirectory() as scratch:
-        compile_tagger(tagger, Path(scratch) / "compiled")
-        return Tagger(Path(scratch) / "compiled", finder)
 
 
 class Tagger:
@@ -64,7 +38,7 @@ class Tagger:
     """
 
     def __init__(self, folder: Path, finder: DictionaryFinder) -> None:
-        manifest = read_json(folder / _MANIFEST)
+        manifest = read_json(folder / MANIFEST)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise MismatchError(f"{folder}: not {FORMAT!r}. Make the linker again")
         try:
@@ -72,11 +46,11 @@ class Tagger:
             files = dict(manifest["files"])
         except (KeyError, TypeError, ValueError) as error:
             problem = f"is incomplete ({error})"
-            raise InputError(folder / _MANIFEST, "", problem, "Make the linker again") from error
-        for name in (_NETWORK, Path(_NETWORK).with_suffix(".bin").name, _TRANSITIONS, TOKENIZER):
+            raise InputError(folder / MANIFEST, "", problem, "Make the linker again") from error
+        for name in (NETWORK, Path(NETWORK).with_suffix(".bin").name, TRANSITIONS, TOKENIZER):
             check_file(folder / name, files.get(name, ""))
-        self._network = open_compiled(folder / _NETWORK)
-        self._transitions: npt.NDArray[np.float32] = np.load(folder / _TRANSITIONS, allow_pickle=False)
+        self._network = open_compiled(folder / NETWORK)
+        self._transitions: npt.NDArray[np.float32] = np.load(folder / TRANSITIONS, allow_pickle=False)
         tokenizer = open_tokenizer(folder / TOKENIZER)
         self._encoder = WordEncoder(tokenizer, finder, self.reading.max_pieces)
 

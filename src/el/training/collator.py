@@ -141,7 +141,7 @@ class Collator:
 
     def _passages(self, items: Sequence[Item]) -> dict[str, Tensor]:
         if self.vectors is not None:
-            return {"passage_vectors": self.vectors.gather(name_rows(self.ontology, items))}
+            return {"passage_vectors": torch.from_numpy(self.vectors.gather(name_rows(self.ontology, items)))}
         encoding = self.model.tokenize([item.content for item in items])
         return {"passage_ids": encoding["input_ids"], "passage_mask": encoding["attention_mask"]}
 

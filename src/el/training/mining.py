@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from el.errors import ConfigError
 from el.index.encode import encode_texts
@@ -79,12 +78,12 @@ class Miner:
             if not len(fit):
                 continue
             own_scores = self.vectors.gather(fit) @ queries[number]
-            order = own_scores.argsort(descending=True, stable=True)[: self.config.positives].numpy()
+            order = np.argsort(-own_scores, kind="stable")[: self.config.positives]
             other = ~np.isin(rows[number], own)
             yield self._with_items(
                 pair,
                 np.concatenate([fit[order], rows[number][other]]),
-                np.concatenate([own_scores.numpy()[order], scores[number][other]]),
+                np.concatenate([own_scores[order], scores[number][other]]),
             )
 
     def for_selection(self, pairs: Sequence[Pair], description: str) -> Iterator[Pair]:
@@ -95,9 +94,8 @@ class Miner:
 
     def _nearest(
         self, pairs: Sequence[Pair], description: str
-    ) -> tuple[torch.Tensor, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        encoded = encode_texts(self.model, [pair.mention for pair in pairs])
-        queries = torch.from_numpy(encoded.astype(np.float32))
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        queries = encode_texts(self.model, [pair.mention for pair in pairs]).astype(np.float32)
         return queries, *self.vectors.nearest(queries, self.config.nearest, description=description)
 
     def _with_items(self, pair: Pair, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> Pair:

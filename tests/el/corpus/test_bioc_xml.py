@@ -1,13 +1,16 @@
-import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
+from lxml import etree
 
-from el.corpus.bioc_xml import read_bioc, write_bioc
-from el.corpus.types import Document, Link, LinkedMention, Span
+from el.corpus.bioc_xml import read_bioc
+from el.corpus.formats import open_corpus
+from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Span
 from el.errors import ElError, InputError
 from tests.el.corpus.strategies import documents, few
+from tests.el.corpus.writing import written
 
 HEAD = "<?xml version='1.0' encoding='UTF-8'?><!DOCTYPE collection SYSTEM 'BioC.dtd'>"
 
@@ -35,9 +38,7 @@ def read(tmp_path: Path, xml: str, tolerance: int = 0, moved: list[str] | None =
 
 
 def rewritten(tmp_path: Path, document: Document) -> Document:
-    stream = io.StringIO()
-    write_bioc([document], stream)
-    return read(tmp_path, stream.getvalue())
+    return read(tmp_path, written("bioc", replace(document, source=None)))
 
 
 @few
@@ -187,7 +188,7 @@ def test_locations_beyond_the_tolerance_are_refused(tmp_path: Path, tolerance: i
         ),
         (collection("Ache")[:-20], "line 1: not well-formed"),
         ("<article/>", "<article>, not <collection>"),
-        (collection("Ache &what;"), "not BioC XML"),
+        (collection("Ache &what;"), "uses the entity 'what'"),
         (
             collection("Ache").replace(
                 "</passage>", "</passage><passage><offset>3</offset><text>x</text></passage>"
@@ -231,10 +232,8 @@ def test_a_declared_document_type_is_never_loaded(tmp_path: Path) -> None:
 def test_links_are_written_beside_gold_ids(tmp_path: Path) -> None:
     document = read(tmp_path, collection("Ache", annotation(0, "Ache", (0, 4), MESH="D000001")))
     link = Link("D000002", "Pain", 0.75, "ache")
-    links = {("77", "0"): LinkedMention(document.mentions[0], (link,), ("D000002",), "search")}
-    stream = io.StringIO()
-    write_bioc([document], stream, links)
-    xml = stream.getvalue()
+    linked = LinkedMention(document.mentions[0], (link,), ("D000002",), "search")
+    xml = written("bioc", LinkedDocument(document, (linked,)))
     for infon in (
         '<infon key="MESH">D000001</infon>',
         '<infon key="identifier">D000002</infon>',
@@ -247,12 +246,66 @@ def test_links_are_written_beside_gold_ids(tmp_path: Path) -> None:
 
 
 def test_the_same_documents_give_the_same_file_on_any_day() -> None:
-    stream = io.StringIO()
-    write_bioc([], stream)
-    assert "<date></date>" in stream.getvalue()
+    assert "<date></date>" in written("bioc")
+
+
+def test_a_collection_may_say_nothing_below_its_documents(tmp_path: Path) -> None:
+    xml = collection("Ache").replace("</collection>", "<source/></collection>")
+    with pytest.raises(InputError, match="<source> behind the first document"):
+        read(tmp_path, xml)
+
+
+def test_comments_and_instructions_are_dropped(tmp_path: Path) -> None:
+    document = read(tmp_path, collection("An<!-- old --> <?go on?>ache"))
+    assert document.text == "An ache"
+    assert "<text>An ache</text>" in written("bioc", document)
+
+
+def test_what_stands_above_the_documents_is_kept(tmp_path: Path) -> None:
+    head = (
+        "<?xml version='1.0' encoding='ISO-8859-1' standalone='no'?>\n"
+        "<!DOCTYPE collection PUBLIC '-//a//b' 'http://example.org/\"BioC\".dtd'>"
+    )
+    xml = collection("Aché", head=head).replace("<source/>", "<source>é</source><infon key='k'>v</infon>")
+    path = tmp_path / "in.xml"
+    path.write_bytes(xml.encode("latin-1"))
+    corpus = open_corpus(path)
+    (document,) = corpus
+    assert document.text == "Aché"
+    assert written("bioc", document, head=corpus.head).startswith(
+        '<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n'
+        '<!DOCTYPE collection PUBLIC "-//a//b" \'http://example.org/"BioC".dtd\'>\n'
+        '<collection>\n<source>é</source><infon key="k">v</infon><date/><key/>\n<document>'
+    )
+
+
+def test_found_mentions_go_where_they_begin(tmp_path: Path) -> None:
+    sentences = "".join(
+        f"<sentence><offset>{offset}</offset><text>One.</text></sentence>" for offset in (0, 5)
+    )
+    relation = '<relation id="R"><node refid="0" role="a"/></relation>'
+    xml = collection("Ache").replace("<text>Ache</text>", sentences + relation)
+    other = f"<passage><offset>10</offset><text>Two</text>{relation}</passage></document>"
+    document = read(tmp_path, xml.replace("</document>", other))
+    found = [Mention("", (Span(start, start + 1),), document.text[start], "") for start in (6, 10)]
+    linked = tuple(LinkedMention(mention, (), ()) for mention in found)
+    tree = etree.fromstring(written("bioc", LinkedDocument(document, linked)).encode())
+    # The second sentence; the passage, before its relation.
+    assert [a.get("id") for a in tree.findall(".//sentence[2]/annotation")] == ["1"]
+    assert [child.tag for child in tree.findall(".//passage")[1]] == [
+        "offset",
+        "text",
+        "annotation",
+        "relation",
+    ]
+
+
+def test_a_text_may_be_as_long_as_the_parser_reads(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"more than 10 MB in one element\. Split it into passages"):
+        read(tmp_path, collection("a" * 10_100_000))
 
 
 def test_characters_that_xml_cannot_hold_are_refused(tmp_path: Path) -> None:
     document = read(tmp_path, collection("Ache"))
     with pytest.raises(ElError, match="cannot hold"):
-        write_bioc([Document("\x00", document.passages)], io.StringIO())
+        written("bioc", Document("\x00", document.passages))

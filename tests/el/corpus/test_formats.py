@@ -1,13 +1,24 @@
+import gzip
 import io
 import json
+import pickle
 from pathlib import Path
 
 import pytest
 
-from el.corpus.formats import Format, read_corpus, write_linked
+from el.corpus.formats import (
+    FORMATS,
+    OUTPUT_FORMATS,
+    Format,
+    OutputFormat,
+    open_corpus,
+    open_writer,
+    output_format,
+)
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
-from el.errors import ElError, InputError
+from el.errors import ElError, InputError, UsageError
+from tests.el.corpus.writing import written
 
 MENTION = Mention("0", (Span(3, 7),), "ache", "disease")
 DOCUMENT = Document("7", (Passage("title", 0, "An ache"), Passage("abstract", 8, "It\nis.")), (MENTION,))
@@ -19,6 +30,8 @@ BIOC = (
     "<?xml version='1.0'?><collection><source/><date/><key/><document><id>7</id>"
     "<passage><offset>0</offset><text>An ache</text></passage></document></collection>"
 )
+BIOC_JSON = '{"source": "", "documents": [{"id": "7", "passages": [{"offset": 0, "text": "An ache"}]}]}'
+JSON_LINES = '{"id": "7", "text": "An ache"}\n'
 
 
 @pytest.mark.parametrize(
@@ -26,32 +39,51 @@ BIOC = (
     [
         (BIOC, "bioc"),
         ("\ufeff\n" + BIOC.partition("?>")[2], "bioc"),
+        (BIOC_JSON, "bioc-json"),
+        (f"[{BIOC_JSON}]", "bioc-json"),
+        (BIOC_JSON.replace("documents", "PubTator3"), "bioc-json"),
         (PUBTATOR, "pubtator"),
         ("\ufeff" + PUBTATOR, "pubtator"),
+        (JSON_LINES, "jsonl"),
+        ('{"note": "\\"documents\\": ", "passages": [], "id": 1}', "jsonl"),
         ("< 5 % had an ache", "plain"),
         ('{"id": 1} is JSON', "plain"),
         ("An ache | t | x", "plain"),
-        ("", "plain"),
     ],
 )
-def test_formats_are_recognised_by_content(tmp_path: Path, content: str, format: str) -> None:
+def test_formats_are_recognised_by_content(tmp_path: Path, content: str, format: Format) -> None:
     path = tmp_path / "input"
     path.write_text(content, encoding="utf-8")
-    assert read_corpus(path)[0] == format
+    assert open_corpus(path).format == format
+    path.write_bytes(gzip.compress(content.encode()))
+    assert open_corpus(path).format == format
+
+
+def test_gzipped_files_are_read_and_written(tmp_path: Path) -> None:
+    for content in (BIOC, BIOC_JSON, PUBTATOR, JSON_LINES, "An ache"):
+        path, target = tmp_path / "7.txt.gz", tmp_path / "out.gz"
+        path.write_bytes(gzip.compress(content.encode()))
+        corpus = open_corpus(path)
+        (document,) = corpus
+        assert (document.id, document.passages[0].text) == ("7", "An ache")
+        with open_writer(target, output_format(corpus.format), corpus.head) as writer:
+            writer.write(LinkedDocument(document, ()))
+        again = gzip.decompress(target.read_bytes()).decode()
+        assert again == written(output_format(corpus.format), document, head=corpus.head)
 
 
 def test_converted_corpora_are_recognised(tmp_path: Path) -> None:
     write_documents(tmp_path / "input", [DOCUMENT])
-    found, documents = read_corpus(tmp_path / "input")
-    assert (found, list(documents)) == ("jsonl", [DOCUMENT])
+    corpus = open_corpus(tmp_path / "input")
+    assert (corpus.format, list(corpus)) == ("jsonl", [DOCUMENT])
 
 
 def test_a_given_format_is_not_second_guessed(tmp_path: Path) -> None:
     path = tmp_path / "input"
     path.write_text(PUBTATOR, encoding="utf-8")
-    found, documents = read_corpus(path, "plain")
-    assert found == "plain"
-    assert [document.id for document in documents] == ["input"]
+    corpus = open_corpus(path, "plain")
+    assert corpus.format == "plain"
+    assert [document.id for document in corpus] == ["input"]
 
 
 def test_locations_slightly_off_are_refused(tmp_path: Path) -> None:
@@ -59,54 +91,157 @@ def test_locations_slightly_off_are_refused(tmp_path: Path) -> None:
     wrong = '<annotation id="0"><location offset="2" length="4"/><text>ache</text></annotation></passage>'
     path.write_text(BIOC.replace("</passage>", wrong), encoding="utf-8")
     with pytest.raises(InputError, match="document 7, annotation 0: expected 'ache' at 2:6, found ' ach'"):
-        list(read_corpus(path)[1])
+        list(open_corpus(path))
+
+
+def test_offsets_beyond_the_text_are_named_so(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_text(PUBTATOR.replace("\t7\t", "\t99\t"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"at 3:99, found .* \(the text ends at 14\)"):
+        list(open_corpus(path))
+
+
+def test_mentions_may_overlap(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_text(PUBTATOR.strip() + "\n7\t0\t7\tAn ache\tDisease\n7\t3\t7\tache\tPain\n", encoding="utf-8")
+    (document,) = open_corpus(path)
+    assert [mention.text for mention in document.mentions] == ["An ache", "ache", "ache"]
+
+
+@pytest.mark.parametrize("content", [BIOC.replace("document>", "passage>"), '{"documents": []}'])
+def test_files_without_documents_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "input").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match="holds no documents"):
+        list(open_corpus(tmp_path / "input"))
+
+
+@pytest.mark.parametrize("content", ["\n \n", "\ufeff\n"])
+@pytest.mark.parametrize("format", ["pubtator", "jsonl", "plain"])
+def test_blank_files_are_refused(tmp_path: Path, content: str, format: Format) -> None:
+    (tmp_path / "input").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"holds no (documents|text)|not JSON"):
+        list(open_corpus(tmp_path / "input", format))
 
 
 def test_a_missing_file_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        read_corpus(tmp_path / "none")
+        open_corpus(tmp_path / "none")
 
 
-@pytest.mark.parametrize("content", [BIOC, PUBTATOR])
+GOOD_BIOC = "<document><id>8</id><passage><offset>0</offset><text>x</text></passage></document>"
+WRONG = {
+    "pubtator": ("8|t|x\n8\t0\t1\ty\tDisease\n", "9|t|x\n\n"),
+    "jsonl": ('{"id": 8, "text": 5}\n', '{"id": "9", "text": "x"}\n'),
+    "bioc": (GOOD_BIOC.replace("<offset>0", "<offset>zero"), GOOD_BIOC.replace("8", "9")),
+    "bioc-json": (', {"id": "8"}', ', {"id": "9", "passages": []}'),
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "close"), [(PUBTATOR, ""), (JSON_LINES, ""), (BIOC, "</collection>"), (BIOC_JSON, "]}")]
+)
+def test_a_broken_document_can_be_skipped(tmp_path: Path, content: str, close: str) -> None:
+    path = tmp_path / "input"
+    path.write_text(content, encoding="utf-8")
+    bad, good = WRONG[open_corpus(path).format]
+    separator = "\n" if bad.startswith("8|") else ""
+    path.write_text(content.removesuffix(close) + bad + separator + good + close, encoding="utf-8")
+    with pytest.raises(InputError):
+        list(open_corpus(path))
+    skipped: list[InputError] = []
+    assert [document.id for document in open_corpus(path).documents(skipped.append)] == ["7", "9"]
+    assert len(skipped) == 1
+
+
+def test_to_skip_all_documents_is_not_to_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_text(WRONG["jsonl"][0], encoding="utf-8")
+    skipped: list[InputError] = []
+    assert list(open_corpus(path).documents(skipped.append)) == []
+    assert len(skipped) == 1
+
+
+def test_a_line_that_is_not_utf8_costs_its_document_alone(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(b"1|t|one\n\n2|t|tw\xf6\n\n3|t|three\n")
+    skipped: list[InputError] = []
+    assert [document.id for document in open_corpus(path).documents(skipped.append)] == ["1", "3"]
+    (error,) = skipped
+    assert "line 3: not UTF-8 (invalid start byte) at byte 15 of the file" in str(error)
+
+
+def test_documents_are_read_one_at_a_time(tmp_path: Path) -> None:
+    broken = {
+        "input.xml": BIOC.removesuffix("</collection>") + "<document>" * 2,
+        "input.pubtator": PUBTATOR * 2 + "broken\n",
+        "input.jsonl": JSON_LINES * 2 + "broken\n",
+    }
+    for name, content in broken.items():
+        path = tmp_path / name
+        path.write_text(content, encoding="utf-8")
+        documents = iter(open_corpus(path))
+        assert next(documents).id == "7"
+        with pytest.raises(InputError):
+            list(documents)
+
+
+def test_what_travels_to_other_processes_pickles(tmp_path: Path) -> None:
+    path = tmp_path / "7.txt"
+    for content in (BIOC, BIOC_JSON, PUBTATOR, JSON_LINES, "An ache"):
+        path.write_text(content, encoding="utf-8")
+        corpus = pickle.loads(pickle.dumps(open_corpus(path)))
+        (document,) = corpus
+        again = pickle.loads(pickle.dumps(document))
+        assert (again, again.source, corpus.head) == (document, document.source, open_corpus(path).head)
+    error = InputError(path, "line 1", "is wrong", "Correct it")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.parametrize("content", [BIOC, BIOC_JSON, PUBTATOR, JSON_LINES])
 def test_mentions_that_the_linker_found_are_written_too(tmp_path: Path, content: str) -> None:
-    source, target = tmp_path / "input", tmp_path / "output"
+    source = tmp_path / "input"
     source.write_text(content, encoding="utf-8")
-    format, (document,) = read_corpus(source)
-    new = Mention("new", (Span(0, 2),), "An", "disease")
+    corpus = open_corpus(source)
+    (document,) = corpus
+    # The id is taken in PubTator.
+    new = Mention("0", (Span(0, 2),), "An", "disease")
     linked = LinkedDocument(document, (LinkedMention(new, LINKS, ("D000002",)),))
-    write_linked([linked], target, format)
-    found, (again,) = read_corpus(target)
-    assert found == format
-    assert again.text == document.text
-    assert [mention.text for mention in again.mentions] == ["An", *(m.text for m in document.mentions)]
-    assert again.mentions[0].concept_ids == ("D000002",)
-    assert again.mentions[1:] == () or again.mentions[1].concept_ids == ("D000001",)
+    text = written(output_format(corpus.format), linked, head=corpus.head)
+    # What came in stays as it is.
+    assert written(output_format(corpus.format), linked, head=corpus.head) == text
+    (tmp_path / "output").write_text(text)
+    again = open_corpus(tmp_path / "output")
+    assert again.format == corpus.format
+    (read,) = again
+    assert read.text == document.text
+    assert [mention.text for mention in read.mentions] == ["An", *(m.text for m in document.mentions)]
+    if corpus.format != "jsonl":
+        assert read.mentions[0].concept_ids == ("D000002",)
+    assert [mention.concept_ids for mention in read.mentions[1:]] == [
+        m.concept_ids for m in document.mentions
+    ]
 
 
-@pytest.mark.parametrize("format", ["bioc", "pubtator"])
-def test_mentions_that_came_in_are_not_written_twice(tmp_path: Path, format: Format) -> None:
+@pytest.mark.parametrize("format", ["bioc", "bioc-json", "pubtator", "jsonl"])
+def test_mentions_that_came_in_are_not_written_twice(tmp_path: Path, format: OutputFormat) -> None:
     document = Document("7", (Passage("title", 0, "An ache"),), (MENTION,))
-    write_linked([LinkedDocument(document, LINKED.mentions)], tmp_path / "output", format)
-    (again,) = read_corpus(tmp_path / "output")[1]
-    assert [mention.concept_ids for mention in again.mentions] == [("D000002",)]
+    (tmp_path / "output").write_text(written(format, LinkedDocument(document, LINKED.mentions)))
+    (again,) = open_corpus(tmp_path / "output")
+    assert [mention.text for mention in again.mentions] == ["ache"]
 
 
-def test_plain_text_gives_a_table() -> None:
+def test_the_table() -> None:
     long = Mention("1", (Span(8, 13),), "It\nis", "disease")
     linked = LinkedDocument(DOCUMENT, (*LINKED.mentions, LinkedMention(long, (), ())))
-    stream = io.StringIO()
-    write_linked([linked], stream, "plain")
-    assert stream.getvalue().splitlines() == [
+    assert written("tsv", linked).splitlines() == [
         "document\tstart\tstop\ttext\ttype\tids\tscores\tnames",
         "7\t3\t7\tache\tdisease\tD000002\t0.7500\tPain",
         "7\t8\t13\tIt is\tdisease\t-1\t\t",
     ]
 
 
-def test_json_lines_hold_every_candidate() -> None:
-    stream = io.StringIO()
-    write_linked([LINKED], stream, "jsonl")
-    (line,) = stream.getvalue().splitlines()
+def test_links_hold_every_candidate() -> None:
+    (line,) = written("links", LINKED).splitlines()
     assert json.loads(line) == {
         "document": "7",
         "mention": "0",
@@ -122,18 +257,32 @@ def test_json_lines_hold_every_candidate() -> None:
     }
 
 
+def test_plain_text_goes_out_as_a_table() -> None:
+    assert {format: output_format(format) for format in FORMATS}.pop("plain") == "tsv"
+    assert {output_format(format) for format in FORMATS} <= set(OUTPUT_FORMATS)
+
+
 def test_nothing_is_written_when_the_format_cannot_hold_it(tmp_path: Path) -> None:
     target = tmp_path / "output"
     target.write_text("before", encoding="utf-8")
-    with pytest.raises(ElError, match="tabs or line ends"):
-        write_linked([LINKED], target, "pubtator")
+    with pytest.raises(ElError, match="tabs or line ends"), open_writer(target, "pubtator") as writer:
+        writer.write(LINKED)
     assert target.read_text(encoding="utf-8") == "before"
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("format", ["bioc", "pubtator"])
-def test_documents_of_one_id_are_refused(tmp_path: Path, format: Format) -> None:
-    # Their links would be taken for each other's.
-    with pytest.raises(ElError, match=f"2 documents have the id '{LINKED.document.id}'"):
-        write_linked([LINKED, LINKED], tmp_path / "output", format)
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("format", ["bioc", "bioc-json", "pubtator", "jsonl"])
+def test_documents_of_one_id_have_each_their_own_links(tmp_path: Path, format: OutputFormat) -> None:
+    path = tmp_path / "input"
+    document = Document("7", (Passage("title", 0, "An ache"),), (MENTION,))
+    other = LinkedDocument(document, (LinkedMention(MENTION, LINKS, ("D000003",)),))
+    first, second = LinkedDocument(document, LINKED.mentions), other
+    text = written(format, first, second)
+    assert text.index("D000002") < text.rindex("D000003")
+    path.write_text(text, encoding="utf-8")
+    assert [document.id for document in open_corpus(path)] == ["7", "7"]
+
+
+def test_brat_cannot_be_written_to_a_stream() -> None:
+    with pytest.raises(UsageError, match="two files"), open_writer(io.StringIO(), "brat"):
+        pass

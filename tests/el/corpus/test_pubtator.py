@@ -1,13 +1,14 @@
-import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 
-from el.corpus.pubtator import read_pubtator, write_pubtator
-from el.corpus.types import Document, Link, LinkedMention, Mention, Passage, Span
+from el.corpus.pubtator import read_pubtator
+from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
 from el.errors import ElError, InputError
 from tests.el.corpus.strategies import abstracts, few
+from tests.el.corpus.writing import written
 
 TEXTS = "7|t|Renal and hepatic failure\n7|a|An ache.\n"
 LONG = "renal failure|hepatic failure"
@@ -19,16 +20,13 @@ def read(tmp_path: Path, text: str) -> list[Document]:
     return list(read_pubtator(path))
 
 
-def written(*documents: Document) -> str:
-    stream = io.StringIO()
-    write_pubtator(documents, stream)
-    return stream.getvalue()
-
-
 @few
 @given(document=abstracts())
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, document: Document) -> None:
-    assert read(tmp_path_factory.getbasetemp(), written(document, document)) == [document, document]
+    assert read(tmp_path_factory.getbasetemp(), written("pubtator", document, document)) == [
+        document,
+        document,
+    ]
 
 
 def test_every_column_is_kept(tmp_path: Path) -> None:
@@ -46,7 +44,8 @@ def test_every_column_is_kept(tmp_path: Path) -> None:
     assert composite.part_texts == ("renal failure", "hepatic failure")
     assert (ache.role, ache.concept_ids, ache.type) == ("single", (), "disease")
     assert document.relations == (("CID", "D000003", "D000001"),)
-    assert written(document) == text
+    assert written("pubtator", document) == text
+    assert written("pubtator", replace(document, source=None)) == text
 
 
 def test_the_text_of_a_part_without_a_concept_is_left_out(tmp_path: Path) -> None:
@@ -73,7 +72,6 @@ def test_an_empty_seventh_column_is_no_composite(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         (TEXTS + "7\t29\t33\tache\n7\tx\n", "line 4: 2 columns"),
-        (TEXTS + "7\t29\t33\tache\tDisease\tD1\t\t0.5\tmore\n", "line 3: 9 columns"),
         (TEXTS + "7\t29\tthere\tache\tDisease\tD000001\n", "line 3: offsets '29' and 'there'"),
         (TEXTS + "8\t29\t33\tache\tDisease\tD000001\n", "line 3: not a line of document 7"),
         ("7|t|Title\n8|a|Abstract\n", "line 2: not a line of document 7"),
@@ -107,19 +105,32 @@ def test_links_go_into_columns_six_and_eight(tmp_path: Path) -> None:
     (document,) = read(tmp_path, TEXTS + line + "7\t29\t33\tache\tDisease\tD000009\n")
     composite, ache = document.mentions
     links = (Link("D000003", "c", 0.5, "c"), Link("D000004", "d", 0.25, "d"))
-    stream = io.StringIO()
-    found = {
-        ("7", "0"): LinkedMention(composite, links, ("D000004", "D000003")),
-        ("7", "1"): LinkedMention(ache, (), ()),
-    }
-    write_pubtator([document], stream, found)
-    assert stream.getvalue().splitlines()[2:] == [
+    found = (LinkedMention(composite, links, ("D000004", "D000003")), LinkedMention(ache, (), ()))
+    text = written("pubtator", LinkedDocument(document, found))
+    assert text.splitlines()[2:] == [
         f"7\t0\t25\tRenal and hepatic failure\tDisease\tD000004|D000003\t{LONG}\t0.2500|0.5000",
         "7\t29\t33\tache\tDisease\t-1\t\t",
-        "",
     ]
-    (again,) = read(tmp_path, stream.getvalue())
+    (again,) = read(tmp_path, text)
     assert [mention.concept_ids for mention in again.mentions] == [("D000004", "D000003"), ()]
+
+
+def test_found_mentions_stand_before_relations_with_the_same_line_ends(tmp_path: Path) -> None:
+    text = TEXTS + "7\t29\t33\tache\tDisease\n7\tCID\tD000003\tD000001\n\n"
+    for content in (text, text.replace("\n", "\r\n")):
+        (document,) = read(tmp_path, content)
+        new = Mention("0", (Span(0, 5),), "Renal", "disease")
+        lines = written("pubtator", LinkedDocument(document, (LinkedMention(new, (), ()),))).split("\n")
+        before = content.split("\n")
+        end = before[0].removeprefix("7|t|Renal and hepatic failure")
+        assert lines == [*before[:3], f"7\t0\t5\tRenal\tDisease\t-1\t\t{end}", *before[3:]]
+
+
+def test_found_mentions_that_pubtator_cannot_hold_are_refused(tmp_path: Path) -> None:
+    (document,) = read(tmp_path, "7|t|An\tache\n")
+    for mention in (Mention("0", (Span(0, 7),), "An\tache", ""), SPLIT):
+        with pytest.raises(ElError, match="PubTator cannot hold"):
+            written("pubtator", LinkedDocument(document, (LinkedMention(mention, (), ()),)))
 
 
 SPLIT = Mention("0", (Span(0, 1), Span(2, 3)), "a c", "disease")
@@ -139,4 +150,4 @@ SPLIT = Mention("0", (Span(0, 1), Span(2, 3)), "a c", "disease")
 )
 def test_documents_that_pubtator_cannot_hold_are_refused(document: Document) -> None:
     with pytest.raises(ElError, match="PubTator cannot hold"):
-        written(document)
+        written("pubtator", document)

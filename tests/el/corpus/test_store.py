@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from el.corpus.formats import open_corpus
 from el.corpus.store import read_documents, write_documents
-from el.corpus.types import Document, Mention, Passage, Span
+from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
 from el.errors import InputError
 from tests.el.corpus.strategies import documents, few
+from tests.el.corpus.writing import written
 
 
 @few
@@ -48,7 +50,10 @@ GOOD = {
     "change",
     [
         {"passages": [{"kind": "title", "offset": 0}]},
-        {"passages": [{"kind": "title", "offset": 0, "text": "An ache", "more": 1}]},
+        {"passages": [{"kind": "title", "offset": "0", "text": "An ache"}]},
+        {"passages": [{"kind": "title", "offset": 0, "text": None}]},
+        {"id": None},
+        {"id": True},
         {"mentions": [{**GOOD["mentions"][0], "spans": []}]},  # type: ignore[dict-item]
         {"mentions": [{**GOOD["mentions"][0], "spans": [[3]]}]},  # type: ignore[dict-item]
         {"relations": [["CID", "D1"]]},
@@ -67,3 +72,45 @@ def test_a_text_that_moved_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(GOOD).replace("An ache", "The ache") + "\n", encoding="utf-8")
     with pytest.raises(InputError, match="document 1, annotation 0: expected 'ache'"):
         list(read_documents(path))
+
+
+def test_a_document_may_come_with_less(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    rows = [
+        {"id": 7, "text": "A 😀 ache"},
+        {
+            "text": "A 😀 ache",
+            "id": "8",
+            "mentions": [{"start": 4, "stop": 8}, {"id": "x", "spans": [[0, 1]]}],
+        },
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    first, second = read_documents(path)
+    assert (first.id, first.text, first.mentions) == ("7", "A 😀 ache", ())
+    assert second.mentions == (
+        Mention("x", (Span(0, 1),), "A", ""),
+        Mention("0", (Span(4, 8),), "ache", ""),
+    )
+
+
+def test_links_are_added_and_all_other_keys_kept(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    row = {"more": {"a": [1.5, None]}, "text": "An ache", "id": 7}
+    mention = {"start": 3, "stop": 7, "type": "Pain", "note": "é", "links": "of an earlier run"}
+    path.write_text(json.dumps({**row, "mentions": [mention]}), encoding="utf-8")
+    (document,) = open_corpus(path)
+    link = Link("D000002", "Pain", 0.75, "ache")
+    found = LinkedMention(Mention("0", (Span(0, 2),), "An", "chemical"), (), ())
+    linked = LinkedDocument(
+        document, (LinkedMention(document.mentions[0], (link,), ("D000002",), "search"), found)
+    )
+    candidate = {"id": "D000002", "name": "Pain", "score": 0.75, "matched_name": "ache"}
+    links = {"predicted": ["D000002"], "decided_by": "search", "candidates": [candidate]}
+    new = {
+        "id": "1",
+        "spans": [[0, 2]],
+        "text": "An",
+        "type": "chemical",
+        "links": {"predicted": [], "decided_by": "", "candidates": []},
+    }
+    assert json.loads(written("jsonl", linked)) == {**row, "mentions": [{**mention, "links": links}, new]}

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from el.index.graph import NameGraph, build_graph
+from el.index.graph import NameGraph, build_graph, compact_graph
 
 
 def unit_vectors(count: int, width: int, seed: int = 1) -> npt.NDArray[np.float16]:
@@ -25,8 +25,9 @@ def built(vectors: npt.NDArray[np.float16], path: Path) -> NameGraph:
 def test_finds_what_a_comparison_with_all_finds(tmp_path: Path) -> None:
     vectors, queries = unit_vectors(2000, 16), unit_vectors(50, 16, 2).astype(np.float32)
     graph = built(vectors, tmp_path / "graph")
-    assert graph.vectors.dtype == np.float16
-    assert np.array_equal(graph.vectors, vectors)
+    assert (graph.vectors.shape, graph.vectors.bits) == ((2000, 16), 16)
+    assert np.array_equal(graph.vectors[:], vectors.astype(np.float32))
+    assert np.array_equal(graph.vectors[np.array([[7, 3]])], vectors[[[7, 3]]].astype(np.float32))
     similarities, rows = graph.search(queries, 10)
     products = queries @ vectors.astype(np.float32).T
     exact = np.argsort(-products, axis=1)[:, :10]
@@ -75,3 +76,21 @@ def test_few_names(tmp_path: Path, count: int) -> None:
     vectors = unit_vectors(count, 4)
     _, rows = built(vectors, tmp_path / "graph").search(vectors.astype(np.float32), count)
     assert rows[:, 0].tolist() == [*range(count)]
+
+
+def test_a_compact_graph_has_the_same_names_in_fewer_bytes(tmp_path: Path) -> None:
+    vectors, queries = unit_vectors(3000, 64), unit_vectors(50, 64, 2).astype(np.float32)
+    graph = built(vectors, tmp_path / "graph")
+    written: list[int] = []
+    compact_graph(tmp_path / "graph", tmp_path / "compact", written.append)
+    compact = NameGraph.open(tmp_path / "compact")
+    assert (compact.vectors.shape, compact.vectors.bits, sum(written)) == ((3000, 64), 6, 3000)
+    saved = (tmp_path / "graph").stat().st_size - (tmp_path / "compact").stat().st_size
+    assert saved == pytest.approx(3000 * 64 * 10 / 8, rel=0.01)
+    # A 63rd part of a dimension's range, at most half of which a value is off.
+    step = np.ptp(vectors.astype(np.float32), axis=0) / 63
+    assert np.all(np.abs(compact.vectors[:] - graph.vectors[:]) < step)
+    assert np.array_equal(compact.vectors[np.array([[7], [3]])], compact.vectors[:][[[7], [3]]])
+    found, expected = compact.search(queries, 10)[1], graph.search(queries, 10)[1]
+    shared = [np.isin(one, other).mean() for one, other in zip(found, expected, strict=True)]
+    assert np.mean(shared) > 0.9

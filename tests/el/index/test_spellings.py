@@ -1,10 +1,12 @@
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from el.errors import InputError, MismatchError
 from el.index import spellings as module
 from el.index.spellings import Spellings
 from el.ontology import Concept, Name, Ontology
@@ -51,3 +53,33 @@ def test_finds_what_a_comparison_of_all_names_finds(names: list[str], text: str)
 def test_spelling_is_looser_than_normalising() -> None:
     assert spelling("1,2-Dichloro") == spelling("12 dichloro")
     assert normalise("1,2-Dichloro") != normalise("12 dichloro")
+
+
+def test_how_long_names_are_that_begin_with_a_word() -> None:
+    spellings = Spellings.of_ontology(ontology_of("Lead", "Lead Poisoning, Childhood", "Pb", "--"))
+    assert [spellings.longest(word) for word in ("lead", "pb", "poisoning", "")] == [3, 1, 0, 1]
+
+
+def test_is_read_as_it_was_written(tmp_path: Path) -> None:
+    made = Spellings.of_ontology(ontology_of("Lead", "Lithium", "LEAD"))
+    made.save(tmp_path / "spellings.npz")
+    read = Spellings.load(tmp_path / "spellings.npz", made.ontology)
+    assert read.names("lead").tolist() == [0, 2]
+    assert read.longest("lithium") == 1
+    with pytest.raises(MismatchError, match="another ontology"):
+        Spellings.load(tmp_path / "spellings.npz", ontology_of("Lead"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "missing"])
+def test_a_broken_file_is_refused(tmp_path: Path, damage: str) -> None:
+    made, path = Spellings.of_ontology(ontology_of("Lead", "Lithium")), tmp_path / "spellings.npz"
+    made.save(path)
+    content = bytearray(path.read_bytes())
+    place = content.index(made.keys.tobytes())
+    content[place] ^= 1
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == "altered" else content[:-40])
+    with pytest.raises(InputError, match="Make the linker again"):
+        Spellings.load(path, made.ontology)

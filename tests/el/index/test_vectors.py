@@ -9,14 +9,15 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 
 from el.errors import ElError, InputError, MismatchError
 from el.files import sampled_sha256
-from el.index import vectors as module
+from el.index import build as module
+from el.index import exact
+from el.index.build import build_name_vectors, update_name_vectors
 from el.index.encode import encode_texts
 from el.index.graph import build_graph, graph_bytes
-from el.index.vectors import FORMAT, NAMES, NameVectors, build_name_vectors, update_name_vectors
+from el.index.vectors import FORMAT, NAMES, NameVectors
 from el.models import BiEncoder
 from el.ontology import Concept, Name, Ontology
 from tests.tiny import WIDTH, tiny_encoder, tiny_ontology
@@ -44,9 +45,9 @@ def random_vectors(count: int, width: int = 8) -> NameVectors:
 
 
 def search_naively(
-    vectors: NameVectors, queries: torch.Tensor, k: int, rows: npt.NDArray[np.int64]
+    vectors: NameVectors, queries: npt.NDArray[np.float32], k: int, rows: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    scores = queries.numpy() @ vectors.vectors[rows].astype(np.float32).T
+    scores = queries @ vectors.vectors[rows].astype(np.float32).T
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(scores, order, axis=1), rows[order]
 
@@ -54,8 +55,8 @@ def search_naively(
 @pytest.mark.parametrize("block", [7, 64, 1000])
 @pytest.mark.parametrize("k", [1, 10, 100, 500])
 def test_search_is_exact(block: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BLOCK", block)
-    vectors, queries = random_vectors(100), torch.randn(9, 8, generator=torch.Generator().manual_seed(1))
+    monkeypatch.setattr(exact, "_BLOCK", block)
+    vectors, queries = random_vectors(100), random_vectors(9).gather(np.arange(9))
     scores, rows = vectors.nearest(queries, k, query_batch=4)
     expected_scores, expected_rows = search_naively(vectors, queries, k, np.arange(100))
     assert rows.shape == (9, min(k, 100))
@@ -66,8 +67,8 @@ def test_search_is_exact(block: int, k: int, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("block", [3, 1000])
 def test_search_among_some_rows(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BLOCK", block)
-    vectors, queries = random_vectors(100), torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
+    monkeypatch.setattr(exact, "_BLOCK", block)
+    vectors, queries = random_vectors(100), random_vectors(3).gather(np.arange(3))
     some = np.array([2, 3, 50, 51, 97, 99])
     for k in (2, 6, 20):
         scores, rows = vectors.nearest(queries, k, some)
@@ -79,7 +80,7 @@ def test_search_among_some_rows(block: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_negative_scores_are_found() -> None:
     vectors = NameVectors(-np.ones((3, 2), dtype=np.float16), {})
-    scores, rows = vectors.nearest(torch.ones(1, 2), 3)
+    scores, rows = vectors.nearest(np.ones((1, 2), dtype=np.float32), 3)
     assert sorted(rows[0]) == [0, 1, 2]
     assert (scores == -2).all()
 
@@ -87,8 +88,8 @@ def test_negative_scores_are_found() -> None:
 def test_gather() -> None:
     vectors = random_vectors(10)
     gathered = vectors.gather(np.array([[3, 1], [1, 0], [9, 9]]))
-    assert (gathered.shape, gathered.dtype) == ((3, 2, 8), torch.float32)
-    assert np.array_equal(gathered[0, 1].numpy(), vectors.vectors[1].astype(np.float32))
+    assert (gathered.shape, gathered.dtype) == ((3, 2, 8), np.float32)
+    assert np.array_equal(gathered[0, 1], vectors.vectors[1].astype(np.float32))
     assert vectors.gather(np.empty((4, 0), dtype=np.int64)).shape == (4, 0, 8)
 
 
@@ -130,7 +131,7 @@ def same_as_built_anew(model: BiEncoder, ontology: Ontology, found: NameVectors,
     queries = anew.gather(every)
     similarities, rows = found.search(queries, count)
     assert all(sorted(each) == [*every] for each in rows.tolist())
-    expected = torch.einsum("qd,qkd->qk", queries, anew.gather(rows))
+    expected = np.einsum("qd,qkd->qk", queries, anew.gather(rows))
     np.testing.assert_allclose(similarities, expected, atol=5e-3)
     np.testing.assert_allclose(similarities[:, 0], found.search(queries, 1)[0][:, 0], atol=1e-6)
 
@@ -215,7 +216,7 @@ def test_interrupted_build_goes_on(
     vectors = build_name_vectors(model, ontology, texts, out, scratch).vectors
     # Every name once over both runs.
     assert sorted(before.texts + after.texts) == sorted(texts)
-    whole = NameVectors.open(built, ontology).vectors.astype(np.float32)
+    whole = NameVectors.open(built, ontology).vectors[:]
     np.testing.assert_allclose(vectors.astype(np.float32), whole, atol=2e-3)
     assert not any(scratch.iterdir())
 

@@ -10,7 +10,8 @@ import torch
 
 from el.errors import InputError, MismatchError
 from el.models import BiEncoder, EncoderSource, FixedScorer, Hypencoder, RetrievalModel
-from el.search.engine import CompiledEngine, TorchEngine, compile_model, make_engine
+from el.search.compiling import TorchEngine, compile_model, make_engine
+from el.search.engine import CompiledEngine
 from tests.tiny import WIDTH, tiny_encoder, tiny_hypencoder
 
 TEXTS = ["acute liver failure", "cold", "n-acetyl-l-cysteine " * 10, "lead"]

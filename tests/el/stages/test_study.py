@@ -11,7 +11,7 @@ from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention, Passage, Span
 from el.errors import ConfigError, InputError
 from el.evaluation.rankings import Prediction
-from el.index.vectors import build_name_vectors
+from el.index.build import build_name_vectors
 from el.models import BiEncoder, EncoderSource
 from el.stages.common import Workspace
 from el.stages.study import (

@@ -4,6 +4,7 @@ import pytest
 
 from el.corpus.types import Document, Mention, Passage, Span
 from el.finder import DictionaryFinder
+from el.index.spellings import Spellings
 from el.models import BiEncoder
 from tests.tiny import tiny_encoder, tiny_ontology
 
@@ -24,4 +25,4 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> BiEncoder:
 
 @pytest.fixture(scope="session")
 def finder() -> DictionaryFinder:
-    return DictionaryFinder(tiny_ontology())
+    return DictionaryFinder(Spellings.of_ontology(tiny_ontology()))

@@ -13,11 +13,12 @@ from el.corpus.types import Document, Mention, Passage, Span
 from el.errors import InputError, MismatchError
 from el.finder import DictionaryFinder
 from el.models import BiEncoder
+from el.tagging.compiling import compile_tagger, make_tagger
 from el.tagging.encoding import WordEncoder, make_batch, windows
 from el.tagging.labels import COUNT
 from el.tagging.model import word_scores
 from el.tagging.store import TrainedTagger, load_tagger, word_embeddings
-from el.tagging.tagger import Tagger, compile_tagger, make_tagger
+from el.tagging.tagger import Tagger
 from tests.el.tagging.conftest import document
 from tests.tiny import tiny_tagger
 

@@ -14,13 +14,13 @@ from el.errors import ConfigError
 from el.finder import DictionaryFinder
 from el.models import BiEncoder
 from el.tagging import training
+from el.tagging.compiling import make_tagger
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import WordEncoder
 from el.tagging.labels import COUNT, is_legal
 from el.tagging.model import crf_loss, word_scores
 from el.tagging.scores import figures, gold_spans, span_tally
 from el.tagging.store import TrainedTagger, fresh_tagger
-from el.tagging.tagger import make_tagger
 from el.tagging.training import Example, collate, examples, plan, train_tagger
 from tests.el.tagging.conftest import document
 from tests.tiny import TINY_TAGGER

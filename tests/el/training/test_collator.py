@@ -159,7 +159,7 @@ def test_scores_stand_where_the_marks_stand(
     with torch.inference_mode():
         scores = batch_scores(model, batch)
         queries = model.encode_queries(batch["query_ids"], batch["query_mask"])
-        every = queries(vectors.gather(np.arange(len(ontology.name_texts))))
+        every = queries(torch.from_numpy(vectors.gather(np.arange(len(ontology.name_texts)))))
     for row, pair in enumerate(two):
         rows = (
             name_rows(ontology, pair.items).tolist() + name_rows(ontology, [p.items[0] for p in two]).tolist()

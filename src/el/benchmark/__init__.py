@@ -1,0 +1,1 @@
+"""How long systems take to link by name, and what that costs in accuracy."""

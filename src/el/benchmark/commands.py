@@ -1,0 +1,155 @@
+"""What `python -m el.bench` benchmarks: a run's trained systems, or a linker."""
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from el.benchmark.page import latency_page, size_curves, systems_of
+from el.benchmark.run import LINKER, Benchmark, BenchmarkConfig
+from el.benchmark.timing import Timed
+from el.cli import load_section
+from el.corpus.formats import open_corpus
+from el.corpus.types import Document
+from el.errors import ElError, InputError
+from el.evaluation.protocol import load_protocol
+from el.evaluation.queries import Query, full_queries
+from el.evaluation.run import load_split, split_queries
+from el.files import atomic_folder, read_json, write_json
+from el.index.vectors import NameVectors
+from el.linker import Linker
+from el.models import BiEncoder, Hypencoder, RetrievalModel, load_model
+from el.rankers import distinct_inputs
+from el.report.plots import size_plot
+from el.search.compiling import make_engine
+from el.stages.common import METRICS, RUNS, Workspace
+from el.stages.evaluate import PROTOCOLS
+from el.stages.machine import MACHINE, describe_machine
+
+_SCRATCH = RUNS / "bench"
+# Of the cosine that an untrained q-net gives.
+_SCALE = 20.0
+# What `dvc metrics` shows of each system.
+_SHOWN = (
+    ("ms", "total_p50_ms"),
+    ("ratio", "total_p50_ratio"),
+    ("mentions_per_second", "mentions_per_second"),
+)
+
+
+def bench_stage() -> None:
+    """Benchmarks the trained systems of a run, into metrics/."""
+    space = Workspace.here()
+    config = load_section(BenchmarkConfig, space.params, "benchmark")
+    systems = []
+    for name in space.trained_systems:
+        model = load_model(space.finetuned(name))
+        systems.append(_timed(name, model, space.vectors(model), config))
+    queries = split_queries(
+        load_split(space.data / "corpus", "dev"),
+        load_protocol(PROTOCOLS / "full.yaml"),
+        space.inputs.context_characters,
+    )
+    benchmark = Benchmark(
+        systems, [], space.ontology, config, _sample(queries, config.mentions), _SCRATCH / space.label
+    )
+    figures = benchmark.run()
+    write_json(METRICS / "latency.json", figures)
+    with atomic_folder(METRICS / "latency") as out:
+        for name in space.trained_systems:
+            write_json(out / f"{name}.json", {shown: figures[f"{name}/{key}"] for shown, key in _SHOWN})
+    write_json(METRICS / "latency_machine.json", read_json(MACHINE))
+
+
+def bench_linker(
+    folder: Path, corpus: Sequence[Path], config: BenchmarkConfig, depths: Sequence[int], output: Path
+) -> None:
+    """Benchmarks a linker on the mentions of a corpus; prints a table and writes figures, table and plot.
+
+    Args:
+        folder: the linker; its model is a Hypencoder.
+        corpus: files with gold mentions.
+        config: what is timed.
+        depths: of untrained q-nets that are timed too.
+        output: a folder; replaced as a whole.
+
+    Raises:
+        ElError: the linker's model is no Hypencoder, or the corpus cannot be used.
+    """
+    documents = [document for path in corpus for document in open_corpus(path)]
+    queries = full_queries(documents)
+    if not queries:
+        raise InputError(corpus[0], "", "no mention has an id", "Give an annotated corpus")
+    linker = Linker.load(folder)
+    model = load_model(folder / "model")
+    if not isinstance(model, Hypencoder):
+        raise ElError(f"{folder}: its model is a {model.kind}, not a Hypencoder. Give another linker")
+    vectors, own = linker.ranker.vectors, model.head.config.depth
+    systems = [
+        _timed("bi_encoder", BiEncoder(model.retrieving_tower(), None, model.tokenizer), vectors, config),
+        _timed(f"hypencoder_{own}", model, vectors, config),
+    ]
+    sample = _sample(queries, config.mentions)
+    texts = distinct_inputs(sample)[0]
+    untrained = [
+        _timed(f"hypencoder_{depth}_untrained", _of_depth(model, depth, texts), vectors, config)
+        for depth in depths
+        if depth != own
+    ]
+    figures = Benchmark(systems, untrained, linker.ontology, config, sample, _SCRATCH / folder.name).run()
+    figures |= {f"{LINKER}/{name}": value for name, value in _whole(folder, documents).items()}
+    machine = describe_machine()
+    table = latency_page(figures, config, machine, systems_of(figures)).markdown()
+    print(table)
+    with atomic_folder(output) as out:
+        write_json(out / "latency.json", figures)
+        write_json(out / "machine.json", machine)
+        (out / "latency.md").write_text(table, encoding="utf-8")
+        if config.sizes:
+            plot = size_plot(size_curves(figures), "Time against the number of names")
+            (out / "sizes.svg").write_text(plot, encoding="utf-8")
+
+
+def _timed(name: str, model: RetrievalModel, vectors: NameVectors, config: BenchmarkConfig) -> Timed:
+    return Timed(name, model, make_engine(model), vectors, config.candidates, config.first)
+
+
+def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder:
+    """A Hypencoder on the same towers with a fresh head, which scores as the dot product does.
+
+    A random one would find the best names anywhere, and score all where a trained one scores a few.
+    """
+    own = model.head.config
+    qnet = replace(own, vector_dimensions=(*[own.vector_dimensions[0]] * (depth + 1), 1))
+    fresh = Hypencoder.from_tower(
+        copy.deepcopy(model.query_tower), qnet, model.tokenizer, "", shared_encoder=True
+    )
+    fresh.initialise_as_dot_product(_SCALE, texts)
+    return fresh.eval()
+
+
+def _whole(folder: Path, documents: Sequence[Document]) -> dict[str, float]:
+    """How many documents and mentions a second a linker links, after some that warm it up."""
+    linker = Linker.load(folder)
+    for _ in linker.link(documents[:8], "never"):
+        pass
+    fresh = Linker.load(folder)
+    start, mentions = time.perf_counter(), 0
+    for linked in fresh.link(documents, "never"):
+        mentions += len(linked.mentions)
+    seconds = time.perf_counter() - start
+    return {
+        "documents_per_second": round(len(documents) / seconds, 1),
+        "mentions_per_second": round(mentions / seconds, 1),
+    }
+
+
+def _sample(queries: Sequence[Query], count: int) -> list[Query]:
+    """Mentions with equal inputs once, drawn at random."""
+    _, places = distinct_inputs(queries)
+    first = dict(zip(reversed(places), reversed(queries), strict=True))
+    drawn = np.random.default_rng(0).permutation(sorted(first))[:count]
+    return [first[place] for place in drawn.tolist()]

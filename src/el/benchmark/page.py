@@ -1,0 +1,64 @@
+"""A benchmark's figures as a table, and as curves for a plot."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from el.benchmark.run import FLAT, GRAPH_SEARCH, BenchmarkConfig
+from el.report.tables import Table, latency_table
+
+_AT = re.compile(r"(.+)_at_(\d+)")
+
+
+def systems_of(figures: Mapping[str, float]) -> list[str]:
+    """The systems that were timed, in the order in which they were."""
+    names = (name.rpartition("/")[0] for name in figures)
+    return [name for name in dict.fromkeys(names) if name not in ("", "tower")]
+
+
+def latency_page(
+    figures: Mapping[str, float], config: BenchmarkConfig, machine: Mapping[str, Any], systems: Sequence[str]
+) -> Table:
+    """Milliseconds by step, and what was measured beside them.
+
+    Args:
+        figures: what `Benchmark.run` returned.
+        config: what was timed.
+        machine: as `describe_machine` says.
+        systems: in the order of the lines.
+    """
+    caption = (
+        f"Milliseconds a mention, one at a time, {config.mentions} distinct mentions of dev, all systems in "
+        f"turn with each; {config.candidates} names retrieved by the graph, {config.first} scored by a q-net "
+        f"in any case, the others where its best come late; then batches of {config.batch}. "
+        f"One process, {machine['threads']} threads, {machine['processor']}; its peak memory "
+        f"{figures['peak_memory_mb']:.0f} MB. Scoring includes generating the q-net; a bi-encoder's "
+        f"search has scored its names already. `{FLAT}` compares with every name, on one thread; "
+        f"`{GRAPH_SEARCH}` is the published search of the shallowest q-nets, in PyTorch, on a graph of 32 "
+        "neighbours a name; both on 20 mentions, their ratios to the bi-encoder on the same"
+        f"{_against_ours(figures)}. `compact`: vectors of 6 bits a dimension. accuracy@1: of all these "
+        f"mentions. recall@10, of concepts, and the accuracies after it: of {config.exhaustive} mentions, "
+        "against q-nets over all names (exhaustive). Tokens and tower alone: "
+        f"{figures['tower/torch_fp32_p50_ms']:.2f} ms in PyTorch and float32, here "
+        f"{figures['tower/p50_ms']:.2f} ms."
+    )
+    return latency_table(caption, figures, systems)
+
+
+def _against_ours(figures: Mapping[str, float]) -> str:
+    factor = figures[f"{GRAPH_SEARCH}/against_ours"]
+    return f" (the published search took {factor:.1f} times what ours took for the same q-nets)"
+
+
+def size_curves(figures: Mapping[str, float]) -> dict[str, list[tuple[float, float]]]:
+    """(number of names, p50 in milliseconds) of each system that was timed at several, ascending."""
+    curves: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    for key, value in figures.items():
+        found = _AT.fullmatch(key.removesuffix("/total_p50_ms")) if key.endswith("/total_p50_ms") else None
+        if found:
+            curves[found[1]].append((float(found[2]), value))
+    for name, points in curves.items():
+        points.append((figures["names"], figures[f"{name}/total_p50_ms"]))
+        points.sort()
+    return dict(curves)

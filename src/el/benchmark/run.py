@@ -1,0 +1,260 @@
+"""A benchmark's systems, in turn, and its figures."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from el.benchmark.scaling import scaled_vectors
+from el.benchmark.timing import (
+    PAUSE_SECONDS,
+    Timed,
+    milliseconds,
+    peak_memory_mb,
+    ratio,
+    time_batches,
+    time_once,
+    time_singles,
+    time_towers,
+)
+from el.errors import ConfigError
+from el.evaluation.queries import Query
+from el.evaluation.rankings import Ranking, rank_concepts
+from el.index.build import compact_name_vectors
+from el.models import Hypencoder
+from el.models.base import supports_bf16
+from el.ontology import Ontology
+from el.progress import progress
+from el.rankers import distinct_inputs
+from el.search.exhaustive import rank_exhaustively
+from el.search.neighbours import GraphSearch, lowest_level
+
+# What is timed beside the systems themselves.
+FLAT, GRAPH_SEARCH, COMPACT, LINKER = "bi_encoder_flat", "graph_search", "compact", "el_link"
+_BI_ENCODER = "bi_encoder"
+# Of what is slow, so many mentions are enough for a median.
+_SLOW_MENTIONS = 20
+_COMPARED = 10
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What is timed.
+
+    Attributes:
+        mentions: how many distinct ones, one at a time and in batches.
+        batch: mentions at once in the second timing.
+        candidates: names that are retrieved.
+        first: how many of them q-nets score in any case.
+        exhaustive: mentions for which q-nets also score all names, to see what the search loses.
+        sizes: numbers of names, beside the ontology's own, at which the shallowest q-net and the bi-encoder
+            are timed.
+    """
+
+    mentions: int
+    batch: int
+    candidates: int
+    first: int
+    exhaustive: int
+    sizes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (
+            min(self.mentions, self.batch, self.candidates, self.first, *self.sizes) < 1
+            or self.exhaustive < 0
+        ):
+            raise ConfigError(
+                f"mentions is {self.mentions}, batch {self.batch}, candidates {self.candidates}, first "
+                f"{self.first}, sizes {list(self.sizes)}; each must be 1 or more; exhaustive is "
+                f"{self.exhaustive}; it must be 0 or more"
+            )
+
+
+class Benchmark:
+    """Times systems on the same mentions.
+
+    Args:
+        systems: the bi-encoder, and Hypencoders.
+        untrained: those whose answers are not looked at.
+        ontology: whose names they link to.
+        config: what is timed.
+        queries: mentions, equal ones once.
+        scratch: keeps the indexes that only the benchmark needs.
+    """
+
+    def __init__(
+        self,
+        systems: Sequence[Timed],
+        untrained: Sequence[Timed],
+        ontology: Ontology,
+        config: BenchmarkConfig,
+        queries: Sequence[Query],
+        scratch: Path,
+    ) -> None:
+        self.systems = systems
+        self.untrained = untrained
+        self.ontology = ontology
+        self.config = config
+        self.queries = queries
+        self.texts = distinct_inputs(queries)[0]
+        self.scratch = scratch
+        self.figures: dict[str, float] = {}
+        self.bi_encoder = systems[0]
+        self.shallowest = next(system for system in systems if system.generates)
+        self._rankings: dict[str, list[Ranking]] = {}
+
+    def run(self) -> dict[str, float]:
+        """Returns all figures, by "<system>/<figure>"."""
+        compact = self._compact()
+        every = [*self.systems, compact, *self.untrained]
+        self._singles(every)
+        rankers = {system.name: system.ranker(self.ontology) for system in every}
+        for name, rate in time_batches(rankers, self.texts, self.config.batch).items():
+            self._add(name, {"mentions_per_second": rate})
+        plain, compiled = time_towers(self.bi_encoder.model, self.bi_encoder.engine, self.texts)
+        self._add("tower", {"torch_fp32_p50_ms": plain, "p50_ms": compiled})
+        for system in [*self.systems, compact]:
+            self._answers(system)
+        self._flat()
+        self._graph_search()
+        for count in self.config.sizes:
+            self._at(count)
+        # Of the whole run, with all models in memory.
+        return self.figures | {"names": len(self.ontology.name_texts), "peak_memory_mb": peak_memory_mb()}
+
+    def _compact(self) -> Timed:
+        """The shallowest q-net with compact vectors."""
+        system, folder = self.shallowest, self.scratch / COMPACT
+        vectors = compact_name_vectors(system.vectors, self.ontology, folder)
+        return replace(system, name=f"{system.name}_{COMPACT}", vectors=vectors)
+
+    def _singles(self, systems: Sequence[Timed]) -> None:
+        figures = time_singles(systems, self.texts, "time mentions one by one")
+        for name in figures:
+            self._add(name, figures[name] | {"total_p50_ratio": ratio(figures, name, _BI_ENCODER)})
+
+    def _answers(self, system: Timed) -> None:
+        """A system's accuracy, and for q-nets what the search loses against all names."""
+        folder = system.vectors.folder
+        assert folder is not None
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        found = system.ranker(self.ontology).rank(self.queries, _COMPARED)
+        self._add(
+            system.name, {"index_mb": round(size / 1e6, 1), "accuracy@1": _accuracy(found, self.queries)}
+        )
+        count = self.config.exhaustive
+        if system.generates and count:
+            queries, exact = self.queries[:count], self._exact(system)
+            own = {
+                "exhaustive_mentions": float(len(queries)),
+                "recall@10": _recall(found[:count], exact),
+                "sample_accuracy@1": _accuracy(found[:count], queries),
+                "exhaustive_accuracy@1": _accuracy(exact, queries),
+            }
+            self._add(system.name, own)
+
+    def _exact(self, system: Timed) -> list[Ranking]:
+        """The rankings of all names by a system's q-nets; kept, for they take long.
+
+        A compact system is measured against its own model with vectors in half precision.
+        """
+        name = system.name.removesuffix(f"_{COMPACT}")
+        if name not in self._rankings:
+            assert isinstance(system.model, Hypencoder)
+            self._rankings[name] = rank_exhaustively(
+                system.model,
+                system.vectors,
+                self.ontology,
+                self.texts[: self.config.exhaustive],
+                _COMPARED,
+                f"score all names by {name}",
+            )
+        return self._rankings[name]
+
+    def _flat(self) -> None:
+        flat = replace(self.bi_encoder, name=FLAT, flat=True)
+        figures = time_singles([self.bi_encoder, flat], self.texts[:_SLOW_MENTIONS], f"time {FLAT}")
+        self._add(FLAT, figures[FLAT] | {"total_p50_ratio": ratio(figures, FLAT, _BI_ENCODER)})
+
+    def _graph_search(self) -> None:
+        """Times the published search of the shallowest q-nets, in PyTorch, in turn with ours."""
+        system = self.shallowest
+        assert system.vectors.graph is not None
+        neighbours = lowest_level(system.vectors.graph)
+        seconds, base, ours, scored, found = [], [], [], [], []
+        with progress(f"time {GRAPH_SEARCH}", _SLOW_MENTIONS) as advance:
+            for text in self.texts[:_SLOW_MENTIONS]:
+                base.append(sum(time_once(self.bi_encoder, text)))
+                ours.append(sum(time_once(system, text)))
+                start = time.perf_counter()
+                ranking, count = graph_search(system, self.ontology, neighbours, text)
+                seconds.append(time.perf_counter() - start)
+                time.sleep(PAUSE_SECONDS)
+                scored.append(count)
+                found.append(ranking)
+                advance(1)
+        figures = {
+            "total_p50_ms": milliseconds(seconds, 50),
+            "total_p95_ms": milliseconds(seconds, 95),
+            "total_p50_ratio": round(float(np.median(seconds) / np.median(base)), 3),
+            "against_ours": round(float(np.median(seconds) / np.median(ours)), 3),
+            "names_scored": round(float(np.median(scored))),
+        }
+        if self.config.exhaustive:
+            exact = self._exact(system)[:_SLOW_MENTIONS]
+            figures["recall@10"] = _recall(found[: len(exact)], exact)
+        self._add(GRAPH_SEARCH, figures)
+
+    def _at(self, count: int) -> None:
+        """Times the bi-encoder and the shallowest q-net at another number of names."""
+        vectors = scaled_vectors(self.shallowest.vectors, count, self.scratch)
+        systems = [
+            replace(system, name=f"{system.name}_at_{count}", vectors=vectors)
+            for system in (self.bi_encoder, self.shallowest)
+        ]
+        figures = time_singles(systems, self.texts, f"time with {count:,} names")
+        base = systems[0].name
+        for name in figures:
+            self._add(name, figures[name] | {"total_p50_ratio": ratio(figures, name, base)})
+
+    def _add(self, system: str, figures: dict[str, float]) -> None:
+        self.figures |= {f"{system}/{name}": value for name, value in figures.items()}
+
+
+@torch.inference_mode()
+def graph_search(
+    system: Timed, ontology: Ontology, neighbours: npt.NDArray[np.int32], text: str
+) -> tuple[Ranking, int]:
+    """The best concepts of a text by the published search, and how many names it scored.
+
+    In PyTorch; scored in bf16 where the machine multiplies it in hardware.
+    """
+    model, search = system.model, GraphSearch()
+    assert isinstance(model, Hypencoder)
+    precision = torch.bfloat16 if supports_bf16(model.device) else torch.float32
+    encoding = model.tokenize([text])
+    qnet = model.encode_queries(encoding["input_ids"], encoding["attention_mask"]).to(precision)
+
+    def score(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        passages = torch.from_numpy(system.vectors.gather(rows))
+        scores: npt.NDArray[np.float32] = qnet(passages.to(precision))[0].float().numpy()
+        return scores
+
+    rows, count = search.find(score, neighbours, search.kept, np.random.default_rng(0))
+    found = rank_concepts(rows[None], score(rows)[None], ontology.concept_of_name, ontology.ids, _COMPARED)
+    return found[0], count
+
+
+def _accuracy(found: Sequence[Ranking], queries: Sequence[Query]) -> float:
+    right = [ranking.concept_ids[0] in query.gold for ranking, query in zip(found, queries, strict=True)]
+    return round(float(np.mean(right)), 4)
+
+
+def _recall(found: Sequence[Ranking], exact: Sequence[Ranking]) -> float:
+    """The share of the exact rankings' concepts that were found."""
+    each = [np.isin(e.concept_ids, f.concept_ids).mean() for e, f in zip(exact, found, strict=True)]
+    return round(float(np.mean(each)), 4)

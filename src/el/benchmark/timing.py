@@ -1,0 +1,166 @@
+"""Clocks around a system: one mention at a time, in batches, and its tower alone."""
+
+import itertools
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from el.index.vectors import NameVectors
+from el.models import Hypencoder, RetrievalModel
+from el.ontology import Ontology
+from el.progress import progress
+from el.rankers import ModelRanker, score_in_steps
+from el.search.engine import Encoded, Engine
+
+_WARM_UP = 10
+# PyTorch's threads wait actively for a while, in the way of what is timed next.
+PAUSE_SECONDS = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """A system that is timed.
+
+    Attributes:
+        name: such as "hypencoder_2".
+        model: as it was trained.
+        engine: the same, as it runs.
+        vectors: of the ontology's names.
+        candidates: names that are retrieved.
+        first: how many of them a q-net scores in any case; see `score_in_steps`.
+        flat: whether they are found by comparing with every name, in place of the graph.
+    """
+
+    name: str
+    model: RetrievalModel
+    engine: Engine
+    vectors: NameVectors
+    candidates: int
+    first: int
+    flat: bool = False
+
+    @property
+    def generates(self) -> bool:
+        """Whether its scores are those of q-nets."""
+        return self.engine.kind == Hypencoder.kind
+
+    def search(self, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        """Finds candidates of (B, D) vectors: (B, K) name rows."""
+        if not self.flat:
+            return self.vectors.search(queries, self.candidates)[1]
+        assert self.vectors.graph is not None
+        storage: Any = faiss.downcast_index(self.vectors.graph.index.storage)
+        rows: npt.NDArray[np.int64] = storage.search(queries, self.candidates)[1]
+        return rows
+
+    def score(self, encoded: Encoded, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Scores (B, K) candidates: (B, K) float32, -inf where that is not worth while."""
+        return score_in_steps(self.engine, self.vectors, encoded, rows, min(self.first, rows.shape[1]))
+
+    def ranker(self, ontology: Ontology) -> ModelRanker:
+        return ModelRanker(self.engine, self.vectors, ontology, self.candidates, first=self.first)
+
+
+def time_singles(
+    systems: Sequence[Timed], texts: Sequence[str], description: str
+) -> dict[str, dict[str, float]]:
+    """Times one mention at a time, by all systems in turn.
+
+    Returns:
+        For each system and each of encode (tokens and tower), search, score (names are fetched; a
+        Hypencoder's q-net is generated and applied; a bi-encoder's search has scored already) and total:
+        p50 and p95 in milliseconds.
+    """
+    for text in texts[:_WARM_UP]:
+        for system in systems:
+            time_once(system, text)
+    turns = list(systems)
+    seconds: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
+    with progress(description, len(texts)) as advance:
+        for text in texts:
+            for system in turns:
+                seconds[system.name].append(time_once(system, text))
+            # What ran before is in the processor's cache: each comes first, and after each other, as often.
+            turns.append(turns.pop(0))
+            advance(1)
+    return {name: _percentiles(np.array(steps)) for name, steps in seconds.items()}
+
+
+def _percentiles(steps: npt.NDArray[np.float64]) -> dict[str, float]:
+    columns = {"encode": steps[:, 0], "search": steps[:, 1], "score": steps[:, 2], "total": steps.sum(axis=1)}
+    return {
+        f"{name}_p{percent}_ms": milliseconds(values, percent)
+        for name, values in columns.items()
+        for percent in (50, 95)
+    }
+
+
+def time_once(system: Timed, text: str) -> tuple[float, ...]:
+    """Seconds that a mention takes to encode, search and score."""
+    clock = [time.perf_counter()]
+    encoded = system.engine.encode([text])
+    clock.append(time.perf_counter())
+    rows = system.search(encoded.vectors)
+    clock.append(time.perf_counter())
+    if system.generates:
+        system.score(encoded, rows)
+    clock.append(time.perf_counter())
+    return tuple(stop - start for start, stop in itertools.pairwise(clock))
+
+
+def time_batches(rankers: Mapping[str, ModelRanker], texts: Sequence[str], batch: int) -> dict[str, float]:
+    """Mentions a second of each ranker, in batches, in turn."""
+    for ranker in rankers.values():
+        ranker.retrieve(texts[:batch])
+    seconds = dict.fromkeys(rankers, 0.0)
+    with progress("time batches", len(texts)) as advance:
+        for first in range(0, len(texts), batch):
+            part = texts[first : first + batch]
+            for name, ranker in rankers.items():
+                start = time.perf_counter()
+                ranker.retrieve(part)
+                seconds[name] += time.perf_counter() - start
+            advance(len(part))
+    return {name: round(len(texts) / taken, 1) for name, taken in seconds.items()}
+
+
+@torch.inference_mode()
+def time_towers(model: RetrievalModel, engine: Engine, texts: Sequence[str]) -> tuple[float, float]:
+    """Milliseconds, p50, that plain float32 PyTorch and an engine take to encode a mention, in turn."""
+    seconds = []
+    for text in [*texts[:_WARM_UP], *texts]:
+        start = time.perf_counter()
+        encoding = model.tokenize([text])
+        model.first_stage(encoding["input_ids"], encoding["attention_mask"])
+        plain = time.perf_counter() - start
+        time.sleep(PAUSE_SECONDS)
+        start = time.perf_counter()
+        engine.encode([text])
+        seconds.append((plain, time.perf_counter() - start))
+    columns = np.array(seconds[-len(texts) :]).T
+    return milliseconds(columns[0], 50), milliseconds(columns[1], 50)
+
+
+def ratio(figures: Mapping[str, Mapping[str, float]], name: str, base: str) -> float:
+    """What a system takes in relation to another, in the same turns."""
+    return round(figures[name]["total_p50_ms"] / figures[base]["total_p50_ms"], 3)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far, in megabytes; files that are mapped count too."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kibibytes on Linux, bytes on macOS.
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def milliseconds(seconds: Sequence[float] | npt.NDArray[np.float64], percent: int) -> float:
+    """A percentile of seconds, in milliseconds."""
+    return round(float(np.percentile(seconds, percent)) * 1000, 3)

@@ -1,0 +1,38 @@
+"""Mentions that name several concepts at once, such as "renal and hepatic failure", taken apart."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+_AND = re.compile(r",\s*(?:and|or)\s+|\s+(?:and/or|and|or)\s+|,\s*|\s*/\s*")
+# Words that parts may have in common, at the end or at the beginning.
+_SHARED_WORDS = 3
+
+
+def parts_of(text: str, is_name: Callable[[str], bool]) -> tuple[str, ...]:
+    """The names that a coordination stands for, where all of them are names.
+
+    "renal and hepatic failure" is "renal failure" and "hepatic failure"; "pulmonary edema or fibrosis" is
+    "pulmonary edema" and "pulmonary fibrosis"; "nausea and vomiting" is both.
+
+    Args:
+        text: of a mention.
+        is_name: whether an ontology has a name that is spelled like a text.
+
+    Returns:
+        Two or more names; none where the text is a name itself, or no reading makes names of all parts.
+    """
+    pieces = [piece for piece in _AND.split(text) if piece.strip()]
+    if len(pieces) < 2 or is_name(text):
+        return ()
+    return next((parts for parts in _readings(pieces) if all(map(is_name, parts))), ())
+
+
+def _readings(pieces: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    first, last = pieces[0].split(), pieces[-1].split()
+    for count in range(1, min(_SHARED_WORDS, len(last) - 1) + 1):
+        tail = " ".join(last[-count:])
+        yield (*(f"{piece} {tail}" for piece in pieces[:-1]), pieces[-1])
+    for count in range(1, min(_SHARED_WORDS, len(first) - 1) + 1):
+        head = " ".join(first[:count])
+        yield (pieces[0], *(f"{head} {piece}" for piece in pieces[1:]))
+    yield tuple(pieces)

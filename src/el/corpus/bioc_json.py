@@ -1,0 +1,134 @@
+"""BioC JSON in and out.
+
+JSON is read whole, up to 200 MB; what comes out is written a document at a time. A collection may stand alone
+or be the only item of a list, as PubMed Central gives it; documents may stand under `documents`, or under
+`PubTator3`, as that service gives them.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from el.corpus.bioc_documents import (
+    JsonHead,
+    JsonSource,
+    Row,
+    all_annotations,
+    annotation_row,
+    found_infons,
+    head_row,
+    holder,
+    read_row,
+    row_of,
+    with_link_infons,
+)
+from el.corpus.checks import Skip, read_each
+from el.corpus.fields import free_id
+from el.corpus.opening import decoded, read_whole
+from el.corpus.plain import BYTE_ORDER_MARK
+from el.corpus.store import loaded
+from el.corpus.types import Document, LinkedDocument
+from el.errors import InputError
+
+MAX_FILE = 200_000_000
+"""Bytes of a file, unpacked: parsed, it takes several times the memory."""
+
+DOCUMENT_KEYS = ("documents", "PubTator3")
+
+
+def read_bioc_json(path: Path, skip: Skip | None = None) -> Iterator[Document]:
+    """Yields the documents of a BioC JSON file, as `el.corpus.bioc_xml.read_bioc` does.
+
+    Args:
+        path: the file.
+        skip: is told of each document that cannot be used, which is left out; None to raise instead. A file
+            that is not JSON is an error all the same.
+
+    Raises:
+        InputError: the file is missing, too large or not BioC JSON; a mention's text is not the text at its
+            offsets.
+    """
+
+    def read(row: Any) -> Document:
+        if not isinstance(row, dict):
+            raise InputError(path, "documents", "not a JSON object", "Give BioC documents")
+        return read_row(path, row, JsonSource(row), 0, [])
+
+    _, documents = _read(path)
+    return read_each(documents, read, skip)
+
+
+def read_bioc_json_head(path: Path) -> JsonHead:
+    """Returns what a BioC JSON file says beside its documents.
+
+    Raises:
+        InputError: the file is missing, too large or not BioC JSON.
+    """
+    return _read(path)[0]
+
+
+class BioCJsonWriter:
+    """Writes documents as one BioC JSON collection, one at a time, a line each.
+
+    A document that came as BioC goes out with all that it came with, JSON's other keys too; links are added
+    as `el.corpus.bioc_xml.BioCXmlWriter` adds them.
+    """
+
+    def __init__(self, stream: TextIO, head: object = None) -> None:
+        """Begins the collection.
+
+        Args:
+            stream: where to write, as text; the file must be encoded in UTF-8.
+            head: that of a collection in JSON or XML; anything else is dropped.
+        """
+        self._stream = stream
+        self._head = head if isinstance(head, JsonHead) else JsonHead(head_row(head))
+        self._separator = "\n"
+        opening = "[" if self._head.is_listed else ""
+        pairs = [f"{_dumped(key)}: {_dumped(value)}, " for key, value in self._head.row.items()]
+        stream.write(f"{opening}{{{''.join(pairs)}{_dumped(self._head.key)}: [")
+
+    def write(self, linked: LinkedDocument) -> None:
+        """Writes one document."""
+        row = _with_links(row_of(linked.document), linked)
+        self._stream.write(self._separator + _dumped(row))
+        self._separator = ",\n"
+
+    def finish(self) -> None:
+        """Ends the collection."""
+        self._stream.write("\n]}" + ("]" if self._head.is_listed else "") + "\n")
+
+
+def _read(path: Path) -> tuple[JsonHead, list[Any]]:
+    text = decoded(path, read_whole(path, MAX_FILE)).removeprefix(BYTE_ORDER_MARK)
+    value = loaded(path, "", text)
+    is_listed = isinstance(value, list) and len(value) == 1
+    row = value[0] if is_listed else value
+    key = next((key for key in DOCUMENT_KEYS if isinstance(row, dict) and key in row), None)
+    if key is None or not isinstance(row[key], list):
+        problem = "not one BioC collection with its documents"
+        raise InputError(path, "", problem, "Give each collection a file of its own")
+    return JsonHead({name: row[name] for name in row if name != key}, key, is_listed), row[key]
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _with_links(row: Row, linked: LinkedDocument) -> Row:
+    """A copy of the row with links; what came in stays as it is."""
+    if not linked.mentions:
+        return row
+    row = json.loads(json.dumps(row))
+    given = linked.given
+    taken = {str(annotation["id"]) for annotation in all_annotations(row)}
+    for annotation in all_annotations(row):
+        link = given.get(str(annotation["id"]))
+        if link is not None:
+            annotation["infons"] = with_link_infons(annotation.get("infons") or {}, link)
+    for found in linked.found:
+        annotation = annotation_row(found.mention, free_id(found.mention.id, taken), found_infons(found))
+        level = holder(row, found.mention.start)
+        level["annotations"] = [*(level.get("annotations") or ()), annotation]
+    return row

@@ -1,0 +1,63 @@
+"""Files of documents, from what a person gives: files, folders and patterns."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from el.corpus.brat import counterpart, is_annotations
+from el.errors import InputError
+
+# What brat keeps beside the documents of a folder.
+_BRAT_SETTINGS = {"annotation.conf", "visual.conf", "tools.conf", "kb_shortcuts.conf"}
+
+
+def find_inputs(arguments: Iterable[str | Path]) -> list[Path]:
+    """Returns the files that are meant, each once, in the order given.
+
+    A folder stands for all files below it, sorted, a pattern (`*`, `?`, `[...]`, `**` for any folders) for
+    what it matches, sorted; both without hidden files and brat's settings. A brat document is named by its
+    text.
+
+    Raises:
+        InputError: there is no such file, a pattern matches nothing, or a folder holds no files.
+    """
+    found: dict[Path, Path] = {}
+    for argument in arguments:
+        files = [_document_file(path) for path in _files(str(argument))]
+        if not files:
+            raise InputError(str(argument), "", "holds no files", "Give a folder with documents in it")
+        for path in files:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def _files(argument: str) -> Iterator[Path]:
+    path = Path(argument)
+    if path.is_dir():
+        yield from _files_below(path)
+    elif path.exists():
+        yield path
+    elif glob.has_magic(argument):
+        matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207, Path.glob takes no absolute patterns
+        if not matches:
+            raise InputError(argument, "", "no file matches", "Check the pattern, and quote it for the shell")
+        for match in map(Path, matches):
+            if match.name not in _BRAT_SETTINGS:
+                yield from _files(str(match))
+    else:
+        raise InputError(argument, "", "no such file or folder", "Check the path")
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        # In place: the walk goes on by this list.
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name not in _BRAT_SETTINGS:
+                yield Path(parent, name)
+
+
+def _document_file(path: Path) -> Path:
+    text = counterpart(path) if is_annotations(path) else None
+    return text or path

@@ -1,0 +1,200 @@
+"""Files of documents as bytes: unpacked where they are gzipped, and refused where they are no text.
+
+A document may have 100 MB (`MAX_DOCUMENT`); nothing more of it is read, packed or not.
+"""
+
+import codecs
+import contextlib
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from el.errors import InputError, UnreadableError
+from el.files import atomic_file
+
+MAX_DOCUMENT = 100_000_000
+"""Bytes of one document in its file, unpacked."""
+
+HEAD_BYTES = 1 << 16
+"""As many bytes of a file, unpacked, tell what it is."""
+
+_GZIP = b"\x1f\x8b"
+_UNPACK = "Unpack it and give the files in it"
+_CONVERT = "Convert it to UTF-8"
+_ENCODINGS = (
+    # UTF-32 first: its mark begins like that of UTF-16.
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_SIGNATURES = (
+    (_GZIP, "gzip inside gzip", "Unpack it once"),
+    (b"PK\x03\x04", "a zip archive (or a document of an office program)", _UNPACK),
+    (b"BZh", "packed with bzip2", _UNPACK),
+    (b"\xfd7zXZ\x00", "packed with xz", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd", _UNPACK),
+    (b"%PDF-", "a PDF", "Extract its text, and give that"),
+)
+_TAR = (257, b"ustar")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a file: its number from 1, the place of its first byte, and its bytes, line end included."""
+
+    number: int
+    offset: int
+    raw: bytes
+
+
+@contextlib.contextmanager
+def open_input(path: Path) -> Iterator["io.BufferedReader[_Unpacked]"]:
+    """Yields the bytes of a file, unpacked if it is gzipped, whatever its name.
+
+    Raises:
+        InputError: there is no such file, or it is packed in another way or no text.
+        UnreadableError: it is a folder, or cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_opened(path))
+        packed = file.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+        unpacked: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=file) if packed else file
+        stream = stack.enter_context(io.BufferedReader(_Unpacked(path, unpacked), HEAD_BYTES))
+        _check_text(path, stream.peek())
+        yield stream
+
+
+def read_head(path: Path) -> bytes:
+    """Returns the first bytes of a file, unpacked; at most `HEAD_BYTES`.
+
+    Raises:
+        InputError, UnreadableError: see `open_input`.
+    """
+    with open_input(path) as stream:
+        return stream.peek()
+
+
+def read_whole(path: Path, limit: int = MAX_DOCUMENT) -> bytes:
+    """Returns all bytes of a file, unpacked.
+
+    Raises:
+        InputError: there are more than `limit`; or see `open_input`.
+        UnreadableError: see `open_input`.
+    """
+    with open_input(path) as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise too_large(path, "", limit)
+    return content
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yields the lines of a file, cut at line feeds only: texts hold what Python takes for other line ends.
+
+    Raises:
+        InputError: a line is larger than a document may be; or see `open_input`.
+        UnreadableError: see `open_input`.
+    """
+    offset = 0
+    with open_input(path) as stream:
+        number = 0
+        while raw := stream.readline(MAX_DOCUMENT + 1):
+            number += 1
+            if len(raw) > MAX_DOCUMENT:
+                raise too_large(path, f"line {number}")
+            yield Line(number, offset, raw)
+            offset += len(raw)
+
+
+def decoded(path: Path, raw: bytes, offset: int = 0, place: str = "") -> str:
+    """Decodes bytes that begin at byte `offset` of a file.
+
+    Raises:
+        InputError: they are not UTF-8.
+    """
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        where = f"byte {offset + error.start}"
+        problem = f"not UTF-8 ({error.reason})" + (f" at {where} of the file" if place else "")
+        raise InputError(path, place or where, problem, "Convert the file to UTF-8") from error
+
+
+def too_large(path: Path, place: str, limit: int = MAX_DOCUMENT) -> InputError:
+    """The error for a document, or a file that is read whole, of more than `limit` bytes."""
+    return InputError(path, place, f"larger than {limit // 10**6} MB", "Split it")
+
+
+def document_name(path: Path) -> str:
+    """The id of a document that has none but its file's name: without `.gz`, then without its suffix."""
+    name = path.with_suffix("") if path.suffix == ".gz" else path
+    return name.stem
+
+
+@contextlib.contextmanager
+def written_text(path: Path) -> Iterator[TextIO]:
+    """Yields a stream of text for a file in UTF-8, written whole or not at all; gzipped if named `.gz`."""
+    with atomic_file(path) as temporary, temporary.open("wb") as file, contextlib.ExitStack() as stack:
+        binary: BinaryIO | gzip.GzipFile = file
+        if path.suffix == ".gz":
+            # Without name and time: the same documents should give the same file.
+            binary = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+        yield stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline="\n"))
+
+
+def _opened(path: Path) -> io.BufferedReader:
+    try:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            raise UnreadableError(path, "", f"is {kind}", "Give the file itself")
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise InputError(path, "", "no such file", "Check the path") from error
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise UnreadableError(path, "", problem, "Check its permissions") from error
+
+
+class _Unpacked(io.RawIOBase):
+    """Bytes of a file; what goes wrong on the way is told as an error of the file."""
+
+    def __init__(self, path: Path, stream: BinaryIO | gzip.GzipFile) -> None:
+        self._path = path
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            piece = self._stream.read(len(buffer))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(self._path, "", f"damaged gzip ({error})", "Pack or copy it again") from error
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+            raise UnreadableError(self._path, "", problem, "Check the disk") from error
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def _check_text(path: Path, head: bytes) -> None:
+    for mark, name in _ENCODINGS:
+        if head.startswith(mark):
+            raise InputError(path, "", f"is {name}, not UTF-8", _CONVERT)
+    for signature, kind, remedy in _SIGNATURES:
+        if head.startswith(signature):
+            raise InputError(path, "", f"is {kind}", remedy)
+    start, signature = _TAR
+    if head[start : start + len(signature)] == signature:
+        raise InputError(path, "", "is a tar archive", _UNPACK)
+    if b"\x00" in head:
+        # Western text in UTF-16 without a mark has a zero in every second byte.
+        zeros = max(head[0::2].count(0), head[1::2].count(0))
+        if zeros > len(head) // 4 and zeros == head.count(0):
+            raise InputError(path, "", "looks like UTF-16, not UTF-8", _CONVERT)
+        raise InputError(path, "", "is binary, not text", "Give a file of text in UTF-8")

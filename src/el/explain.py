@@ -1,0 +1,41 @@
+"""Why a mention is linked as it is, for a person: every candidate, and what speaks for it."""
+
+from rich.console import Console
+from rich.table import Table
+
+from el.evaluation.queries import Query
+from el.evidence import KINDS
+from el.linker import Linker
+from el.ontology import kind_of_type
+
+# Weighted evidence that is left out: what rounds to nothing.
+_LEAST = 0.005
+
+
+def explain(linker: Linker, text: str, mention_type: str, console: Console) -> None:
+    """Prints the candidates of a mention without a document.
+
+    Each has its score and the weighted evidence, of which the score is the softmax of the sum.
+
+    Args:
+        linker: links it.
+        text: the mention.
+        mention_type: such as "disease"; "" if unknown.
+        console: where to.
+    """
+    query = Query("", "", text, kind_of_type(mention_type) or mention_type, (), text)
+    (decision,) = linker.decide([query], linker.config.top_k)
+    if not decision.links:
+        console.print(f"{text}: no candidates")
+        return
+    weighted = linker.weighted_evidence(query)
+    rows = [weighted[link.concept_id] for link in decision.links]
+    shown = [kind for kind in KINDS if any(abs(row[kind]) >= _LEAST for row in rows)]
+    best, threshold = decision.links[0], linker.config.nil_below or 0.0
+    table = Table("id", "name", "matched name", "score", *shown, box=None)
+    for link, row in zip(decision.links, rows, strict=True):
+        values = (f"{row[kind]:+.2f}" for kind in shown)
+        table.add_row(link.concept_id, link.name, link.matched_name, f"{link.score:.3f}", *values)
+    answer = best.concept_id if best.score >= threshold else f"-1 (no score reaches {threshold:.3f})"
+    console.print(f"{text}: {answer}, decided by {decision.decided_by}\n", markup=False, highlight=False)
+    console.print(table)

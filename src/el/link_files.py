@@ -1,0 +1,220 @@
+"""Files of documents linked: one after the other, or by several processes."""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from el.corpus.formats import Corpus, Format, OutputFormat, Writer, open_corpus, open_writer, output_format
+from el.corpus.types import LinkedDocument
+from el.errors import ElError, InputError
+from el.linker import FindMentions, Linker
+from el.progress import progress
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How files are linked.
+
+    Attributes:
+        linker: the linker's folder.
+        min_precision: see `Linker.load`.
+        top_k: candidates that mentions keep; None for the linker's own number.
+        find_mentions: see `Linker.link`.
+        types: see `Linker.link`.
+        read_as: the files' format.
+        format: that of what is written; None for each file's own.
+        keep_going: whether a file or document that cannot be used is told and passed over.
+    """
+
+    linker: Path
+    min_precision: float | None = None
+    top_k: int | None = None
+    find_mentions: FindMentions = "auto"
+    types: Collection[str] | None = None
+    read_as: Format | Literal["auto"] = "auto"
+    format: OutputFormat | None = None
+    keep_going: bool = False
+
+    def load(self) -> Linker:
+        """Opens the linker."""
+        changes = {} if self.top_k is None else {"top_k": self.top_k}
+        return Linker.load(self.linker, self.min_precision, **changes)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to link.
+
+    Attributes:
+        source: what is read.
+        target: what is written.
+    """
+
+    source: Path
+    target: Path
+
+
+def link_into_files(jobs: Sequence[Job], settings: Settings, processes: int) -> int:
+    """Links files, each into a file of its own. Returns how many had to be passed over, wholly or in part.
+
+    Args:
+        jobs: the files.
+        settings: how.
+        processes: that share the work; each opens the linker, whose vectors they have in common.
+
+    Raises:
+        ElError: a file cannot be used, and `keep_going` is off.
+    """
+    failed = 0
+    with contextlib.ExitStack() as stack:
+        if processes > 1 and len(jobs) > 1:
+            results = _by_processes(stack, jobs, settings, processes)
+        else:
+            results = map(partial(_link_file, settings.load(), settings), jobs)
+        several = len(jobs) > 1
+        advance = stack.enter_context(progress("link files" if several else "", len(jobs)))
+        for problems in results:
+            _tell(problems)
+            failed += bool(problems)
+            advance(1)
+    return failed
+
+
+def link_into_one(
+    sources: Sequence[Path],
+    settings: Settings,
+    target: Path | TextIO | None,
+    show: Callable[[LinkedDocument], None],
+) -> int:
+    """Links files into one. Returns how many had to be passed over, wholly or in part.
+
+    Args:
+        sources: the files; several only where `settings.format` can hold documents of several.
+        settings: how.
+        target: a file or an open stream; None to write nothing.
+        show: is given each linked document.
+
+    Raises:
+        ElError: a file cannot be used, and `keep_going` is off.
+    """
+    problems: list[str] = []
+    failed = 0
+    # Opened before the linker, so that a wrong path is told at once.
+    corpora = [corpus for source in sources if (corpus := _opened(source, settings, problems))]
+    failed += len(sources) - len(corpora)
+    _tell(problems)
+    linker = settings.load()
+    with contextlib.ExitStack() as stack:
+        write = show
+        if target is not None and corpora:
+            writer = stack.enter_context(_writer(target, settings, corpora[0]))
+            write = partial(_both, writer, show)
+        several = len(corpora) > 1
+        # How many documents a file has nobody knows before the end.
+        advance = stack.enter_context(progress("link documents", len(corpora) if several else None))
+        for corpus in corpora:
+            told = _link(linker, corpus, settings, write, (lambda _: None) if several else advance)
+            _tell(told)
+            failed += bool(told)
+            if several:
+                advance(1)
+    return failed
+
+
+def _both(writer: Writer, show: Callable[[LinkedDocument], None], linked: LinkedDocument) -> None:
+    writer.write(linked)
+    show(linked)
+
+
+def _writer(
+    target: Path | TextIO, settings: Settings, corpus: Corpus
+) -> contextlib.AbstractContextManager[Writer]:
+    format = settings.format or output_format(corpus.format)
+    return open_writer(target, format, corpus.head if format == corpus.format else None)
+
+
+def _opened(source: Path, settings: Settings, problems: list[str]) -> Corpus | None:
+    try:
+        return open_corpus(source, settings.read_as)
+    except InputError as error:
+        if not settings.keep_going:
+            raise
+        problems.append(str(error))
+        return None
+
+
+def _link_file(linker: Linker, settings: Settings, job: Job) -> list[str]:
+    """Links a file into another. Returns what had to be passed over, a message each."""
+    problems: list[str] = []
+    corpus = _opened(job.source, settings, problems)
+    if corpus is None:
+        return problems
+    try:
+        with _writer(job.target, settings, corpus) as writer:
+            return _link(linker, corpus, settings, writer.write, lambda _: None)
+    except ElError as error:
+        # One that the format cannot hold, too.
+        if not settings.keep_going:
+            raise
+        return [str(error)]
+
+
+def _link(
+    linker: Linker,
+    corpus: Corpus,
+    settings: Settings,
+    write: Callable[[LinkedDocument], None],
+    advance: Callable[[int], None],
+) -> list[str]:
+    """Links the documents of a file. Returns those that had to be passed over, a message each."""
+    problems: list[str] = []
+    skip = (lambda error: problems.append(str(error))) if settings.keep_going else None
+    for linked in linker.link(corpus.documents(skip), settings.find_mentions, settings.types):
+        write(linked)
+        advance(1)
+    return problems
+
+
+def _tell(problems: Sequence[str]) -> None:
+    for problem in problems:
+        print(f"passed over: {problem}", file=sys.stderr)
+
+
+# The linker of this process, where several link.
+_own: dict[str, Any] = {}
+
+
+def _by_processes(
+    stack: contextlib.ExitStack, jobs: Sequence[Job], settings: Settings, processes: int
+) -> Iterator[list[str]]:
+    # Not forked: the libraries that link have threads.
+    context = multiprocessing.get_context("spawn")
+    number = context.Value("i", 0)
+    pool = ProcessPoolExecutor(processes, context, _open_own, (settings, number, processes))
+    # What has not begun when a file cannot be used does not begin any more.
+    stack.callback(pool.shutdown, cancel_futures=True)
+    return iter(pool.map(_link_by_own, jobs, itertools.repeat(settings)))
+
+
+def _open_own(settings: Settings, number: "Synchronized[int]", processes: int) -> None:
+    """Opens the linker of a process, which gets processors of its own."""
+    with number.get_lock():
+        place = number.value
+        number.value += 1
+    if hasattr(os, "sched_setaffinity"):
+        every = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, every[place % len(every) :: processes])
+    _own["linker"] = settings.load()
+
+
+def _link_by_own(job: Job, settings: Settings) -> list[str]:
+    return _link_file(_own["linker"], settings, job)

@@ -1,0 +1,54 @@
+"""Ontology files to folders in the project's own format, and several such folders to one."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from el.errors import ElError
+from el.files import sha256_file
+from el.ontologies.files import Reading, read_ontology_file
+from el.ontology import Concept, Ontology, write_ontology
+
+
+def convert_file(
+    path: Path, folder: Path, reading: Reading | None = None, notes: list[str] | None = None
+) -> dict[str, Any]:
+    """Writes an ontology file as an ontology folder. Returns its manifest.
+
+    Args:
+        path, reading, notes: as of `read_ontology_file`.
+        folder: where to; replaced as a whole, or left as it was.
+
+    Raises:
+        ElError: as of `read_ontology_file`.
+    """
+    info = {"source": "file", "files": {path.name: sha256_file(path)}}
+    return write_ontology(read_ontology_file(path, reading, notes), folder, info)
+
+
+def merge_ontologies(parts: Mapping[str, Path], folder: Path) -> dict[str, Any]:
+    """Writes several ontologies as one, in their order. Returns its manifest.
+
+    Args:
+        parts: what the user calls each -> its folder.
+        folder: where to; replaced as a whole, or left as it was.
+
+    Raises:
+        ElError: two have a concept of the same id.
+        InputError: a part is missing or broken.
+    """
+    ontologies = {name: Ontology.load(part) for name, part in parts.items()}
+    info = {"source": "merged", "parts": [ontology.info for ontology in ontologies.values()]}
+    return write_ontology(_all_concepts(ontologies), folder, info)
+
+
+def _all_concepts(ontologies: Mapping[str, Ontology]) -> Iterator[Concept]:
+    owners: dict[str, str] = {}
+    for name, ontology in ontologies.items():
+        for concept in ontology:
+            owner = owners.setdefault(concept.id, name)
+            if owner != name:
+                raise ElError(
+                    f"{name}: the id {concept.id} is in {owner} too. Give each concept an id of its own"
+                )
+            yield concept

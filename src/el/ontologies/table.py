@@ -1,0 +1,133 @@
+"""Tables with a header: CSV, TSV, and what a spreadsheet exports with semicolons."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from el.errors import InputError
+from el.ontologies.entries import Entry, one_line, text_lines
+from el.ontology import Name
+
+COLUMNS = ("id", "name", "synonyms", "kind", "definition")
+_NEEDED = ("id", "name")
+# Tabs first: a name that holds a tab is rarer than one that holds a comma.
+_DELIMITERS = ("\t", ",", ";")
+_BETWEEN_SYNONYMS = "|"
+
+
+def read_table(path: Path, notes: list[str]) -> Iterator[Entry]:
+    """Yields the concepts of a table, in the file's order.
+
+    The columns `id` and `name` are needed; `synonyms`, with `|` between them, `kind` and `definition` may be
+    there, in any order. Without a column `synonyms` an id may have several rows: the name in its first row
+    is the preferred one. Columns are parted by tabs, commas or semicolons; cells may be quoted.
+
+    Args:
+        path: the table, maybe gzipped.
+        notes: gets a line about columns that are not used.
+
+    Raises:
+        InputError: a column is missing, a row is broken or lacks a name, rows of one id contradict each
+            other, or the file is not UTF-8.
+    """
+    delimiter, columns = _header(path)
+    unused = [column for column in columns if column not in COLUMNS]
+    if unused:
+        notes.append(f"columns that are not used: {', '.join(unused)}")
+    entries = _entries(path, delimiter, columns)
+    return entries if "synonyms" in columns else _grouped(path, entries)
+
+
+def is_header(line: str) -> bool:
+    """Whether a line names the columns that a table needs."""
+    return any(set(_NEEDED) <= set(_cells(line, delimiter)) for delimiter in _DELIMITERS)
+
+
+def _header(path: Path) -> tuple[str, list[str]]:
+    """The delimiter and the names of the columns."""
+    number, line = next(((n, line) for n, line in text_lines(path) if line.strip()), (0, ""))
+    if not number:
+        raise InputError(path, "", "is empty", f"Give a table with the columns {', '.join(COLUMNS)}")
+    headers = {delimiter: _cells(line, delimiter) for delimiter in _DELIMITERS}
+    delimiter = next(
+        (d for d, header in headers.items() if set(_NEEDED) <= set(header)),
+        max(_DELIMITERS, key=lambda d: len(headers[d])),
+    )
+    columns = headers[delimiter]
+    missing = [column for column in _NEEDED if column not in columns]
+    if missing:
+        problem = f"no column {' and no column '.join(missing)}; the columns are {', '.join(columns)}"
+        remedy = f"Name them in the first line: {', '.join(_NEEDED)}, and maybe {', '.join(COLUMNS[2:])}"
+        raise InputError(path, f"line {number}", problem, remedy)
+    repeated = next((column for column in columns if column and columns.count(column) > 1), None)
+    if repeated:
+        problem = f"two columns are named {repeated}"
+        raise InputError(path, f"line {number}", problem, "Rename or remove one")
+    return delimiter, columns
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The names of columns, in lower case."""
+    return [one_line(cell).lower() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+
+
+def _entries(path: Path, delimiter: str, columns: Sequence[str]) -> Iterator[Entry]:
+    """One entry a row."""
+    for place, row in _rows(path, delimiter):
+        if len(row) != len(columns):
+            problem = f"{len(row)} cells, not {len(columns)} as in the header"
+            remedy = "Put a cell that holds the delimiter into quotes"
+            raise InputError(path, place, problem, remedy)
+        yield _entry(path, place, dict(zip(columns, row, strict=True)))
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """Yields (place, cells) of each row under the header that is not blank."""
+    reader = csv.reader((line for _, line in text_lines(path)), delimiter=delimiter, strict=True)
+    is_header = True
+    while True:
+        # A quoted cell may hold line ends: the row is told by its first line.
+        place = f"line {reader.line_num + 1}"
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            remedy = "Close each quote, double quotes inside a quoted cell, and end lines with a line feed"
+            raise InputError(path, place, f"a broken row ({error})", remedy) from error
+        if row is None:
+            return
+        if not any(cell.strip() for cell in row):
+            continue
+        if not is_header:
+            yield place, row
+        is_header = False
+
+
+def _entry(path: Path, place: str, cells: Mapping[str, str]) -> Entry:
+    name = one_line(cells["name"])
+    if not name:
+        raise InputError(path, place, "no name", "Give one, or remove the row")
+    synonyms = (one_line(text) for text in cells.get("synonyms", "").split(_BETWEEN_SYNONYMS))
+    return Entry(
+        place,
+        cells["id"].strip(),
+        tuple(Name(text) for text in (name, *synonyms) if text),
+        one_line(cells.get("kind", "")),
+        one_line(cells.get("definition", "")),
+    )
+
+
+def _grouped(path: Path, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Makes one entry of all that have the same id."""
+    groups: dict[str, Entry] = {}
+    for entry in entries:
+        first = groups.setdefault(entry.id, entry)
+        if first is entry:
+            continue
+        for column in ("kind", "definition"):
+            if getattr(entry, column) not in ("", getattr(first, column)):
+                problem = f"the id {entry.id} has another {column} in {first.place}"
+                remedy = f"Give each concept an id of its own, and one {column}, in its first row"
+                raise InputError(path, entry.place, problem, remedy)
+        groups[entry.id] = replace(first, names=first.names + entry.names)
+    yield from groups.values()

@@ -1,0 +1,96 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from el.corpus.formats import open_corpus
+from el.corpus.types import Link, LinkedDocument, LinkedMention, Mention, Span
+from el.errors import InputError
+from tests.el.corpus.writing import written
+
+ANNOTATION = {
+    "id": 3,
+    "infons": {"type": "Disease", "identifier": "MESH:D000001", "score": 7, "valid": True},
+    "text": "ache",
+    "locations": [{"offset": 5, "length": 4}],
+}
+DOCUMENT = {
+    "_id": "1|None",
+    "id": "1",
+    "infons": {},
+    "passages": [
+        {"infons": {"type": "title"}, "offset": 0, "text": "A 😀 ", "annotations": [], "relations": []},
+        {"infons": {"type": None}, "offset": 5, "text": "ache", "annotations": [ANNOTATION]},
+    ],
+    "relations": [{"id": "R1", "infons": {"type": "treats"}, "nodes": [{"refid": "3"}, {"refid": "4"}]}],
+}
+
+
+def read(tmp_path: Path, value: Any) -> Any:
+    path = tmp_path / "in.json"
+    path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+    return open_corpus(path, "bioc-json")
+
+
+def test_a_document_may_lack_what_it_does_not_need(tmp_path: Path) -> None:
+    (document,) = read(tmp_path, {"PubTator3": [DOCUMENT]})
+    assert [(passage.kind, passage.offset) for passage in document.passages] == [("title", 0), ("", 5)]
+    (mention,) = document.mentions
+    assert (mention.id, mention.spans, mention.concept_ids) == ("3", (Span(5, 9),), ("D000001",))
+    assert document.relations == (("treats", "3", "4"),)
+
+
+def test_infons_of_others_give_way_to_links_and_are_kept(tmp_path: Path) -> None:
+    corpus = read(tmp_path, {"documents": [DOCUMENT]})
+    (document,) = corpus
+    link = Link("D000002", "Pain", 0.75, "ache")
+    found = LinkedMention(Mention("3", (Span(0, 1),), "A", "chemical"), (), ())
+    linked = LinkedDocument(
+        document, (LinkedMention(document.mentions[0], (link,), ("D000002",), "search"), found)
+    )
+    # Twice: a link replaces that of an earlier run.
+    for _ in range(2):
+        text = written("bioc-json", linked, head=corpus.head)
+        (row,) = json.loads(text)["documents"]
+        (new,), (annotation,) = (passage["annotations"] for passage in row["passages"])
+        assert annotation["infons"] == {
+            "type": "Disease",
+            "given_identifier": "MESH:D000001",
+            "given_score": 7,
+            "valid": True,
+            "identifier": "D000002",
+            "score": "0.7500",
+            "candidates": '[{"id": "D000002", "name": "Pain", "score": 0.75, "matched_name": "ache"}]',
+            "decided_by": "search",
+        }
+        assert (new["id"], new["infons"]["type"], new["infons"]["identifier"]) == ("1", "Chemical", "-1")
+        corpus = read(tmp_path, text)
+        (again,) = corpus
+        # What the corpus said is still what counts as gold.
+        assert again.mentions[1].concept_ids == ("D000001",)
+        given = LinkedMention(again.mentions[1], (link,), ("D000002",), "search")
+        linked = LinkedDocument(again, (given, LinkedMention(again.mentions[0], (), ())))
+    assert len(again.mentions) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('{"documents": [', "not JSON"),
+        ('{"documents": ["\\ud83d"]}', "half a surrogate pair"),
+        ('{"documents": ' + "[" * 100_000, "nested too deep"),
+        ([], "not one BioC collection"),
+        ([{"documents": []}, {"documents": []}], "not one BioC collection"),
+        ({"documents": None}, "not one BioC collection"),
+        ({"documents": ["x"]}, "not a JSON object"),
+        ({"documents": [{"id": "1"}]}, "document 1: not BioC"),
+        ({"documents": [{"id": "1", "passages": [{"text": "x"}]}]}, "document 1: not BioC"),
+        ({"documents": [{"id": "1", "passages": [{"offset": "0", "text": "x"}]}]}, "document 1: not BioC"),
+        ({"documents": [{**DOCUMENT, "annotations": [ANNOTATION]}]}, "another annotation has this id"),
+        ({"documents": [{**DOCUMENT, "annotations": [{**ANNOTATION, "locations": []}]}]}, "has no location"),
+    ],
+)
+def test_broken_files_are_refused(tmp_path: Path, value: Any, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        list(read(tmp_path, value))

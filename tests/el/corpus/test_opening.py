@@ -1,0 +1,175 @@
+import gzip
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from el.corpus import bioc_json, bioc_xml, checks, opening, pubtator
+from el.corpus.formats import open_corpus
+from el.errors import InputError, UnreadableError
+
+
+def tar() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.txt"), io.BytesIO())
+    return stream.getvalue()
+
+
+def zipped() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a.txt", "text")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b"%PDF-1.7\n\x00", "is a PDF. Extract its text"),
+        ("\ufeffAn ache".encode("utf-16"), "is UTF-16, not UTF-8. Convert it to UTF-8"),
+        ("An ache".encode("utf-16-le"), "looks like UTF-16, not UTF-8. Convert it"),
+        ("An ache".encode("utf-16-be"), "looks like UTF-16"),
+        ("\ufeffAn ache".encode("utf-32"), "is UTF-32"),
+        (b"\x7fELF\x02\x01\x01\x00\x00\x12\x34", "is binary, not text"),
+        (zipped(), "is a zip archive"),
+        (tar(), "is a tar archive"),
+        (b"BZh91AY", "packed with bzip2"),
+        (b"\xfd7zXZ\x00\x00", "packed with xz"),
+    ],
+)
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes, problem: str, packed: bool) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(InputError, match=problem):
+        open_corpus(path)
+
+
+def test_gzip_is_unpacked_once(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(gzip.compress(gzip.compress(b"text")))
+    with pytest.raises(InputError, match="gzip inside gzip"):
+        open_corpus(path)
+
+
+@pytest.mark.parametrize("end", [20, -9, -1])
+def test_damaged_gzip_is_refused(tmp_path: Path, end: int) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(gzip.compress(os.urandom(1000).hex().encode())[:end])
+    with pytest.raises(InputError, match="damaged gzip"):
+        list(open_corpus(path))
+
+
+def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b"An ache"))
+    packed[-6] ^= 1
+    (tmp_path / "input").write_bytes(packed)
+    with pytest.raises(InputError, match="damaged gzip"):
+        list(open_corpus(tmp_path / "input"))
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"na\xefve", "byte 2: not UTF-8"),
+        (b'{"id": "1", "text": "na\xefve"}', "line 1: not UTF-8 .* at byte 23 of the file"),
+        (b'{"documents": ["na\xefve"]}', "byte 18: not UTF-8"),
+        (b"<collection>\nna\xefve</collection>", r"line 2: not well-formed XML \(.* byte 15\)"),
+    ],
+)
+def test_invalid_utf8_is_refused_by_byte(tmp_path: Path, content: bytes, place: str) -> None:
+    (tmp_path / "input").write_bytes(content)
+    with pytest.raises(InputError, match=place):
+        list(open_corpus(tmp_path / "input"))
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="is a folder") as caught:
+        open_corpus(tmp_path)
+    assert caught.value.exit_code == os.EX_IOERR
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnreadableError, match="not a regular file"):
+        open_corpus(tmp_path / "pipe")
+
+
+def test_files_that_must_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = tmp_path / "input"
+    path.write_text("text", encoding="utf-8")
+    # Not by its mode: who runs the tests may read all files.
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UnreadableError, match=r"cannot be read \(Permission denied\). Check its permissions"):
+        open_corpus(path)
+
+
+DOCUMENT = "<document><id>%d</id><passage><offset>0</offset><text>word</text></passage></document>"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "word " * 200_000,
+        "1|t|" + "word " * 200_000,
+        "1|t|word\n" + "1\tis\ta\tb\n" * 100_000,
+        '{"id": "1", "text": "' + "word " * 200_000,
+        '{"documents": ["' + "word " * 200_000,
+        "<collection><document>" + "<passage>word</passage>" * 50_000,
+        "<collection>" + "<infon>word</infon>" * 50_000,
+        '{"id": "1", "passages": [{"offset": 900000, "text": "word"}]}',
+        '{"documents": [{"id": "1", "passages": [{"offset": 900000, "text": "word"}]}]}',
+    ],
+)
+def test_documents_too_large_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, packed: bool
+) -> None:
+    limit = 200_000
+    for module in (opening, pubtator, bioc_xml, checks):
+        monkeypatch.setattr(module, "MAX_DOCUMENT", limit)
+    monkeypatch.setattr(bioc_json, "MAX_FILE", limit)
+    monkeypatch.setattr(opening.read_whole, "__defaults__", (limit,))
+    read = 0
+    unpacked = opening._Unpacked.readinto
+
+    def counted(self: opening._Unpacked, buffer: memoryview) -> int:
+        nonlocal read
+        read += len(buffer)
+        return unpacked(self, buffer)
+
+    monkeypatch.setattr(opening._Unpacked, "readinto", counted)
+    path = tmp_path / "input"
+    path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+    with pytest.raises(InputError, match=r"larger than .* Split it|ends behind character 200,000"):
+        list(open_corpus(path))
+    # The head, which tells the format, is read twice.
+    assert read <= limit + 4 * opening.HEAD_BYTES
+
+
+def test_many_small_documents_are_not_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bioc_xml, "MAX_DOCUMENT", 200_000)
+    text = "<collection>" + "".join(DOCUMENT % number for number in range(5000)) + "</collection>"
+    assert len(text) > 400_000
+    (tmp_path / "input").write_text(text, encoding="utf-8")
+    left = []
+
+    class Parser(etree.XMLPullParser):
+        def close(self) -> etree._Element:
+            root = super().close()
+            left.append(len(root))
+            return root
+
+    monkeypatch.setattr(etree, "XMLPullParser", Parser)
+    assert [document.id for document in open_corpus(tmp_path / "input")] == [str(n) for n in range(5000)]
+    # Those that are done with are not kept.
+    assert left == [1]

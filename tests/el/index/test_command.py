@@ -1,0 +1,100 @@
+"""`python -m el.index` with ontologies of one's own."""
+
+from pathlib import Path
+
+import pytest
+
+from el.corpus.plain import read_plain
+from el.errors import ElError, InputError, UsageError
+from el.index.__main__ import main
+from el.linker import Linker
+from el.ontology import Ontology
+from tests.make_mesh_xml import make_mesh_xml
+from tests.tiny import save_tiny_linker, tiny_ontology
+
+CSV = "id,name,synonyms\nH-1,glowing elbow,elbow that glows\nH-2,itching knee,\n"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_linker(tmp_path_factory.mktemp("linker") / "linker")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.csv").write_text(CSV)
+    tiny_ontology().save(tmp_path / "tiny")
+    return tmp_path
+
+
+def test_a_file(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"])
+    out, err = capsys.readouterr()
+    assert (out, err) == ("made\n", "own.csv: 2 concepts, 3 names\n")
+    assert Ontology.load(Path("made") / "ontology").ids == ["H-1", "H-2"]
+    # Neither the converted ontology nor the vectors stay.
+    assert list(Path("runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["disease", "other"])
+def test_names_of_one_kind_are_found_whatever_it_is(folder: Path, trained: Path, kind: str) -> None:
+    main(["own.csv", "--kind", kind, "--trained", str(trained), "-o", "made"])
+    (folder / "note.txt").write_text("Has a glowing elbow.")
+    (linked,) = Linker.load(Path("made")).link([read_plain(folder / "note.txt")])
+    assert [(m.mention.text, m.mention.type, m.predicted) for m in linked.mentions] == [
+        ("glowing elbow", kind, ("H-1",))
+    ]
+
+
+def test_beside_diseases_other_names_are_not_looked_for(folder: Path, trained: Path) -> None:
+    (folder / "own.csv").write_text("id,name,kind\nH-1,glowing elbow,disease\nH-2,waving,other\n")
+    main(["own.csv", "--trained", str(trained), "-o", "made"])
+    (folder / "note.txt").write_text("Waving with a glowing elbow.")
+    (linked,) = Linker.load(Path("made")).link([read_plain(folder / "note.txt")])
+    assert [m.mention.text for m in linked.mentions] == ["glowing elbow"]
+
+
+def test_several_ontologies(folder: Path, trained: Path) -> None:
+    arguments = ["tiny", "own.csv", "own.csv", "--kind", "disease", "--trained", str(trained)]
+    main([*arguments, "--reuse", str(trained), "-o", "made"])
+    assert Ontology.load(Path("made") / "ontology").ids == [*tiny_ontology().ids, "H-1", "H-2"]
+    (folder / "own.csv").write_text(CSV.replace("H-2", "D006261"))
+    with pytest.raises(ElError, match=r"own\.csv: the id D006261 is in tiny too"):
+        main([*arguments, "-o", "other"])
+    assert not Path("other").exists()
+    assert list(Path("runs").iterdir()) == []
+
+
+def test_mesh_in_xml_beside_a_file(folder: Path, trained: Path) -> None:
+    (folder / "mesh").mkdir()
+    make_mesh_xml(folder / "mesh", descriptors=2, supplementary=1)
+    main(["./mesh", "own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"])
+    made = Ontology.load(Path("made") / "ontology")
+    assert [concept.record for concept in made][:3] == ["descriptor", "descriptor", "supplementary"]
+    assert made.ids[3:] == ["H-1", "H-2"]
+    assert [part["source"] for part in made.info["parts"]] == ["path", "file"]
+
+
+def test_options_reach_the_reader(folder: Path, trained: Path) -> None:
+    terms = "[Term]\nid: HP:1\nname: elbow\nsynonym: {}\n[Term]\nid: X:1\nname: knee\n"
+    (folder / "own.txt").write_text(terms.format('"joint" BROAD []'))
+    options = ["--format", "obo", "--namespace", "HP", "--synonyms", "all", "--kind", "other"]
+    main(["own.txt", *options, "--trained", str(trained), "-o", "made"])
+    (concept,) = Ontology.load(Path("made") / "ontology")
+    assert (concept.id, concept.kind) == ("HP:1", "other")
+    assert [(name.text, name.relation) for name in concept.names] == [
+        ("elbow", "preferred"),
+        ("joint", "broader"),
+    ]
+
+
+def test_what_cannot_be_used(folder: Path, trained: Path) -> None:
+    more = ["--trained", str(trained), "-o", "made"]
+    with pytest.raises(InputError, match=r"own\.csv: line 2: does not say of what kind H-1 is\. .*--kind"):
+        main(["own.csv", *more])
+    with pytest.raises(InputError, match="nowhere: no such file or folder"):
+        main(["own.csv", "nowhere", "--kind", "disease", *more])
+    with pytest.raises(UsageError, match=r"own\.csv would replace own\.csv"):
+        main(["tiny", "own.csv", "--trained", str(trained), "-o", "own.csv", "--force"])
+    assert not Path("made").exists()

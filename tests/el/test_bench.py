@@ -1,0 +1,88 @@
+"""The benchmark: that it runs over a linker, and that its figures say what they are called."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from el.bench import main
+from el.benchmark.page import size_curves
+from el.benchmark.scaling import scaled_vectors
+from el.errors import ConfigError, ElError, UsageError
+from el.index.vectors import NameVectors
+from tests.tiny import save_tiny_linker
+
+CORPUS = """1|t|A cold after aspirin
+1|a|Acute liver failure, then headache.
+1\t2\t6\tcold\tDisease\tD003139
+1\t13\t20\taspirin\tChemical\tD001241
+1\t21\t40\tAcute liver failure\tDisease\tD017114
+"""
+SECTION = "benchmark: {mentions: 3, batch: 2, candidates: 12, first: 4, exhaustive: 2, sizes: [5, 90]}\n"
+
+
+@pytest.fixture(scope="module")
+def linker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_linker(tmp_path_factory.mktemp("linker") / "tiny")
+
+
+@pytest.fixture
+def arguments(linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(SECTION)
+    Path("corpus.txt").write_text(CORPUS)
+    return ["--linker", str(linker), "corpus.txt", "--depths", "2", "3", "--output", "out"]
+
+
+def test_a_linker_is_timed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(arguments)
+    figures = json.loads(Path("out/latency.json").read_text())
+    systems = ["bi_encoder", "hypencoder_1", "hypencoder_1_compact", "hypencoder_3_untrained"]
+    for system in systems:
+        steps = sum(figures[f"{system}/{step}_p50_ms"] for step in ("encode", "search", "score"))
+        assert 0 < steps <= figures[f"{system}/total_p95_ms"] * 3
+        assert figures[f"{system}/mentions_per_second"] > 0
+    # Of few names the search misses none, and what the heads without training answer is not looked at.
+    assert figures["hypencoder_1/recall@10"] == 1
+    assert figures["hypencoder_1/sample_accuracy@1"] == figures["hypencoder_1/exhaustive_accuracy@1"]
+    assert "hypencoder_3_untrained/accuracy@1" not in figures
+    assert {"bi_encoder_flat/total_p50_ratio", "graph_search/against_ours"} <= set(figures)
+    assert figures["el_link/documents_per_second"] > 0
+    curves = size_curves(figures)
+    assert [count for count, _ in curves["hypencoder_1"]] == [5, figures["names"], 90]
+    assert Path("out/sizes.svg").read_text().startswith("<svg")
+    assert all(f"| {system} |" in capsys.readouterr().out for system in systems[:1])
+    with pytest.raises(UsageError, match="--force"):
+        main(arguments)
+
+
+@pytest.mark.parametrize("given", [["--linker", "x"], ["corpus.txt"]])
+def test_a_linker_and_a_corpus_go_together(given: list[str]) -> None:
+    with pytest.raises(UsageError, match="both"):
+        main(given)
+
+
+def test_a_corpus_without_ids_is_refused(arguments: list[str]) -> None:
+    Path("corpus.txt").write_text("1|t|A cold\n1|a|\n")
+    with pytest.raises(ElError, match="no mention has an id"):
+        main(arguments)
+
+
+def test_sizes_are_numbers_of_names(arguments: list[str]) -> None:
+    Path("params.yaml").write_text(SECTION.replace("[5, 90]", "[0]"))
+    with pytest.raises(ConfigError, match="1 or more"):
+        main(arguments)
+
+
+def test_more_names_are_like_those_there_are(tmp_path: Path) -> None:
+    matrix = np.random.default_rng(1).normal(size=(50, 64)).astype(np.float16)
+    vectors = NameVectors(matrix, {})
+    fewer, more = (scaled_vectors(vectors, count, tmp_path).vectors[:] for count in (20, 120))
+    lengths = np.linalg.norm(matrix.astype(np.float32), axis=1)
+    assert {tuple(row) for row in fewer.tolist()} < {tuple(row) for row in matrix.astype(float).tolist()}
+    assert more.shape == (120, 64)
+    # All of them once, then with noise: like the same name still, and as long.
+    np.testing.assert_allclose(sorted(np.linalg.norm(more[:50], axis=1)), sorted(lengths), rtol=1e-2)
+    cosines = (more[50:100] * more[:50]).sum(axis=1) / np.linalg.norm(more[:50], axis=1) ** 2
+    assert 0.9 < cosines.min() < cosines.max() < 0.99

@@ -1,0 +1,62 @@
+"""The commands of docs/own_ontology.md, as they stand there, with a tiny linker's trained parts."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from el import link
+from el.index import __main__ as index
+from el.index.__main__ import DEFAULT_TRAINED
+from tests.tiny import save_tiny_linker, tiny_ontology
+
+PAGE = Path(__file__).parents[2] / "docs" / "own_ontology.md"
+_BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"el.index": index.main, "el.link": link.main}
+
+
+def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command prints; what follows a pipe is left to the shell."""
+    command, _, filters = command.partition(" | ")
+    python, option, module, *arguments = shlex.split(command)
+    assert (python, option) == ("python", "-m")
+    _COMMANDS[module](arguments)
+    printed = capsys.readouterr().out
+    if filters:
+        printed = subprocess.run(
+            filters, shell=True, input=printed, capture_output=True, text=True, check=True
+        ).stdout
+    return printed
+
+
+def blocks() -> Iterator[tuple[str, str, str]]:
+    """The page's blocks of code: language, name of a file or "", text."""
+    for match in _BLOCK.finditer(PAGE.read_text(encoding="utf-8")):
+        yield match[1], match[2] or "", match[3]
+
+
+def test_the_page_says_what_the_commands_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def a_few_of_mesh(given: str, made: Path) -> Path:
+        assert given == index.MESH
+        tiny_ontology().save(made)
+        return made
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(index, "_mesh", a_few_of_mesh)
+    save_tiny_linker(tmp_path / DEFAULT_TRAINED)
+    printed: list[str] = []
+    compared = 0
+    for language, name, text in blocks():
+        if name:
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        elif language == "sh":
+            printed = [run(line, capsys) for line in text.splitlines()]
+        else:
+            assert "".join(printed) == text
+            compared += 1
+    assert compared == 4
