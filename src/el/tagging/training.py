@@ -25,7 +25,7 @@ from el.training.trainer import last_checkpoint
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A window of an annotated document; labels are those of all its words."""
+    """A window of an annotated document, and the labels of its words."""
 
     words: Words
     labels: list[int]
@@ -33,9 +33,11 @@ class Example:
 
 
 def examples(words: Words, gold: Sequence[Found], reading: Reading) -> list[Example]:
-    """The windows of a document."""
-    labels = labels_of(gold, words.spans)
-    return [Example(words, labels, window) for window in windows(words, reading)]
+    """The windows of a document; of a mention that the end of a window cuts, each has its part."""
+    return [
+        Example(words, labels_of(gold, words.spans[window.first : window.last]), window)
+        for window in windows(words, reading)
+    ]
 
 
 def plan(lengths: Sequence[int], batch: int, epochs: int, seed: int) -> list[list[int]]:
@@ -61,16 +63,15 @@ def collate(
     """One batch as tensors: what `TaggerModel` takes, `words` as `word_scores` does, and `labels`."""
     hidden = [(_hidden(row.words, reading, config, generator), row.window) for row in rows]
     batch = make_batch(hidden, reading)
-    labels = [row.labels[row.window.first : row.window.last] for row in rows]
-    count = max(map(len, labels))
-    padded = [own + [-1] * (count - len(own)) for own in labels]
+    count = max(len(row.labels) for row in rows)
+    labels = [row.labels + [-1] * (count - len(row.labels)) for row in rows]
     return {
         "input_ids": torch.from_numpy(batch.ids),
         "attention_mask": torch.from_numpy(batch.mask),
         "names": torch.from_numpy(batch.names),
         "shapes": torch.from_numpy(batch.shapes),
         "words": torch.from_numpy(np.where(batch.words < 0, count, batch.words)),
-        "labels": torch.tensor(padded, dtype=torch.int64),
+        "labels": torch.tensor(labels, dtype=torch.int64),
     }
 
 

@@ -17,7 +17,7 @@ from el.tagging import training
 from el.tagging.compiling import make_tagger
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import WordEncoder
-from el.tagging.labels import COUNT
+from el.tagging.labels import COUNT, is_legal
 from el.tagging.model import crf_loss, word_scores
 from el.tagging.scores import figures, gold_spans, span_tally
 from el.tagging.store import TrainedTagger, fresh_tagger
@@ -87,6 +87,15 @@ def test_a_killed_training_ends_in_the_same_weights(
     assert len(made) < 6 + 8
     ours, theirs = again.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_labels_are_legal_where_a_window_cuts_a_mention(start: BiEncoder, finder: DictionaryFinder) -> None:
+    tagger = fresh_tagger(start, replace(TINY_TAGGER, max_tokens=8, overlap=2))
+    own = document("d", "a bcd ef gh", ("bcd ef gh", "disease"))
+    data = data_of(tagger, [own], finder)
+    assert len(data) > 1
+    assert all(is_legal(example.labels) and any(example.labels) for example in data)
+    assert [len(example.labels) for example in data] == [e.window.last - e.window.first for e in data]
 
 
 def test_steps_take_all_of_each_epoch_and_like_lengths_together() -> None:
