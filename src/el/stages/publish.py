@@ -25,8 +25,8 @@ RESULTS = Path("results")
 PUBLISHED_IDS = 10
 # The study whose seeds stand singly among the figures of test.
 SEEDS = "seeds"
-# Studies, and the figures of the trained parts that are shipped.
-_MADE_APART = ("study", "shipped")
+# Studies, the figures of the trained parts that are shipped, and those of the tagger.
+_MADE_APART = ("study", "shipped", "tagger")
 
 
 def publish(space: Workspace, command: str) -> Path:
