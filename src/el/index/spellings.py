@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,12 +73,14 @@ class Spellings:
             raise MismatchError(f"{path}: made from another ontology. Make the linker again")
         return cls(ontology, *arrays)
 
-    def longest(self, first_word: str) -> int:
-        """How many words the longest name has that begins with a normalised word; 0 where none does."""
-        key = np.uint64(_key(first_word))
-        place = int(np.searchsorted(self.first_keys, key))
-        found = place < len(self.first_keys) and self.first_keys[place] == key
-        return int(self.most_words[place]) if found else 0
+    def longest(self, first_words: Sequence[str]) -> list[int]:
+        """How many words the longest name has that begins with each normalised word; 0 where none does."""
+        places = _places(self.first_keys, first_words)
+        return [int(self.most_words[place]) if place >= 0 else 0 for place in places.tolist()]
+
+    def known(self, spellings: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Whether there may be names of these spellings, (n,); `names` tells for certain."""
+        return _places(self.keys, spellings) >= 0
 
     def among(self, rows: npt.NDArray[np.int64]) -> "Spellings":
         """Returns the index of some name rows, (n,) int64."""
@@ -106,3 +109,14 @@ _ARRAYS = ("keys", "rows", "first_keys", "most_words")
 
 def _key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _places(keys: npt.NDArray[np.uint64], texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The (n,) places of texts among ascending keys; -1 for those that are not there."""
+    wanted = np.array([_key(text) for text in texts], dtype=np.uint64)
+    places = np.searchsorted(keys, wanted).astype(np.int64)
+    if len(keys):
+        places[keys[np.minimum(places, len(keys) - 1)] != wanted] = -1
+    else:
+        places[:] = -1
+    return places

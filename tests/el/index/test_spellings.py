@@ -57,7 +57,14 @@ def test_spelling_is_looser_than_normalising() -> None:
 
 def test_how_long_names_are_that_begin_with_a_word() -> None:
     spellings = Spellings.of_ontology(ontology_of("Lead", "Lead Poisoning, Childhood", "Pb", "--"))
-    assert [spellings.longest(word) for word in ("lead", "pb", "poisoning", "")] == [3, 1, 0, 1]
+    assert spellings.longest(["lead", "pb", "poisoning", ""]) == [3, 1, 0, 1]
+
+
+def test_which_spellings_are_known() -> None:
+    spellings = Spellings.of_ontology(ontology_of("Lead Poisoning", "Pb"))
+    assert spellings.known(["leadpoisoning", "zzz", "", "pb"]).tolist() == [True, False, False, True]
+    assert spellings.known([]).tolist() == []
+    assert spellings.among(np.empty(0, dtype=np.int64)).known(["pb"]).tolist() == [False]
 
 
 def test_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -65,7 +72,7 @@ def test_is_read_as_it_was_written(tmp_path: Path) -> None:
     made.save(tmp_path / "spellings.npz")
     read = Spellings.load(tmp_path / "spellings.npz", made.ontology)
     assert read.names("lead").tolist() == [0, 2]
-    assert read.longest("lithium") == 1
+    assert read.longest(["lithium"]) == [1]
     with pytest.raises(MismatchError, match="another ontology"):
         Spellings.load(tmp_path / "spellings.npz", ontology_of("Lead"))
 
