@@ -275,7 +275,8 @@ def _into_folder(options: argparse.Namespace, files: dict[Path, Path]) -> bool:
         return False
     if Path(output).is_dir() or output.endswith("/"):
         return True
-    if len(files) == 1 or (options.format in _TABLES and Path(output).suffix):
+    from_folder = any(Path(given).is_dir() for given in options.input)
+    if (len(files) == 1 and not from_folder) or (options.format in _TABLES and Path(output).suffix):
         return False
     if Path(output).exists():
         raise UsageError(f"{output} is a file; several inputs need a folder as --output")

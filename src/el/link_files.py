@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -122,7 +123,13 @@ def link_into_one(
         # How many documents a file has nobody knows before the end.
         advance = stack.enter_context(progress("link documents", len(corpora) if several else None))
         for corpus in corpora:
-            told = _link(linker, corpus, settings, write, (lambda _: None) if several else advance)
+            try:
+                told = _link(linker, corpus, settings, write, (lambda _: None) if several else advance)
+            except InputError as error:
+                # The rest of a file that nobody can make sense of.
+                if not settings.keep_going:
+                    raise
+                told = [str(error)]
             _tell(told)
             failed += bool(told)
             if several:
@@ -207,6 +214,8 @@ def _by_processes(
 
 def _open_own(settings: Settings, number: "Synchronized[int]", processes: int) -> None:
     """Opens the linker of a process, which gets processors of its own."""
+    # The process that started this one tells of Ctrl-C, and ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with number.get_lock():
         place = number.value
         number.value += 1

@@ -314,3 +314,21 @@ def test_help_is_quick_and_teaches() -> None:
     assert done.returncode == 0
     for expected in ("examples:", "exit codes:", "--find-mentions", "130"):
         assert expected in done.stdout
+
+
+def test_one_output_goes_on_behind_a_broken_file(
+    linker: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.xml").write_text(BIOC.replace("</passage></document></collection>", ""), encoding="utf-8")
+    assert code_of(tmp_path / "a.xml", file, "-l", linker, "-f", "tsv", "--keep-going") == 1
+    out, err = capsys.readouterr()
+    assert "Aspirin\tchemical\tD001241" in out
+    assert "passed over" in err
+
+
+def test_a_folder_of_one_file_goes_into_a_folder(linker: Path, file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    file.rename(folder / "a.txt")
+    assert code_of(folder, "-l", linker, "-o", tmp_path / "out") == 0
+    assert "D001241" in (tmp_path / "out" / "a.tsv").read_text()
