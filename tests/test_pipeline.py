@@ -82,6 +82,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
         finetune=short | {"mentions_per_batch": 8},
         evaluate={"exhaustive": 3, "candidates": 32},
         benchmark={"mentions": 5, "candidates": 32},
+        tagger={"max_tokens": 64, "overlap": 16},
     )
     clone.run("git", "commit", "-q", "-a", "-m", "tiny")
     clone.run("dvc", "repro")

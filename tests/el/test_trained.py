@@ -51,7 +51,8 @@ def test_what_is_exported_and_built_again_links_the_same(linker: Path, tmp_path:
 
 
 def test_a_tagger_is_carried_without_what_it_shares(tmp_path: Path) -> None:
-    linker = save_tiny_linker(tmp_path / "linker", with_tagger=True)
+    synonyms = LearnedSynonyms.of_documents([learned()], {"D017093"})
+    linker = save_tiny_linker(tmp_path / "linker", synonyms=synonyms, with_tagger=True)
     export_trained(linker, tmp_path / "trained")
     assert not (tmp_path / "trained" / "tagger" / "compiled").exists()
     assert "transformer.embeddings.word_embeddings.weight" not in load_file(

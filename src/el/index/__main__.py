@@ -40,8 +40,9 @@ ONTOLOGY is one of
 Several are put together into one; their ids must differ.
 
 A concept is of a kind: disease (also symptoms and phenotypes), chemical (also drugs) or other. Diseases and
-chemicals are looked for in texts without mentions, others only where the ontology has nothing else; given
-mentions are linked to any of them. Where a file does not say the kind, --kind does, for all its concepts.
+chemicals are looked for in texts without mentions, others only where the ontology has nothing else. Given
+mentions may be linked to any of them; el.link --type names other types than these. Where a file does not say
+the kind, --kind does, for all its concepts.
 
 All of MeSH, 784,000 names, takes 15 to 30 minutes on two cores; interrupted, it goes on where it stopped.
 An ontology that gained or lost some concepts takes much less with --reuse; after very many changes make its

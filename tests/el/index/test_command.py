@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from el.corpus.plain import read_plain
+from el.corpus.formats import open_corpus
 from el.errors import ElError, InputError, UsageError
 from el.index.__main__ import main
 from el.linker import Linker
@@ -41,7 +41,7 @@ def test_a_file(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str])
 def test_names_of_one_kind_are_found_whatever_it_is(folder: Path, trained: Path, kind: str) -> None:
     main(["own.csv", "--kind", kind, "--trained", str(trained), "-o", "made"])
     (folder / "note.txt").write_text("Has a glowing elbow.")
-    (linked,) = Linker.load(Path("made")).link([read_plain(folder / "note.txt")])
+    (linked,) = Linker.load(Path("made")).link(open_corpus(folder / "note.txt"))
     assert [(m.mention.text, m.mention.type, m.predicted) for m in linked.mentions] == [
         ("glowing elbow", kind, ("H-1",))
     ]
@@ -51,7 +51,7 @@ def test_beside_diseases_other_names_are_not_looked_for(folder: Path, trained: P
     (folder / "own.csv").write_text("id,name,kind\nH-1,glowing elbow,disease\nH-2,waving,other\n")
     main(["own.csv", "--trained", str(trained), "-o", "made"])
     (folder / "note.txt").write_text("Waving with a glowing elbow.")
-    (linked,) = Linker.load(Path("made")).link([read_plain(folder / "note.txt")])
+    (linked,) = Linker.load(Path("made")).link(open_corpus(folder / "note.txt"))
     assert [m.mention.text for m in linked.mentions] == ["glowing elbow"]
 
 

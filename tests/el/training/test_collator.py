@@ -127,7 +127,7 @@ def test_random_names_of_own_concepts_are_ignored(
     model: BiEncoder, ontology: Ontology, two: list[Pair], vectors: NameVectors
 ) -> None:
     batch = collate(model, ontology, two, Candidates(1, 200), vectors)
-    every = vectors.vectors.astype(np.float32)
+    every = vectors.vectors[:]
     for row, pair in enumerate(two):
         own = [name for id_ in pair.concept_ids for name in ontology.name_rows(id_)]
         for column, number in enumerate(batch["shared"].tolist(), start=1):

@@ -29,7 +29,7 @@ def miner(model: BiEncoder, vectors: NameVectors, ontology: Ontology) -> Miner:
 
 def similarities(miner: Miner, pair: Pair) -> np.ndarray:  # type: ignore[type-arg]
     query = encode_texts(miner.model, [pair.mention])[0].astype(np.float32)
-    similar: np.ndarray = miner.vectors.vectors.astype(np.float32) @ query  # type: ignore[type-arg]
+    similar: np.ndarray = miner.vectors.vectors[:] @ query  # type: ignore[type-arg]
     return similar
 
 

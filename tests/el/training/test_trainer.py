@@ -311,7 +311,7 @@ def test_weights_of_the_losses(source: EncoderSource, run: Run, pairs: list[Pair
         "frozen": gap(model, batch),
         "own": gap(model, batch, model.query_tower),
     }
-    assert anchors["frozen"] != pytest.approx(anchors["own"], rel=1e-2)
+    assert anchors["frozen"] != pytest.approx(anchors["own"], rel=1e-3)
     for teacher, anchor in anchors.items():
         both = loss(
             label_weight=0.5,
