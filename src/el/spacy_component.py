@@ -5,12 +5,13 @@ becomes the concept's id ("" where none fits), and `ent._.el_candidates` the can
 entities mentions are found and become its entities, where `find_mentions` is "auto".
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy.util import filter_spans, minibatch
+from spacy.util import filter_spans
 
 from el.corpus.types import Document, Link, LinkedMention, Mention, Passage
 from el.corpus.types import Span as Place
@@ -54,7 +55,8 @@ class LinkerComponent:
 
     def pipe(self, stream: Iterable[Doc], batch_size: int = 32) -> Iterator[Doc]:
         """Links documents, a batch at a time."""
-        for batch in minibatch(stream, batch_size):
+        docs = iter(stream)
+        while batch := list(itertools.islice(docs, batch_size)):
             documents = [_document(str(number), doc) for number, doc in enumerate(batch)]
             for doc, linked in zip(batch, self.linker.link(documents, self.find_mentions), strict=True):
                 entities = filter_spans([_entity(doc, mention) for mention in linked.mentions])
@@ -74,6 +76,7 @@ def _entity(doc: Doc, linked: LinkedMention) -> Span:
     mention = linked.mention
     # What was found may begin or end within a token.
     span = doc.char_span(mention.start, mention.stop, alignment_mode="expand")
+    assert span is not None
     own = {(ent.start_char, ent.end_char): ent.label_ for ent in doc.ents}
     label = own.get((mention.start, mention.stop), mention.type.upper())
     entity = Span(doc, span.start, span.end, label=label, kb_id="|".join(linked.predicted))
