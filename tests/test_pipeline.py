@@ -102,8 +102,8 @@ def test_report_has_what_was_measured_to_look_at(clone: Clone) -> None:
     figures = clone.json("report/dev.json")
     accuracy = f"{figures['full/bi_encoder/all/accuracy@1']:.3f}".removeprefix("0")
     assert f"<td>{accuracy} (" in page
-    # Two plots a split, latency, and thresholds.
-    assert page.count("<svg") == 6
+    # Two plots a split, latency, sizes, and thresholds.
+    assert page.count("<svg") == 7
     rows = clone.json("report/ablation.json")
     assert {"linker", "with learned synonyms", "model alone"} <= {row["name"] for row in rows}
     errors = json.loads(page.split('id="data">')[1].split("</script>")[0])
