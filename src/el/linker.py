@@ -88,7 +88,7 @@ class LinkerConfig:
     """
 
     retrieved: int = 256
-    first: int = 64
+    first: int = 32
     top_k: int = 10
     use_dictionary: bool = True
     use_learned_synonyms: bool = False

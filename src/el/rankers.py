@@ -14,12 +14,14 @@ from el.index.vectors import NameVectors
 from el.inputs import query_input
 from el.ontology import Ontology
 from el.progress import progress
-from el.search.engine import Encoded, Engine
+from el.search.engine import Engine, Generated
 
 # Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.
 _QUERY_BATCH = 32
-# Names whose places among the first tell whether more are scored.
+# More names are scored where one of them may be among as many of the best.
 _SURE = 10
+# Of what names of a similarity score, so many standard deviations above the mean are thought possible.
+_DEVIATIONS = 2.5
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class ModelRanker:
         vectors: of the ontology's names, made by the model's passage tower.
         ontology: the concepts.
         retrieved: K, the names that the first stage retrieves.
-        first: how many of them are scored in any case, the others where it takes more; see `score_in_steps`.
+        first: how many of them are scored in any case, more where it takes them; see `score_in_steps`.
             All are, if None.
         candidates: the only ids that may be ranked, by an exact search; None for all, by the graph.
         description: shown with the progress; silent where "".
@@ -107,7 +109,8 @@ class ModelRanker:
                     for place, row in enumerate(rows):
                         self._propose(encoded.vectors[place], proposed[row], found[place], near[place])
                 similarities[rows], names[rows] = near, found
-                scores[rows] = score_in_steps(self.engine, self.vectors, encoded, found, self.first)
+                generated = self.engine.generate(encoded)
+                scores[rows] = score_in_steps(self.engine, self.vectors, generated, found, near, self.first)
                 advance(len(rows))
         return Retrieved(names, similarities, scores)
 
@@ -134,34 +137,55 @@ class ModelRanker:
 
 
 def score_in_steps(
-    engine: Engine, vectors: NameVectors, encoded: Encoded, names: npt.NDArray[np.int64], first: int
+    engine: Engine,
+    vectors: NameVectors,
+    generated: Generated,
+    names: npt.NDArray[np.int64],
+    similarities: npt.NDArray[np.float32],
+    first: int,
 ) -> npt.NDArray[np.float32]:
-    """Scores retrieved names, the later ones only where the scores of the first say so.
+    """Scores retrieved names, the later ones only where the scores of those before say that they may be best.
 
-    They do not where the second half of the first names, by similarity, has none of the best: then what is
-    still less similar has hardly any either.
+    A line is fitted to scores by similarity. Where even names well above the line at the next similarity would
+    not be among the best so far, scoring ends; otherwise as many names more are scored, and so on.
 
     Args:
         engine: scores.
         vectors: of the names.
-        encoded: B mentions.
+        generated: for B mentions.
         names: (B, K) int64 name rows, the most similar first.
+        similarities: (B, K) float32, theirs.
         first: names that are scored in any case.
 
     Returns:
         (B, K) float32 scores, -inf for names that were not scored.
     """
     scores = np.full(names.shape, -np.inf, dtype=np.float32)
-    scores[:, :first] = engine.score(encoded, vectors.gather(names[:, :first]))
-    if first >= names.shape[1]:
-        return scores
-    sure = min(_SURE, first)
-    best = np.partition(scores[:, :first], -sure, axis=1)[:, -sure]
-    unsure = np.flatnonzero(scores[:, first // 2 : first].max(axis=1) >= best)
-    if len(unsure):
-        more = vectors.gather(names[unsure, first:])
-        scores[unsure, first:] = engine.score(encoded.of(unsure), more)
-    return scores
+    unsure, start, stop = np.arange(len(names)), 0, min(first, names.shape[1])
+    while True:
+        own = generated if len(unsure) == len(names) else generated.of(unsure)
+        scores[unsure, start:stop] = engine.score(own, vectors.gather(names[unsure, start:stop]))
+        if stop == names.shape[1]:
+            return scores
+        possible = _possible(scores[unsure, :stop], similarities[unsure, : stop + 1])
+        sure = min(_SURE, stop)
+        unsure = unsure[possible >= np.partition(scores[unsure, :stop], -sure, axis=1)[:, -sure]]
+        if not len(unsure):
+            return scores
+        start, stop = stop, min(2 * stop, names.shape[1])
+
+
+def _possible(
+    scores: npt.NDArray[np.float32], similarities: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    """What the next name may score, (B,), of (B, M) scores and the (B, M + 1) similarities of these and its."""
+    x = similarities - similarities[:, :-1].mean(axis=1, keepdims=True, dtype=np.float64)
+    y = scores - scores.mean(axis=1, keepdims=True, dtype=np.float64)
+    known = x[:, :-1]
+    # Equal similarities tell nothing of a slope.
+    slopes = (known * y).sum(axis=1) / np.maximum((known**2).sum(axis=1), np.finfo(np.float32).tiny)
+    deviations = np.std(y - slopes[:, None] * known, axis=1)
+    return scores.mean(axis=1, dtype=np.float64) + slopes * x[:, -1] + _DEVIATIONS * deviations
 
 
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:

@@ -9,6 +9,7 @@ import pytest
 from el.bench import main
 from el.benchmark.page import size_curves
 from el.benchmark.scaling import scaled_vectors
+from el.benchmark.timing import STEPS
 from el.errors import ConfigError, ElError, UsageError
 from el.index.vectors import NameVectors
 from tests.tiny import save_tiny_linker
@@ -40,7 +41,7 @@ def test_a_linker_is_timed(arguments: list[str], capsys: pytest.CaptureFixture[s
     figures = json.loads(Path("out/latency.json").read_text())
     systems = ["bi_encoder", "hypencoder_2", "hypencoder_2_compact", "hypencoder_3_untrained"]
     for system in systems:
-        steps = sum(figures[f"{system}/{step}_p50_ms"] for step in ("encode", "search", "score"))
+        steps = sum(figures[f"{system}/{step}_p50_ms"] for step in STEPS)
         assert 0 < steps <= figures[f"{system}/total_p95_ms"] * 3
         assert figures[f"{system}/mentions_per_second"] > 0
     # Of few names the search misses none, and what the heads without training answer is not looked at.

@@ -15,7 +15,7 @@ from el.ontology import Ontology
 from el.rankers import ModelRanker, distinct_inputs, score_in_steps
 from el.search import exhaustive
 from el.search.compiling import make_engine
-from el.search.engine import Encoded
+from el.search.engine import Encoded, Generated
 from el.search.exhaustive import rank_exhaustively
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
@@ -195,25 +195,51 @@ class Scores:
     def encode(self, texts: Sequence[str]) -> Encoded:
         return Encoded(np.zeros((len(texts), 1), np.float32), (np.arange(len(texts)),))
 
-    def score(self, encoded: Encoded, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def generate(self, encoded: Encoded) -> Generated:
+        return Generated(encoded.tokens)
+
+    def score(self, generated: Generated, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         rows = passages[:, :, 0].astype(int)
-        self.asked += [[int(encoded.tokens[0][place]), *names] for place, names in enumerate(rows.tolist())]
+        self.asked += [[int(generated.parts[0][place]), *names] for place, names in enumerate(rows.tolist())]
         return np.vectorize(lambda row: self.table.get(row, 0.0))(rows).astype(np.float32)
 
 
-def test_more_names_are_scored_only_where_the_best_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_names_are_scored_only_where_they_may_be_best(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rankers, "_SURE", 1)
     # Each name's vector is its number.
-    vectors = NameVectors(np.arange(20, dtype=np.float16)[:, None], {})
-    names = np.array([[*range(8)], [*range(10, 18)]])
-    # The best of the first four is the second for one mention, the third for the other.
-    engine = Scores({1: 2.0, 2: 1.0, 11: 1.0, 12: 2.0, 17: 5.0})
-    scores = score_in_steps(engine, vectors, engine.encode(["a", "b"]), names, 4)
-    assert engine.asked == [[0, 0, 1, 2, 3], [1, 10, 11, 12, 13], [1, 14, 15, 16, 17]]
-    assert scores.tolist() == [[0, 2, 1, 0, *[-np.inf] * 4], [0, 1, 2, 0, 0, 0, 0, 5]]
-    assert score_in_steps(engine, vectors, engine.encode(["a"]), names[:1], 8).tolist() == [
-        [0, 2, 1, *[0] * 5]
+    vectors = NameVectors(np.arange(30, dtype=np.float16)[:, None], {})
+    names = np.arange(30).reshape(3, 10)
+    similarities = np.tile(np.linspace(1, 0, 10, dtype=np.float32), (3, 1))
+    # Scores that fall as similarities do; that go up and down; and that do so first, and fall then.
+    table = [
+        [9, 8, 7, 6, 9, 9, 9, 9, 9, 9],
+        [1, 3, 0, 2, 1, 3, 0, 2, 1, 3],
+        [1, 3, 0, 2, -20, -30, -40, -50, 9, 9],
     ]
+    engine = Scores(dict(enumerate(map(float, np.concatenate(table)))))
+    three = engine.generate(engine.encode(["a", "b", "c"]))
+    scores = score_in_steps(engine, vectors, three, names, similarities, 4)
+    assert engine.asked == [
+        [0, 0, 1, 2, 3],
+        [1, 10, 11, 12, 13],
+        [2, 20, 21, 22, 23],
+        [1, 14, 15, 16, 17],
+        [2, 24, 25, 26, 27],
+        [1, 18, 19],
+    ]
+    never = -np.inf
+    assert scores.tolist() == [[*table[0][:4], *[never] * 6], table[1], [*table[2][:8], never, never]]
+    one = engine.generate(engine.encode(["a"]))
+    whole = score_in_steps(engine, vectors, one, names[:1], similarities[:1], 80)
+    assert whole.tolist() == table[:1]
+
+
+def test_names_of_equal_similarity_may_all_be_best() -> None:
+    vectors = NameVectors(np.arange(8, dtype=np.float16)[:, None], {})
+    engine, names = Scores({7: 5.0}), np.arange(8)[None]
+    one = engine.generate(engine.encode(["a"]))
+    scores = score_in_steps(engine, vectors, one, names, np.ones((1, 8), np.float32), 2)
+    assert scores.tolist() == [[0, 0, 0, 0, 0, 0, 0, 5]]
 
 
 def test_names_that_were_not_scored_are_not_ranked(
@@ -221,9 +247,8 @@ def test_names_that_were_not_scored_are_not_ranked(
 ) -> None:
     query = [Query("d/0", "d", "cold", "disease", (), "cold")]
     whole = ModelRanker(make_engine(model), vectors, ontology, 40).rank(query, 40)[0]
-    # With so many wanted among the first, all are scored.
-    for sure, fewer in ((1, True), (8, False)):
-        monkeypatch.setattr(rankers, "_SURE", sure)
+    for possible, fewer in ((-np.inf, True), (np.inf, False)):
+        monkeypatch.setattr(rankers, "_possible", lambda scores, _, it=possible: np.full(len(scores), it))
         found = ModelRanker(make_engine(model), vectors, ontology, 40, first=8).rank(query, 40)[0]
         assert (len(found.concept_ids) < len(whole.concept_ids)) == fewer
         assert set(found.concept_ids) <= set(whole.concept_ids)

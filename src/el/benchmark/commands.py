@@ -1,8 +1,9 @@
 """What `python -m el.bench` benchmarks: a run's trained systems, or a linker."""
 
 import copy
-import time
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from el.benchmark.page import latency_page, size_curves, systems_of
 from el.benchmark.run import LINKER, Benchmark, BenchmarkConfig
+from el.benchmark.linking import time_linker
 from el.benchmark.timing import Timed
 from el.cli import load_section
 from el.corpus.formats import open_corpus
@@ -132,19 +134,9 @@ def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder
 
 
 def _whole(folder: Path, documents: Sequence[Document]) -> dict[str, float]:
-    """How many documents and mentions a second a linker links, after some that warm it up."""
-    linker = Linker.load(folder)
-    for _ in linker.link(documents[:8], "never"):
-        pass
-    fresh = Linker.load(folder)
-    start, mentions = time.perf_counter(), 0
-    for linked in fresh.link(documents, "never"):
-        mentions += len(linked.mentions)
-    seconds = time.perf_counter() - start
-    return {
-        "documents_per_second": round(len(documents) / seconds, 1),
-        "mentions_per_second": round(mentions / seconds, 1),
-    }
+    """Figures of the whole linker, in a process of its own, without the benchmark's models."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(time_linker, folder, documents).result()
 
 
 def _sample(queries: Sequence[Query], count: int) -> list[Query]:

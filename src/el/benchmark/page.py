@@ -58,7 +58,4 @@ def size_curves(figures: Mapping[str, float]) -> dict[str, list[tuple[float, flo
         found = _AT.fullmatch(key.removesuffix("/total_p50_ms")) if key.endswith("/total_p50_ms") else None
         if found:
             curves[found[1]].append((float(found[2]), value))
-    for name, points in curves.items():
-        points.append((figures["names"], figures[f"{name}/total_p50_ms"]))
-        points.sort()
-    return dict(curves)
+    return {name: sorted(points) for name, points in curves.items()}

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from el.benchmark.memory import peak_memory_mb
 from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import (
     PAUSE_SECONDS,
     Timed,
     milliseconds,
-    peak_memory_mb,
     ratio,
     time_batches,
     time_once,
@@ -121,8 +121,8 @@ class Benchmark:
             self._answers(system)
         self._flat()
         self._graph_search()
-        for count in self.config.sizes:
-            self._at(count)
+        if self.config.sizes:
+            self._sizes()
         # Of the whole run, with all models in memory.
         return self.figures | {"names": len(self.ontology.name_texts), "peak_memory_mb": peak_memory_mb()}
 
@@ -209,16 +209,20 @@ class Benchmark:
             figures["recall@10"] = _recall(found[: len(exact)], exact)
         self._add(GRAPH_SEARCH, figures)
 
-    def _at(self, count: int) -> None:
-        """Times the bi-encoder and the shallowest q-net at another number of names."""
-        vectors = scaled_vectors(self.shallowest.vectors, count, self.scratch)
+    def _sizes(self) -> None:
+        """Times the bi-encoder and the shallowest q-net at several numbers of names, all in turn."""
+        own = len(self.shallowest.vectors)
+        every = {
+            count: scaled_vectors(self.shallowest.vectors, count, self.scratch) for count in self.config.sizes
+        }
         systems = [
             replace(system, name=f"{system.name}_at_{count}", vectors=vectors)
+            for count, vectors in sorted({**every, own: self.shallowest.vectors}.items())
             for system in (self.bi_encoder, self.shallowest)
         ]
-        figures = time_singles(systems, self.texts, f"time with {count:,} names")
-        base = systems[0].name
+        figures = time_singles(systems, self.texts, "time other numbers of names")
         for name in figures:
+            base = f"{_BI_ENCODER}_at_{name.rpartition('_')[2]}"
             self._add(name, figures[name] | {"total_p50_ratio": ratio(figures, name, base)})
 
     def _add(self, system: str, figures: dict[str, float]) -> None:

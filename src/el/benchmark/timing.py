@@ -1,8 +1,6 @@
 """Clocks around a system: one mention at a time, in batches, and its tower alone."""
 
 import itertools
-import resource
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +16,12 @@ from el.models import Hypencoder, RetrievalModel
 from el.ontology import Ontology
 from el.progress import progress
 from el.rankers import ModelRanker, score_in_steps
-from el.search.engine import Encoded, Engine
+from el.search.engine import Engine, Generated
 
+# Similarities and rows.
+_Found = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+
+STEPS = ("encode", "search", "generate", "score")
 _WARM_UP = 10
 # PyTorch's threads wait actively for a while, in the way of what is timed next.
 PAUSE_SECONDS = 0.01
@@ -52,18 +54,19 @@ class Timed:
         """Whether its scores are those of q-nets."""
         return self.engine.kind == Hypencoder.kind
 
-    def search(self, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """Finds candidates of (B, D) vectors: (B, K) name rows."""
+    def search(self, queries: npt.NDArray[np.float32]) -> _Found:
+        """Finds candidates of (B, D) vectors: (B, K) similarities and name rows."""
         if not self.flat:
-            return self.vectors.search(queries, self.candidates)[1]
+            return self.vectors.search(queries, self.candidates)
         assert self.vectors.graph is not None
         storage: Any = faiss.downcast_index(self.vectors.graph.index.storage)
-        rows: npt.NDArray[np.int64] = storage.search(queries, self.candidates)[1]
-        return rows
+        found: _Found = storage.search(queries, self.candidates)
+        return found
 
-    def score(self, encoded: Encoded, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def score(self, generated: Generated, found: _Found) -> npt.NDArray[np.float32]:
         """Scores (B, K) candidates: (B, K) float32, -inf where that is not worth while."""
-        return score_in_steps(self.engine, self.vectors, encoded, rows, min(self.first, rows.shape[1]))
+        similarities, rows = found
+        return score_in_steps(self.engine, self.vectors, generated, rows, similarities, self.first)
 
     def ranker(self, ontology: Ontology) -> ModelRanker:
         return ModelRanker(self.engine, self.vectors, ontology, self.candidates, first=self.first)
@@ -75,9 +78,9 @@ def time_singles(
     """Times one mention at a time, by all systems in turn.
 
     Returns:
-        For each system and each of encode (tokens and tower), search, score (names are fetched; a
-        Hypencoder's q-net is generated and applied; a bi-encoder's search has scored already) and total:
-        p50 and p95 in milliseconds.
+        For each system and each of encode (tokens and tower), search, generate (what is left of it when the
+        search, beside which it runs, is done), score (names are fetched and the q-net is applied; a
+        bi-encoder's search has scored already) and total: p50 and p95 in milliseconds.
     """
     for text in texts[:_WARM_UP]:
         for system in systems:
@@ -95,7 +98,7 @@ def time_singles(
 
 
 def _percentiles(steps: npt.NDArray[np.float64]) -> dict[str, float]:
-    columns = {"encode": steps[:, 0], "search": steps[:, 1], "score": steps[:, 2], "total": steps.sum(axis=1)}
+    columns = dict(zip(STEPS, steps.T, strict=True)) | {"total": steps.sum(axis=1)}
     return {
         f"{name}_p{percent}_ms": milliseconds(values, percent)
         for name, values in columns.items()
@@ -104,14 +107,16 @@ def _percentiles(steps: npt.NDArray[np.float64]) -> dict[str, float]:
 
 
 def time_once(system: Timed, text: str) -> tuple[float, ...]:
-    """Seconds that a mention takes to encode, search and score."""
+    """Seconds that each of the `STEPS` of a mention takes."""
     clock = [time.perf_counter()]
     encoded = system.engine.encode([text])
     clock.append(time.perf_counter())
-    rows = system.search(encoded.vectors)
+    found = system.search(encoded.vectors)
+    clock.append(time.perf_counter())
+    generated = system.engine.generate(encoded)
     clock.append(time.perf_counter())
     if system.generates:
-        system.score(encoded, rows)
+        system.score(generated, found)
     clock.append(time.perf_counter())
     return tuple(stop - start for start, stop in itertools.pairwise(clock))
 
@@ -152,13 +157,6 @@ def time_towers(model: RetrievalModel, engine: Engine, texts: Sequence[str]) -> 
 def ratio(figures: Mapping[str, Mapping[str, float]], name: str, base: str) -> float:
     """What a system takes in relation to another, in the same turns."""
     return round(figures[name]["total_p50_ms"] / figures[base]["total_p50_ms"], 3)
-
-
-def peak_memory_mb() -> float:
-    """The most memory that this process has held so far, in megabytes; files that are mapped count too."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Kibibytes on Linux, bytes on macOS.
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def milliseconds(seconds: Sequence[float] | npt.NDArray[np.float64], percent: int) -> float:

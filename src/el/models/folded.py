@@ -3,15 +3,17 @@
 The same scores as `QNets` give, with less arithmetic (`HyperHead` has the symbols; weights are (out, in)):
 
 - attention: E K(H)^T = (E W_k) H^T + E b_k, and E W_k is multiplied once, when the head is folded; then one
-  product with H gives the attention and the values of all layers;
+  product with H gives the attention of all parts, and the values of all matrices;
+- biases and the output's weights are vectors, each with the one row A of attention: A V(H) = V(A H), for the
+  rows of A sum to 1, so that one vector is projected and not one a token;
 - a layer: x W = x (C P^T + 1 b_p^T + B)^T = (x P) C^T + x (B + 1 b_p^T)^T, so that for M passages 3 M D^2
   products take the place of D^3 + M D^2: less where M is below D / 2, a little more above. W is never formed.
 
-The cost that stays, for few passages, is that of reading the head's weights.
+`FoldedGenerator` does what depends on the query alone, `FoldedQNets` what needs the passages, so that the
+first can run while passages are still looked for.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -44,8 +46,8 @@ class _Part:
     base: Tensor
 
 
-class FoldedHead(nn.Module):
-    """Scores passages of queries by the q-nets that a head generates for them; in evaluation mode.
+class FoldedGenerator(nn.Module):
+    """Generates what `FoldedQNets` scores with; in evaluation mode.
 
     Args:
         head: a trained head; copied, not changed.
@@ -54,57 +56,74 @@ class FoldedHead(nn.Module):
     @torch.no_grad()
     def __init__(self, head: HyperHead) -> None:
         super().__init__()
-        self.config = head.config
-        parts = list(_parts(head))
+        matrices, vectors = _parts(head)
+        parts = [*matrices, *vectors]
         self.outs = [len(part.embeddings) for part in parts]
-        self.ins = [part.value.out_features for part in parts]
+        self.ins = [part.value.out_features for part in matrices]
         roots = [math.sqrt(out) for out in self.outs]
         attention = [p.embeddings @ p.key.weight / root for p, root in zip(parts, roots, strict=True)]
         shifts = [p.embeddings @ p.key.bias / root for p, root in zip(parts, roots, strict=True)]
         self.attention_and_values = _linear(
-            torch.cat([*attention, *(part.value.weight for part in parts)]),
-            torch.cat([*shifts, *(part.value.bias for part in parts)]),
+            torch.cat([*attention, *(part.value.weight for part in matrices)]),
+            torch.cat([*shifts, *(part.value.bias for part in matrices)]),
         )
-        # Biases and the output's weights, vectors, are projected before they are applied.
-        self.matrices = self.config.depth if self.config.generate_hidden else 0
+        self.vector_values = nn.ModuleList(_linear(p.value.weight, p.value.bias) for p in vectors)
+        # Vectors are projected before they are applied, matrices never.
         self.projections = nn.ModuleList(
-            _linear(part.projection.weight, part.base[0] + part.projection.bias)
-            for part in parts[self.matrices :]
+            _linear(part.projection.weight, part.base[0] + part.projection.bias) for part in vectors
         )
-        self.layers = nn.ModuleList(_layer(head, layer) for layer in range(self.config.depth))
 
-    def forward(self, hidden: Tensor, attention_mask: Tensor, passages: Tensor) -> Tensor:
-        """Returns (B, M) scores.
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        """Returns what `FoldedQNets` takes beside passages.
 
         Args:
             hidden: (B, S, D) token vectors of the query tower's last layer.
             attention_mask: (B, S), 0 where padded.
-            passages: (B, M, v0), each query's own.
+
+        Returns:
+            The generated hidden layers' contexts C, (B, out, in) each, their biases, (B, 1, out) each, and the
+            output's weights, (B, 1, in).
         """
-        contexts, biases, output = self._generate(hidden, attention_mask)
+        masked = ((1 - attention_mask) * _MASKED).unsqueeze(-1).to(hidden.dtype)
+        product = self.attention_and_values(hidden)
+        logits, values = product.split([sum(self.outs), sum(self.ins)], dim=-1)
+        attention = (logits + masked).softmax(dim=1).transpose(1, 2).split(self.outs, dim=1)
+        matrices = len(self.ins)
+        of_matrices = zip(attention[:matrices], values.split(self.ins, dim=-1), strict=True)
+        contexts = [_context(torch.matmul(own, value)) for own, value in of_matrices]
+        of_vectors = zip(attention[matrices:], self.vector_values, self.projections, strict=True)
+        vectors = [
+            projection(_context(value(torch.matmul(own, hidden)))) for own, value, projection in of_vectors
+        ]
+        return (*contexts, *vectors)
+
+
+class FoldedQNets(nn.Module):
+    """Scores passages of queries by what `FoldedGenerator` generated for them.
+
+    Args:
+        head: the same; copied, not changed.
+    """
+
+    @torch.no_grad()
+    def __init__(self, head: HyperHead) -> None:
+        super().__init__()
+        self.config = head.config
+        self.layers = nn.ModuleList(_layer(head, layer) for layer in range(self.config.depth))
+
+    def forward(self, passages: Tensor, *generated: Tensor) -> Tensor:
+        """Returns (B, M) scores of (B, M, v0) passages, each query's own."""
+        *hidden, output = generated
+        depth = len(hidden) // 2
         x = passages * self.config.input_scale
         for layer, linear in enumerate(self.layers):
             z = linear(x)
             if self.config.generate_hidden:
+                context, bias = hidden[layer], hidden[depth + layer]
                 projected, z = z.split(list(self.config.weight_shapes[layer]), dim=-1)
-                z = z + torch.matmul(projected, contexts[layer].transpose(1, 2)) + biases[layer]
+                z = z + torch.matmul(projected, context.transpose(1, 2)) + bias
             x = self.config.finish_layer(layer, z, x)
         return torch.matmul(x, output.transpose(1, 2)).squeeze(-1)
-
-    def _generate(self, hidden: Tensor, attention_mask: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Returns, of the generated hidden layers, the weights' contexts C, (B, out, in), and the biases,
-        (B, 1, out); and the output's weights, (B, 1, in)."""
-        masked = ((1 - attention_mask) * _MASKED).unsqueeze(-1).to(hidden.dtype)
-        product = self.attention_and_values(hidden)
-        logits, values = product.split([sum(self.outs), sum(self.ins)], dim=-1)
-        attention = (logits + masked).softmax(dim=1)
-        contexts = [
-            _context(*pair)
-            for pair in zip(attention.split(self.outs, dim=-1), values.split(self.ins, dim=-1), strict=True)
-        ]
-        of_vectors = zip(self.projections, contexts[self.matrices :], strict=True)
-        *biases, output = (projection(context) for projection, context in of_vectors)
-        return contexts[: self.matrices], biases, output
 
 
 def _layer(head: HyperHead, layer: int) -> nn.Linear:
@@ -116,29 +135,33 @@ def _layer(head: HyperHead, layer: int) -> nn.Linear:
     return _linear(torch.cat([projection.weight.T, base + projection.bias]))
 
 
-def _parts(head: HyperHead) -> Iterator[_Part]:
-    """What is generated: the hidden layers' weights, their biases, the output's weights."""
+def _parts(head: HyperHead) -> tuple[list[_Part], list[_Part]]:
+    """What is generated: the hidden layers' matrices; and of vectors, their biases and the output's weights."""
     depth = head.config.depth
     hidden = range(depth) if head.config.generate_hidden else range(0)
-    for layer in (*hidden, *(depth + 1 + layer for layer in hidden), depth):
-        is_bias = layer > depth
-        number = layer - depth - 1 if is_bias else layer
-        embeddings = head.bias_query_embeddings if is_bias else head.weight_query_embeddings
-        projections = head.bias_hyper_projection if is_bias else head.weight_hyper_projection
-        bases = head.hyper_base_vectors if is_bias else head.hyper_base_matrices
-        yield _Part(
-            embeddings[number][0],
-            cast("nn.Linear", head.key_projections[layer]),
-            cast("nn.Linear", head.value_projections[layer]),
-            cast("nn.Linear", projections[number]),
-            bases[number] if is_bias else bases[number][0],
-        )
+    matrices = [_part(head, layer) for layer in hidden]
+    return matrices, [*(_part(head, depth + 1 + layer) for layer in hidden), _part(head, depth)]
 
 
-def _context(attention: Tensor, values: Tensor) -> Tensor:
-    """C, (B, out, in), of attention (B, S, out) and values (B, S, in)."""
-    context = functional.relu(torch.matmul(attention.transpose(1, 2), values))
-    return functional.layer_norm(context, context.shape[-1:])
+def _part(head: HyperHead, number: int) -> _Part:
+    """The weights, up to the depth, or behind them the bias that has a number among the head's projections."""
+    is_bias = number > head.config.depth
+    layer = number - head.config.depth - 1 if is_bias else number
+    embeddings = head.bias_query_embeddings if is_bias else head.weight_query_embeddings
+    projections = head.bias_hyper_projection if is_bias else head.weight_hyper_projection
+    bases = head.hyper_base_vectors if is_bias else head.hyper_base_matrices
+    return _Part(
+        embeddings[layer][0],
+        cast("nn.Linear", head.key_projections[number]),
+        cast("nn.Linear", head.value_projections[number]),
+        cast("nn.Linear", projections[layer]),
+        bases[layer] if is_bias else bases[layer][0],
+    )
+
+
+def _context(attended: Tensor) -> Tensor:
+    """C, (B, out, in), of what attention made of the values."""
+    return functional.layer_norm(functional.relu(attended), attended.shape[-1:])
 
 
 def _linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:

@@ -27,6 +27,7 @@ _COLUMNS = (
 _LATENCY_COLUMNS = (
     ("encode p50", "encode_p50_ms", "{:.2f}"),
     ("search p50", "search_p50_ms", "{:.2f}"),
+    ("generate p50", "generate_p50_ms", "{:.2f}"),
     ("score p50", "score_p50_ms", "{:.2f}"),
     ("total p50", "total_p50_ms", "{:.2f}"),
     ("total p95", "total_p95_ms", "{:.2f}"),

@@ -21,14 +21,21 @@ def check_file(path: Path, expected: str) -> None:
         raise InputError(path, "", "missing, truncated or altered", _AGAIN)
 
 
-def open_compiled(path: Path) -> Any:
+def open_compiled(path: Path, threads: int = 0) -> Any:
     """Opens a network that `el.search.saving` wrote, as OpenVINO's inference request.
+
+    Args:
+        path: the network's file.
+        threads: that it runs in, on any processors; 0 for all.
 
     Raises:
         InputError: it is broken.
     """
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        options |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     try:
-        compiled = openvino.Core().compile_model(str(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+        compiled = openvino.Core().compile_model(str(path), "CPU", options)
     except RuntimeError as error:
         raise InputError(path, "", f"broken ({_first_line(error)})", _AGAIN) from error
     return compiled.create_infer_request()

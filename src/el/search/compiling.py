@@ -13,9 +13,20 @@ from torch import Tensor, nn
 from el.files import atomic_folder, sampled_sha256, write_json
 from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import BiEncoder
-from el.models.folded import FoldedHead
+from el.models.folded import FoldedGenerator, FoldedQNets
 from el.models.hypencoder import Hypencoder
-from el.search.engine import FORMAT, MANIFEST, QUERY, SCORER, TOKENIZER, CompiledEngine, Encoded, Engine
+from el.search.engine import (
+    FORMAT,
+    GENERATOR,
+    MANIFEST,
+    QUERY,
+    SCORER,
+    TOKENIZER,
+    CompiledEngine,
+    Encoded,
+    Engine,
+    Generated,
+)
 from el.search.saving import save_compiled
 
 # Shapes that tracing sees; all but the width are free afterwards.
@@ -24,7 +35,7 @@ _EXAMPLE_PASSAGES = 3
 
 
 class TorchEngine:
-    """Any model as it is. Encodes mentions twice, for vectors and for scores."""
+    """Any model as it is. Encodes mentions for their vectors, and once more whenever it scores."""
 
     def __init__(self, model: RetrievalModel) -> None:
         self.model = model
@@ -37,10 +48,13 @@ class TorchEngine:
         tokens = encoding["input_ids"], encoding["attention_mask"]
         return Encoded(self.model.first_stage(*tokens).cpu().numpy(), tokens)
 
+    def generate(self, encoded: Encoded) -> Generated:
+        return Generated(encoded.tokens)
+
     @torch.inference_mode()
-    def score(self, encoded: Encoded, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def score(self, generated: Generated, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         with inference_precision(self.model.device):
-            queries = self.model.encode_queries(*encoded.tokens)
+            queries = self.model.encode_queries(*generated.parts)
         scores = queries(torch.from_numpy(passages).to(self.model.device))
         found: npt.NDArray[np.float32] = scores.float().cpu().numpy()
         return found
@@ -72,11 +86,14 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
         save_compiled(module, tokens, [[-1, -1], [-1, -1]], temporary / QUERY)
         if isinstance(model, Hypencoder):
             hidden = module(*tokens)[1]
+            generator, qnets = FoldedGenerator(model.head).eval(), FoldedQNets(model.head).eval()
+            generated = generator(hidden, tokens[1])
             passages = torch.randn(len(hidden), _EXAMPLE_PASSAGES, width)
-            shapes = [[-1, -1, hidden.shape[-1]], [-1, -1], [-1, -1, width]]
             save_compiled(
-                FoldedHead(model.head).eval(), (hidden, tokens[1], passages), shapes, temporary / SCORER
+                generator, (hidden, tokens[1]), [[-1, -1, hidden.shape[-1]], [-1, -1]], temporary / GENERATOR
             )
+            shapes = [[-1, -1, width], *([-1, *part.shape[1:]] for part in generated)]
+            save_compiled(qnets, (passages, *generated), shapes, temporary / SCORER)
         (temporary / TOKENIZER).write_text(model.tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
         manifest = {
             "format": FORMAT,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from el.models.folded import FoldedHead
+from el.models.folded import FoldedGenerator, FoldedQNets
 from el.models.qnet import QNetConfig
 from tests.el.models.test_hyper_head import ENCODER_WIDTH, make_head
 
@@ -32,7 +32,7 @@ def test_scores_are_those_of_the_qnets(widths: tuple[int, ...], options: dict[st
     passages = torch.randn(3, 7, 6)
     with torch.inference_mode():
         expected = head(hidden, mask)(passages)
-        scores = FoldedHead(head)(hidden, mask, passages)
+        scores = FoldedQNets(head)(passages, *FoldedGenerator(head)(hidden, mask))
     assert expected.std() > 0.01
     torch.testing.assert_close(scores, expected, atol=1e-3, rtol=1e-3)
 
@@ -41,6 +41,7 @@ def test_the_head_stays_as_it_was() -> None:
     head = make_head(QNetConfig((6, 6, 6, 1)))
     before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
     with torch.no_grad():
-        for parameter in FoldedHead(head).parameters():
-            parameter.zero_()
+        for folded in (FoldedGenerator(head), FoldedQNets(head)):
+            for parameter in folded.parameters():
+                parameter.zero_()
     assert all(torch.equal(before[name], tensor) for name, tensor in head.state_dict().items())

@@ -62,7 +62,8 @@ def test_compiled_is_as_the_model(model: RetrievalModel) -> None:
         assert ours.vectors.dtype == np.float32
         # Both in bf16, where the machine has it.
         np.testing.assert_allclose(ours.vectors, expected.vectors, atol=1e-2)
-        scores, others = compiled.score(ours, names), plain.score(expected, names)
+        scores = compiled.score(compiled.generate(ours), names)
+        others = plain.score(plain.generate(expected), names)
         assert scores.shape == (count, each)
         assert scores.dtype == np.float32
         spread = np.abs(others).max()
@@ -70,12 +71,30 @@ def test_compiled_is_as_the_model(model: RetrievalModel) -> None:
 
 
 def test_what_was_encoded_before_stays_so(model: RetrievalModel) -> None:
-    engine = make_engine(model)
+    engine, names = make_engine(model), passages(1, 3)
     first = engine.encode(["cold"])
-    before, scores = first.vectors.copy(), engine.score(first, passages(1, 3))
-    engine.encode(["acute liver failure"])
+    before = first.vectors.copy()
+    generated = engine.generate(first).of(np.array([0]))
+    scores = engine.score(generated, names)
+    other = engine.encode(["acute liver failure"])
     assert np.array_equal(first.vectors, before)
-    assert np.array_equal(engine.score(first, passages(1, 3)), scores)
+    assert np.array_equal(engine.score(generated, names), scores)
+    # Generated anew, while the q-net of the other is under way.
+    np.testing.assert_allclose(engine.score(engine.generate(first), names), scores, rtol=1e-4)
+    # In the background, and with others.
+    several = engine.encode(["acute liver failure", "cold"]).of(np.array([0]))
+    expected = engine.score(engine.generate(several), names)
+    np.testing.assert_allclose(engine.score(engine.generate(other), names), expected, rtol=1e-2, atol=1e-3)
+
+
+def test_qnets_whose_memory_is_used_again_do_not_score(source: EncoderSource) -> None:
+    engine = make_engine(tiny_hypencoder(source).eval())
+    for texts in (["cold"], ["cold", "lead"]):
+        generated, names = engine.generate(engine.encode(texts)), passages(len(texts), 3)
+        engine.score(generated, names)
+        engine.generate(engine.encode(texts))
+        with pytest.raises(AssertionError, match="until the next"):
+            engine.score(generated, names)
 
 
 def test_what_cannot_be_compiled_runs_as_it_is(source: EncoderSource) -> None:
@@ -86,7 +105,7 @@ def test_what_cannot_be_compiled_runs_as_it_is(source: EncoderSource) -> None:
 
 def test_broken_files(source: EncoderSource, tmp_path: Path) -> None:
     compile_model(tiny_hypencoder(source).eval(), tmp_path / "c")
-    for name in ("query.bin", "scorer.bin"):
+    for name in ("query.bin", "generator.bin", "scorer.bin"):
         path = tmp_path / "c" / name
         data = path.read_bytes()
         path.write_bytes(data[:-8])

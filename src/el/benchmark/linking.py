@@ -1,0 +1,60 @@
+"""How long a whole linker takes to open and to link documents, and the memory that it needs.
+
+PyTorch is not imported here, so that the process that measures has what `el.link` has, and no more.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from el.benchmark.memory import peak_memory_mb
+from el.corpus.types import Document
+from el.linker import FindMentions, Linker
+
+_WARM_UP = 8
+
+
+def time_linker(folder: Path, documents: Sequence[Document]) -> dict[str, float]:
+    """Opens a linker and links documents twice, with the mentions given and with mentions found.
+
+    Equal mentions are answered once.
+
+    Args:
+        folder: the linker's.
+        documents: with their mentions.
+
+    Returns:
+        `ready_seconds`, until the first document is linked, without the import of Python modules;
+        `documents_per_second` and `mentions_per_second` of given mentions, `found_documents_per_second` of
+        documents without mentions, each after some that warm it up; `peak_memory_mb`, of this process so far,
+        files that are mapped among it.
+    """
+    start = time.perf_counter()
+    linker = Linker.load(folder)
+    for _ in linker.link(documents[:1], "never"):
+        pass
+    ready = time.perf_counter() - start
+    given, mentions = _rate(linker, documents, "never")
+    bare = [replace(document, mentions=()) for document in documents]
+    # Another linker, for the first remembers what it has answered.
+    found, _ = _rate(Linker.load(folder), bare, "always")
+    return {
+        "ready_seconds": round(ready, 2),
+        "documents_per_second": round(given, 1),
+        "mentions_per_second": round(mentions, 1),
+        "found_documents_per_second": round(found, 1),
+        "peak_memory_mb": round(peak_memory_mb()),
+    }
+
+
+def _rate(linker: Linker, documents: Sequence[Document], find: FindMentions) -> tuple[float, float]:
+    """Documents and mentions a second, of all documents but those that warm it up, where there are others."""
+    for _ in linker.link(documents[:_WARM_UP], find):
+        pass
+    timed = documents[_WARM_UP:] or documents
+    start, mentions = time.perf_counter(), 0
+    for linked in linker.link(timed, find):
+        mentions += len(linked.mentions)
+    seconds = time.perf_counter() - start
+    return len(timed) / seconds, mentions / seconds
