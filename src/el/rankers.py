@@ -146,8 +146,8 @@ def score_in_steps(
 ) -> npt.NDArray[np.float32]:
     """Scores retrieved names, the later ones only where the scores of those before say that they may be best.
 
-    A line is fitted to scores by similarity. Where even names well above the line at the next similarity would
-    not be among the best so far, scoring ends; otherwise as many names more are scored, and so on.
+    A line is fitted to scores by similarity. Where even a name well above the line at the next similarity
+    would not be among the best so far, scoring ends; otherwise as many names more are scored, and so on.
 
     Args:
         engine: scores.
@@ -178,14 +178,15 @@ def score_in_steps(
 def _possible(
     scores: npt.NDArray[np.float32], similarities: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:
-    """What the next name may score, (B,), of (B, M) scores and the (B, M + 1) similarities of these and its."""
+    """What the next name may score, (B,); given (B, M) scores and (B, M + 1) similarities, its own last."""
     x = similarities - similarities[:, :-1].mean(axis=1, keepdims=True, dtype=np.float64)
     y = scores - scores.mean(axis=1, keepdims=True, dtype=np.float64)
     known = x[:, :-1]
     # Equal similarities tell nothing of a slope.
     slopes = (known * y).sum(axis=1) / np.maximum((known**2).sum(axis=1), np.finfo(np.float32).tiny)
     deviations = np.std(y - slopes[:, None] * known, axis=1)
-    return scores.mean(axis=1, dtype=np.float64) + slopes * x[:, -1] + _DEVIATIONS * deviations
+    expected: npt.NDArray[np.float64] = scores.mean(axis=1, dtype=np.float64) + slopes * x[:, -1]
+    return expected + _DEVIATIONS * deviations
 
 
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from el.benchmark.linking import time_linker
 from el.benchmark.page import latency_page, size_curves, systems_of
 from el.benchmark.run import LINKER, Benchmark, BenchmarkConfig
-from el.benchmark.linking import time_linker
 from el.benchmark.timing import Timed
 from el.cli import load_section
 from el.corpus.formats import open_corpus

@@ -81,8 +81,8 @@ class FoldedGenerator(nn.Module):
             attention_mask: (B, S), 0 where padded.
 
         Returns:
-            The generated hidden layers' contexts C, (B, out, in) each, their biases, (B, 1, out) each, and the
-            output's weights, (B, 1, in).
+            The generated hidden layers' contexts C, (B, out, in) each, their biases, (B, 1, out) each, and
+            the output's weights, (B, 1, in).
         """
         masked = ((1 - attention_mask) * _MASKED).unsqueeze(-1).to(hidden.dtype)
         product = self.attention_and_values(hidden)
@@ -136,7 +136,7 @@ def _layer(head: HyperHead, layer: int) -> nn.Linear:
 
 
 def _parts(head: HyperHead) -> tuple[list[_Part], list[_Part]]:
-    """What is generated: the hidden layers' matrices; and of vectors, their biases and the output's weights."""
+    """What is generated: matrices of the hidden layers; vectors, their biases and the output's weights."""
     depth = head.config.depth
     hidden = range(depth) if head.config.generate_hidden else range(0)
     matrices = [_part(head, layer) for layer in hidden]
@@ -144,7 +144,7 @@ def _parts(head: HyperHead) -> tuple[list[_Part], list[_Part]]:
 
 
 def _part(head: HyperHead, number: int) -> _Part:
-    """The weights, up to the depth, or behind them the bias that has a number among the head's projections."""
+    """The weights, up to the depth, or the bias behind them, with a number among the projections."""
     is_bias = number > head.config.depth
     layer = number - head.config.depth - 1 if is_bias else number
     embeddings = head.bias_query_embeddings if is_bias else head.weight_query_embeddings
