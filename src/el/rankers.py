@@ -185,8 +185,9 @@ def _possible(
     # Equal similarities tell nothing of a slope.
     slopes = (known * y).sum(axis=1) / np.maximum((known**2).sum(axis=1), np.finfo(np.float32).tiny)
     deviations = np.std(y - slopes[:, None] * known, axis=1)
-    expected: npt.NDArray[np.float64] = scores.mean(axis=1, dtype=np.float64) + slopes * x[:, -1]
-    return expected + _DEVIATIONS * deviations
+    expected = scores.mean(axis=1, dtype=np.float64) + slopes * x[:, -1]
+    possible: npt.NDArray[np.float64] = expected + _DEVIATIONS * deviations
+    return possible
 
 
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:
