@@ -11,6 +11,9 @@ A linker is a folder that holds everything it needs, so that it works without a 
     learned_synonyms.tsv   surface forms of training documents; optional
     combinations.json      how much each kind of evidence counts, for each choice of what is used
     tagger/                finds mentions in plain text; optional
+
+What grows with the ontology is vectors/, ontology/ and spellings.npz: for MeSH's 783,980 names 715, 17 and
+11 MB, or 342, 17 and 11 MB where the vectors are compact. The rest is the model's, whatever the ontology.
 """
 
 import dataclasses

@@ -12,6 +12,7 @@
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from el.errors import ElError
@@ -22,17 +23,22 @@ from el.index.build import (
     update_name_vectors,
     vectors_key,
 )
+from el.index.graph import COMPACT_BITS, HALF_BITS, graph_bytes
 from el.index.vectors import NameVectors
 from el.inputs import name_inputs
 from el.linker import chosen_combination, copy_trained, read_trained, save_linker
-from el.models import Hypencoder, load_model
+from el.models import Hypencoder, RetrievalModel, load_model
 from el.models.checkpoint import compact_tensors
 from el.ontology import Ontology
+from el.resources import check_room
 
 # Where the repository keeps what it ships.
 TRAINED = Path("trained")
 # What a folder of trained parts may take: they are kept in a repository.
 MAX_BYTES = 100_000_000
+
+# An index with so many vectors a name, most of them of names that are gone, is made anew, not updated.
+_MOST_GONE = 2
 
 _CARD = "README.md"
 
@@ -53,7 +59,7 @@ def export_trained(linker: Path, folder: Path) -> int:
         if (folder / _CARD).is_file():
             shutil.copy(folder / _CARD, temporary / _CARD)
         compact_tensors(temporary / "model" / "model.safetensors")
-        size = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
+        size = _folder_bytes(temporary)
         if size > MAX_BYTES:
             raise ElError(
                 f"{linker}: its learned parts take {size:,} bytes, {MAX_BYTES:,} may be shipped. Train with "
@@ -85,6 +91,7 @@ def build_linker(
         InputError: a part is missing or broken.
         MismatchError: the linker to reuse has another model.
         ConfigError: settings that make no sense.
+        ElError: no names, or no room on disk or in memory.
     """
     parts = read_trained(trained)
     opened, model = Ontology.load(ontology), load_model(trained / "model")
@@ -99,15 +106,13 @@ def build_linker(
     # Said before the long part, not after it.
     chosen_combination(config, parts.combinations)
     texts = name_inputs(opened, parts.inputs.definition_characters)
-    made = scratch / vectors_key(model, opened, texts)
-    if reused is not None and not made.is_dir():
-        old = Ontology.load(reused / "ontology")
-        old_vectors = NameVectors.open(reused / "vectors", old)
-        old_texts = name_inputs(old, read_trained(reused).inputs.definition_characters)
-        update_name_vectors(model, opened, texts, old_vectors, old_texts, made, scratch)
-    vectors = cached_name_vectors(model, opened, texts, scratch)
+    # On the disk of `scratch` it takes the place of what was encoded; it may be another.
+    size = graph_bytes(len(texts), model.passage_tower.width, COMPACT_BITS if compact else HALF_BITS)
+    check_room(folder, size + _folder_bytes(ontology) + _folder_bytes(trained), 0, f"the linker {folder}")
+    vectors = made = _vectors(model, opened, texts, scratch, reused)
+    assert made.folder is not None
     if compact:
-        vectors = compact_name_vectors(vectors, opened, scratch / f"{made.name}-compact")
+        vectors = compact_name_vectors(made, opened, made.folder.with_name(f"{made.folder.name}-compact"))
     save_linker(
         folder,
         model=trained / "model",
@@ -120,5 +125,28 @@ def build_linker(
         made_by=parts.made_by,
         tagger=tagger,
     )
-    for path in {made, vectors.folder or made}:
+    for path in {made.folder, vectors.folder or made.folder}:
         shutil.rmtree(path)
+
+
+def _vectors(
+    model: RetrievalModel, ontology: Ontology, texts: Sequence[str], scratch: Path, reused: Path | None
+) -> NameVectors:
+    """The names' vectors, in a folder of `scratch`; those that an interrupted call left there, if it did."""
+    key = vectors_key(model, ontology, texts)
+    if reused is None or (scratch / key).is_dir():
+        return cached_name_vectors(model, ontology, texts, scratch)
+    old_ontology = Ontology.load(reused / "ontology")
+    old = NameVectors.open(reused / "vectors", old_ontology)
+    old.check_model(model.passage_tower.fingerprint())
+    if len(old.vectors) > _MOST_GONE * len(texts):
+        return cached_name_vectors(model, ontology, texts, scratch)
+    folder = scratch / f"{key}-{old.manifest['sampled_sha256'][:16]}"
+    if folder.is_dir():
+        return NameVectors.open(folder, ontology)
+    old_texts = name_inputs(old_ontology, read_trained(reused).inputs.definition_characters)
+    return update_name_vectors(model, ontology, texts, old, old_texts, folder, scratch)
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -100,7 +100,7 @@ def test_exhaustive_ranking_needs_no_first_stage(
     source: EncoderSource, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exhaustive, "_NAME_BLOCK", 7)
-    monkeypatch.setattr(exhaustive, "_QUERY_BATCH", 2)
+    monkeypatch.setattr(exhaustive, "QUERY_BATCH", 2)
     model = tiny_hypencoder(source).eval()
     rankings = rank_exhaustively(model, vectors, ontology, TEXTS, 20)
     for text, ranking in zip(TEXTS, rankings, strict=True):

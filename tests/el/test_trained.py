@@ -103,6 +103,55 @@ def test_names_of_another_linker_are_not_encoded_again(
     assert all("D017093" not in ranking.concept_ids for ranking in found)
 
 
+def test_an_index_mostly_of_names_that_are_gone_is_made_anew(linker: Path, tmp_path: Path) -> None:
+    Ontology.from_concepts([*tiny_ontology()][:3]).save(tmp_path / "ontology")
+    build_linker(linker, tmp_path / "ontology", tmp_path / "built", tmp_path / "scratch", reused=linker)
+    built = Linker.load(tmp_path / "built").ranker.vectors
+    assert len(built.vectors) == len(built)
+
+
+def test_a_compact_linker_is_reused_as_it_is(linker: Path, tmp_path: Path) -> None:
+    ontology, scratch = linker / "ontology", tmp_path / "scratch"
+    build_linker(linker, ontology, tmp_path / "0", scratch, compact=True)
+    for number in range(2):
+        reused, made = tmp_path / str(number), tmp_path / str(number + 1)
+        build_linker(linker, ontology, made, scratch, reused, compact=True)
+    first, last = (Linker.load(tmp_path / name).ranker.vectors for name in "02")
+    assert last.vectors.bits == 6
+    assert np.array_equal(first.gather(np.arange(len(first))), last.gather(np.arange(len(last))))
+    assert not list(scratch.iterdir())
+
+
+def test_what_another_linker_left_is_not_taken_for_it(
+    linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    ontology, scratch = linker / "ontology", tmp_path / "scratch"
+    build_linker(linker, ontology, tmp_path / "compact", scratch, compact=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("el.trained.save_linker", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build_linker(linker, ontology, tmp_path / "built", scratch, reused=tmp_path / "compact")
+    build_linker(linker, ontology, tmp_path / "other", scratch)
+    # The same again goes on.
+    monkeypatch.setattr("el.trained.update_name_vectors", lambda *_: pytest.fail("made again"))
+    build_linker(linker, ontology, tmp_path / "built", scratch, reused=tmp_path / "compact")
+    bits = [Linker.load(tmp_path / name).ranker.vectors.vectors.bits for name in ("built", "other")]
+    assert bits == [6, 16]
+
+
+def test_no_room_for_the_linker_is_said_before_anything_is_encoded(
+    linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("el.trained.graph_bytes", lambda count, width, bits: count * 10**15)
+    with pytest.raises(ElError, match=r"the linker .*/built takes .* on disk"):
+        build_linker(linker, linker / "ontology", tmp_path / "built", tmp_path / "scratch")
+    assert not (tmp_path / "built").exists()
+    assert not (tmp_path / "scratch").exists()
+
+
 def test_too_large_to_ship(linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("el.trained.MAX_BYTES", 1000)
     with pytest.raises(ElError, match="freeze_embeddings"):

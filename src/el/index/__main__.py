@@ -45,8 +45,8 @@ mentions may be linked to any of them; el.link --type names other types than the
 the kind, --kind does, for all its concepts.
 
 All of MeSH, 784,000 names, takes 15 to 30 minutes on two cores; interrupted, it goes on where it stopped.
-An ontology that gained or lost some concepts takes much less with --reuse; after very many changes make its
-linker anew, for names that are gone stay in the index, where they are not found but take their place.
+An ontology that gained or lost some concepts takes much less with --reuse. Names that are gone stay in the
+index, where they are not found but take their place; where they are most of it, it is made anew.
 """
 
 _EPILOG = """\

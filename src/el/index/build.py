@@ -11,7 +11,14 @@ import numpy.typing as npt
 from el.errors import ElError
 from el.files import atomic_folder, sampled_sha256, write_json
 from el.index.encode import encode_texts
-from el.index.graph import build_graph, compact_graph, extend_graph, graph_bytes
+from el.index.graph import (
+    COMPACT_BITS,
+    StoredVectors,
+    build_graph,
+    compact_graph,
+    extend_graph,
+    graph_bytes,
+)
 from el.index.lengths import by_length
 from el.index.vectors import FORMAT, NAMES, PLACES, NameVectors
 from el.models.base import RetrievalModel
@@ -52,8 +59,9 @@ def build_name_vectors(
         scratch: keeps finished parts, so that an interrupted build goes on; emptied at the end.
 
     Raises:
-        ElError: no room on disk or in memory, or vectors that are no numbers.
+        ElError: no names, no room on disk or in memory, or vectors that are no numbers.
     """
+    _check_names(texts)
     scratch = _scratch(scratch, model, ontology, texts)
     _check_room(len(texts), len(texts), model.passage_tower.width, scratch)
     vectors = _encode(model, texts, scratch)
@@ -88,6 +96,7 @@ def update_name_vectors(
         ElError: as of `build_name_vectors`.
     """
     old.check_model(model.passage_tower.fingerprint())
+    _check_names(texts)
     assert old.folder is not None
     places = _old_places(texts, old, old_texts)
     new = np.flatnonzero(places < 0)
@@ -107,12 +116,22 @@ def update_name_vectors(
 def compact_name_vectors(vectors: NameVectors, ontology: Ontology, folder: Path) -> NameVectors:
     """Writes vectors once more with 6 bits a dimension: less than half as large; see `compact_graph`.
 
+    Those that have 6 bits already are returned as they are: rounded once more, they would drift.
+
     Args:
         vectors: opened from a folder.
         ontology: theirs.
         folder: where the result goes.
+
+    Raises:
+        ElError: no room on disk or in memory.
     """
     assert vectors.folder is not None
+    assert isinstance(vectors.vectors, StoredVectors)
+    if vectors.vectors.bits == COMPACT_BITS:
+        return vectors
+    size = graph_bytes(*vectors.vectors.shape, COMPACT_BITS)
+    check_room(folder, size, 2 * size, f"the compact index of {len(vectors):,} names")
     with atomic_folder(folder) as temporary:
         with progress("make the index compact", len(vectors.vectors)) as advance:
             compact_graph(vectors.folder / NAMES, temporary / NAMES, advance)
@@ -132,10 +151,18 @@ def _old_places(texts: Sequence[str], old: NameVectors, old_texts: Sequence[str]
     return np.fromiter(found, dtype=np.int64, count=len(texts))
 
 
+def _check_names(texts: Sequence[str]) -> None:
+    if not texts:
+        raise ElError("the ontology has no names, and nothing can be linked to it. Give one that has some")
+
+
 def _check_room(encoded: int, indexed: int, width: int, scratch: Path) -> None:
     """Raises ElError where `encoded` names in parts and in order, and a graph of `indexed`, have no room."""
     graph = graph_bytes(indexed, width)
-    check_room(scratch, 2 * 2 * encoded * width + graph, graph, f"the index of {indexed:,} names")
+    # What an interrupted call left is there already.
+    done = sum(path.stat().st_size for path in scratch.glob("*.npy"))
+    disk = max(2 * 2 * encoded * width - done, 0) + graph
+    check_room(scratch, disk, 2 * graph, f"the index of {indexed:,} names")
 
 
 def _write_manifest(folder: Path, model: RetrievalModel, ontology: Ontology) -> None:
@@ -168,6 +195,10 @@ def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.N
             path = scratch / f"{number}.npy"
             if not path.is_file():
                 part = encode_texts(model, [texts[row] for row in rows])
+                if not np.isfinite(part).all():
+                    raise ElError(
+                        "the model gives vectors that are no numbers (NaN or infinite). Train it again"
+                    )
                 np.save(path.with_suffix(".part.npy"), part)
                 path.with_suffix(".part.npy").replace(path)
             advance(len(rows))
@@ -180,8 +211,5 @@ def _in_order(
     """Puts the encoded parts together, on disk, in the order of the name rows."""
     vectors = np.lib.format.open_memmap(scratch / "vectors.npy", mode="w+", dtype=np.float16, shape=shape)
     for number, rows in enumerate(parts):
-        part = np.load(scratch / f"{number}.npy", allow_pickle=False)
-        if not np.isfinite(part).all():
-            raise ElError("the model gives vectors that are no numbers (NaN or infinite). Train it again")
-        vectors[rows] = part
+        vectors[rows] = np.load(scratch / f"{number}.npy", allow_pickle=False)
     return vectors

@@ -29,8 +29,9 @@ _BUILD_EFFORT = 256
 _BLOCK = 1 << 14
 # Names that a search looks at, and more where more are wanted.
 _SEARCH_EFFORT = 256
-# Bits of a dimension that is not compact.
-_HALF = 16
+# Bits of a dimension that is not compact, and of one that is.
+HALF_BITS = 16
+COMPACT_BITS = 6
 # Larger graphs are built by all threads, each time a little differently.
 _ONE_THREAD = 1 << 16
 
@@ -150,7 +151,7 @@ class StoredVectors:
     def __getitem__(self, rows: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Returns float32 vectors, rows.shape + (D,)."""
         codes = self._codes[rows]
-        if self.bits == _HALF:
+        if self.bits == HALF_BITS:
             return codes.view(np.float16).astype(np.float32)
         decoded: npt.NDArray[np.float32] = self._storage.sa_decode(codes.reshape(-1, codes.shape[-1]))
         return decoded.reshape(*codes.shape[:-1], self.shape[1])
@@ -217,41 +218,74 @@ def compact_graph(graph: Path, path: Path, advance: Callable[[int], None]) -> No
         advance: is told how many more are written.
     """
     old: Any = faiss.read_index(str(graph), faiss.IO_FLAG_MMAP_IFC)
+    _write(_with_six_bits(old, _extremes(StoredVectors(old)), advance), path)
+
+
+def _with_six_bits(old: Any, extremes: npt.NDArray[np.float32], advance: Callable[[int], None]) -> Any:
+    """A graph's vectors and neighbours in a compact one, whose dimensions go from (2, D) least to largest."""
     vectors = StoredVectors(old)
     few: Any = faiss.ScalarQuantizer.QT_6bit
     compact = faiss.IndexHNSWSQ(vectors.shape[1], few, _LINKS, faiss.METRIC_INNER_PRODUCT)
     compact.hnsw = old.hnsw
     storage: Any = faiss.downcast_index(compact.storage)
-    storage.train(_extremes(vectors))
+    # The least and the largest value of each dimension is all that FAISS learns.
+    storage.train(extremes)
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK]
         storage.add(block)
         advance(len(block))
     compact.ntotal = storage.ntotal
     compact.is_trained = True
-    _write(compact, path)
+    return compact
 
 
 def _extremes(vectors: StoredVectors) -> npt.NDArray[np.float32]:
-    """(2, D): the least and the largest value of each dimension, which is all that FAISS learns of them."""
-    blocks = [vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK)]
-    least = np.min([block.min(axis=0) for block in blocks], axis=0)
-    largest = np.max([block.max(axis=0) for block in blocks], axis=0)
-    return np.stack([least, largest])
+    """(2, D): the least and the largest value of each dimension."""
+    extremes = np.stack([vectors[:1][0]] * 2)
+    for start in range(0, len(vectors), _BLOCK):
+        block = vectors[start : start + _BLOCK]
+        extremes[0] = np.minimum(extremes[0], block.min(axis=0))
+        extremes[1] = np.maximum(extremes[1], block.max(axis=0))
+    return extremes
 
 
-def graph_bytes(count: int, width: int) -> int:
-    """What a graph of so many vectors in half precision takes, on disk and in memory, in bytes."""
+def graph_bytes(count: int, width: int, bits: int = HALF_BITS) -> int:
+    """What a graph of so many vectors, of so many bits a dimension, takes on disk, in bytes.
+
+    In memory too, once it is there; while it grows or is put in order, nearly twice as much.
+    """
     # Links are int32, twice as many on the lowest level; then level and offset; few have links above.
-    return count * (2 * width + 4 * 2 * _LINKS + 20)
+    return count * (width * bits // 8 + 4 * 2 * _LINKS + 20)
 
 
 def extend_graph(graph: Path, vectors: npt.NDArray[np.float16], path: Path) -> None:
-    """Writes a graph with (n, D) vectors more than another, after those that it has; reads all of that."""
+    """Writes a graph with (n, D) vectors more than another, after those that it has; reads all of that.
+
+    Where a compact graph has no codes for the new values, its own vectors are rounded once more, in the
+    dimensions concerned: each time by half a step at most.
+    """
     index: Any = faiss.read_index(str(graph))
+    new = vectors.astype(np.float32)
+    extremes = _widened(index, new)
+    if extremes is not None:
+        index = _with_six_bits(index, extremes, lambda _: None)
     index.hnsw.efConstruction = _BUILD_EFFORT
-    index.add(vectors.astype(np.float32))
+    index.add(new)
     _write(index, path)
+
+
+def _widened(index: Any, new: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+    """(2, D): where a compact graph's dimensions have to begin and end for new vectors; None if they do."""
+    if StoredVectors(index).bits == HALF_BITS or not len(new):
+        return None
+    storage: Any = faiss.downcast_index(index.storage)
+    least, spread = faiss.vector_to_array(storage.sq.trained).reshape(2, -1)
+    known = np.stack([least, least + spread])
+    wanted = np.stack([new.min(axis=0), new.max(axis=0)])
+    # FAISS cuts off what lies outside. By less than a step, that is as little as it rounds anyway.
+    step = spread / (2**COMPACT_BITS - 1)
+    beyond = np.stack([known[0] - wanted[0], wanted[1] - known[1]]) > step
+    return np.where(beyond, wanted, known) if beyond.any() else None
 
 
 def _write(index: Any, path: Path) -> None:

@@ -1,13 +1,18 @@
 """`python -m el.index` with ontologies of one's own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from el.corpus.formats import open_corpus
 from el.errors import ElError, InputError, UsageError
+from el.index import build
 from el.index.__main__ import main
 from el.linker import Linker
+from el.models import RetrievalModel
 from el.ontology import Ontology
 from tests.make_mesh_xml import make_mesh_xml
 from tests.tiny import save_tiny_linker, tiny_ontology
@@ -98,3 +103,49 @@ def test_what_cannot_be_used(folder: Path, trained: Path) -> None:
     with pytest.raises(UsageError, match=r"own\.csv would replace own\.csv"):
         main(["tiny", "own.csv", "--trained", str(trained), "-o", "own.csv", "--force"])
     assert not Path("made").exists()
+
+
+def test_an_ontology_without_concepts(folder: Path, trained: Path) -> None:
+    Ontology.from_concepts([]).save(folder / "empty")
+    (folder / "empty.csv").write_text("id,name\n")
+    for given, message in (("empty", "has no names"), ("empty.csv", "holds no concepts")):
+        for reuse in ([], ["--reuse", str(trained)]):
+            with pytest.raises(ElError, match=message):
+                main([given, "--kind", "disease", "--trained", str(trained), "-o", "made", *reuse])
+    assert not Path("made").exists()
+    assert list(Path("runs").iterdir()) == []
+
+
+def test_interrupted_and_started_again(folder: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped while it encodes, then while it puts names in the graph."""
+    monkeypatch.setattr(build, "_PART", 1)
+    arguments = ["own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"]
+    encoded: list[str] = []
+    encode, place = build.encode_texts, build.build_graph
+
+    def encode_two(model: RetrievalModel, texts: Sequence[str]) -> npt.NDArray[np.float16]:
+        if len(encoded) == 2:
+            raise KeyboardInterrupt
+        encoded.extend(texts)
+        return encode(model, texts)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "encode_texts", encode_two)
+    with pytest.raises(KeyboardInterrupt):
+        main(arguments)
+    monkeypatch.setattr(build, "encode_texts", lambda m, t: encoded.extend(t) or encode(m, t))
+    monkeypatch.setattr(build, "build_graph", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        main(arguments)
+    assert not Path("made").exists()
+    monkeypatch.setattr(build, "build_graph", place)
+    main(arguments)
+    assert sorted(encoded) == ["elbow that glows", "glowing elbow", "itching knee"]
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    main([*arguments[:-1], "whole"])
+    made, whole = (Linker.load(Path(name)).ranker.vectors for name in ("made", "whole"))
+    np.testing.assert_allclose(made.gather(np.arange(3)), whole.gather(np.arange(3)), atol=2e-3)
+    assert list(Path("runs").iterdir()) == []

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from el.index.graph import NameGraph, build_graph, compact_graph
+from el.index.graph import NameGraph, build_graph, compact_graph, extend_graph, graph_bytes
 
 
 def unit_vectors(count: int, width: int, seed: int = 1) -> npt.NDArray[np.float16]:
@@ -94,3 +94,49 @@ def test_a_compact_graph_has_the_same_names_in_fewer_bytes(tmp_path: Path) -> No
     found, expected = compact.search(queries, 10)[1], graph.search(queries, 10)[1]
     shared = [np.isin(one, other).mean() for one, other in zip(found, expected, strict=True)]
     assert np.mean(shared) > 0.9
+
+
+@pytest.mark.parametrize(("bits", "factor"), [(16, 1), (6, 1), (6, 3)])
+def test_a_graph_grows(tmp_path: Path, bits: int, factor: int) -> None:
+    vectors, queries = unit_vectors(2000, 32), unit_vectors(50, 32, 2).astype(np.float32)
+    # Thrice as long, they have values for which a compact graph of the others has no codes.
+    vectors[1500:] *= np.float16(factor)
+    old = built(vectors[:1500], tmp_path / "0")
+    if bits == 6:
+        compact_graph(tmp_path / "0", tmp_path / "1", lambda _: None)
+        (tmp_path / "1").replace(tmp_path / "0")
+        old = NameGraph.open(tmp_path / "0")
+    # As one by one, in many steps.
+    for number, start in enumerate(range(1500, 2000, 50)):
+        extend_graph(tmp_path / str(number), vectors[start : start + 50], tmp_path / str(number + 1))
+    graph = NameGraph.open(tmp_path / "10")
+    assert (graph.vectors.shape, graph.vectors.bits) == ((2000, 32), bits)
+    step = np.zeros(32) if bits == 16 else np.ptp(vectors.astype(np.float32), axis=0) / 63
+    off = np.abs(graph.vectors[:] - vectors.astype(np.float32))
+    # Rounded at first, and in each step for which there were no codes: usually not in the same direction.
+    assert np.all(off <= 4 * step)
+    assert np.all(off.mean(axis=0) <= step)
+    if factor == 1:
+        np.testing.assert_allclose(graph.vectors[:1500], old.vectors[:], atol=step.max())
+    exact = np.argsort(-queries @ graph.vectors[:].T, axis=1)[:, :10]
+    found = graph.search(queries, 10)[1]
+    assert np.mean([np.isin(one, other).mean() for one, other in zip(found, exact, strict=True)]) > 0.97
+
+
+def test_vectors_that_fit_leave_those_of_a_compact_graph_as_they_are(tmp_path: Path) -> None:
+    vectors = unit_vectors(500, 8)
+    built(vectors, tmp_path / "graph")
+    compact_graph(tmp_path / "graph", tmp_path / "compact", lambda _: None)
+    extend_graph(tmp_path / "compact", vectors[:20], tmp_path / "more")
+    compact, more = NameGraph.open(tmp_path / "compact").vectors, NameGraph.open(tmp_path / "more").vectors
+    assert np.array_equal(more[:500], compact[:])
+    assert np.array_equal(more[500:], compact[:20])
+
+
+@pytest.mark.parametrize("bits", [16, 6])
+def test_a_graph_takes_what_is_said(tmp_path: Path, bits: int) -> None:
+    built(unit_vectors(3000, 64), tmp_path / "graph")
+    if bits == 6:
+        compact_graph(tmp_path / "graph", tmp_path / "compact", lambda _: None)
+    size = (tmp_path / ("graph" if bits == 16 else "compact")).stat().st_size
+    assert size == pytest.approx(graph_bytes(3000, 64, bits), rel=0.05)

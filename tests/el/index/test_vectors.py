@@ -14,7 +14,7 @@ from el.errors import ElError, InputError, MismatchError
 from el.files import sampled_sha256
 from el.index import build as module
 from el.index import exact
-from el.index.build import build_name_vectors, update_name_vectors
+from el.index.build import build_name_vectors, compact_name_vectors, update_name_vectors
 from el.index.encode import encode_texts
 from el.index.graph import build_graph, graph_bytes
 from el.index.vectors import FORMAT, NAMES, NameVectors
@@ -152,6 +152,66 @@ def test_parts_of_a_build_are_not_taken_for_those_of_an_update(
     same_as_built_anew(model, newer, update, tmp_path)
 
 
+def test_names_that_only_go_take_no_model(
+    model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer, old = Ontology.from_concepts([*ontology][3:]), NameVectors.open(built, ontology)
+    monkeypatch.setattr(module, "encode_texts", lambda *_: pytest.fail("encodes"))
+    update = update_name_vectors(
+        model, fewer, fewer.name_texts, old, ontology.name_texts, tmp_path / "new", tmp_path / "scratch"
+    )
+    monkeypatch.undo()
+    same_as_built_anew(model, fewer, update, tmp_path)
+
+
+def test_many_updates(model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path) -> None:
+    vectors, now, concepts = NameVectors.open(built, ontology), ontology, [*ontology]
+    for number in range(12):
+        # The oldest goes, a new one comes, and every third time one comes back.
+        concepts = [*concepts[1:], Concept(f"Z{number}", (Name(f"new {'x' * number} name"),), "disease")]
+        concepts += [ontology.concept(number // 3)] if number % 3 == 2 else []
+        then, now, folder = now, Ontology.from_concepts(concepts), tmp_path / str(number)
+        vectors = update_name_vectors(
+            model, now, now.name_texts, vectors, then.name_texts, folder, tmp_path / "scratch"
+        )
+    same_as_built_anew(model, now, vectors, tmp_path)
+
+
+def test_an_interrupted_update_goes_on(
+    model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PART", 1)
+    newer, before, after = changed(ontology), Counting(parts=1), Counting()
+    texts = ontology.name_texts
+    arguments = (model, newer, newer.name_texts, NameVectors.open(built, ontology), texts, tmp_path / "new")
+    monkeypatch.setattr(module, "encode_texts", before)
+    with pytest.raises(KeyboardInterrupt):
+        update_name_vectors(*arguments, tmp_path / "scratch")
+    monkeypatch.setattr(module, "encode_texts", after)
+    update = update_name_vectors(*arguments, tmp_path / "scratch")
+    assert (len(before.texts), len(after.texts)) == (1, 1)
+    monkeypatch.undo()
+    same_as_built_anew(model, newer, update, tmp_path)
+
+
+def test_a_compact_index_takes_vectors_unlike_its_own(
+    model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path
+) -> None:
+    one = Ontology.from_concepts([ontology.concept(0)])
+    made = build_name_vectors(model, one, one.name_texts, tmp_path / "one", tmp_path / "scratch")
+    compact = compact_name_vectors(made, one, tmp_path / "compact")
+    # As it is already, however often.
+    assert compact_name_vectors(compact, one, tmp_path / "again") is compact
+    update = update_name_vectors(
+        model, ontology, ontology.name_texts, compact, one.name_texts, tmp_path / "new", tmp_path / "scratch"
+    )
+    exact = NameVectors.open(built, ontology).gather(np.arange(len(update)))
+    assert (update.vectors.bits, len(update)) == (6, len(exact))
+    # Old and new ones are as if all had been there from the start: a step is a 63rd part of the range.
+    off = np.abs(update.gather(np.arange(len(update))) - exact) / (np.ptp(exact, axis=0) / 63)
+    assert off.max() < 2
+
+
 def test_update_of_another_model(built: Path, ontology: Ontology, tmp_path: Path) -> None:
     other = BiEncoder.from_encoder(tiny_encoder(tmp_path / "encoder"), normalize=False)
     old, texts = NameVectors.open(built, ontology), ontology.name_texts
@@ -226,7 +286,7 @@ def test_no_room_is_said_before_anything_is_encoded(
 ) -> None:
     counting, texts = Counting(), ontology.name_texts
     monkeypatch.setattr(module, "encode_texts", counting)
-    monkeypatch.setattr(module, "graph_bytes", lambda count, width: count * 10**15)
+    monkeypatch.setattr(module, "graph_bytes", lambda count, width, bits=16: count * 10**15)
     with pytest.raises(ElError, match=rf"index of {len(texts)} names takes .* on disk"):
         build_name_vectors(model, ontology, texts, tmp_path / "new", tmp_path / "scratch")
     newer, old = changed(ontology), NameVectors.open(built, ontology)
@@ -234,8 +294,41 @@ def test_no_room_is_said_before_anything_is_encoded(
         update_name_vectors(
             model, newer, newer.name_texts, old, texts, tmp_path / "new", tmp_path / "scratch"
         )
+    with pytest.raises(ElError, match=rf"compact index of {len(texts)} names takes .* on disk"):
+        compact_name_vectors(old, ontology, tmp_path / "new")
     assert not counting.texts
     assert not (tmp_path / "new").exists()
+
+
+def test_parts_that_are_there_need_no_room(
+    model: BiEncoder, ontology: Ontology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(module, "_PART", 10)
+    monkeypatch.setattr(module, "check_room", lambda folder, disk, memory, purpose: asked.append(disk))
+    monkeypatch.setattr(module, "encode_texts", Counting(parts=2))
+    arguments = (model, ontology, ontology.name_texts, tmp_path / "out", tmp_path / "scratch")
+    with pytest.raises(KeyboardInterrupt):
+        build_name_vectors(*arguments)
+    monkeypatch.setattr(module, "encode_texts", Counting())
+    build_name_vectors(*arguments)
+    assert asked[0] - asked[1] >= 20 * WIDTH * 2
+
+
+def test_an_ontology_without_names(model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path) -> None:
+    empty, old, out = Ontology.from_concepts([]), NameVectors.open(built, ontology), tmp_path / "out"
+    with pytest.raises(ElError, match="has no names"):
+        build_name_vectors(model, empty, [], out, tmp_path / "scratch")
+    with pytest.raises(ElError, match="has no names"):
+        update_name_vectors(model, empty, [], old, ontology.name_texts, out, tmp_path / "scratch")
+    assert not out.exists()
+
+
+def test_more_are_wanted_than_there_are(built: Path, ontology: Ontology) -> None:
+    vectors, count = NameVectors.open(built, ontology), len(ontology.name_texts)
+    similarities, rows = vectors.search(vectors.gather(np.arange(3)), count + 5)
+    assert all(sorted(found) == [*range(count)] for found in rows.tolist())
+    assert np.isfinite(similarities).all()
 
 
 def test_a_graph_takes_what_is_said(built: Path, ontology: Ontology) -> None:
@@ -334,3 +427,9 @@ def test_vectors_that_are_no_numbers(
     with pytest.raises(ElError, match="no numbers"):
         build_name_vectors(model, ontology, ontology.name_texts, tmp_path / "v", tmp_path / "scratch")
     assert not (tmp_path / "v").exists()
+    # Nor are they taken for finished parts afterwards.
+    monkeypatch.undo()
+    vectors = build_name_vectors(
+        model, ontology, ontology.name_texts, tmp_path / "v", tmp_path / "scratch"
+    ).gather(np.arange(3))
+    assert np.isfinite(vectors).all()
