@@ -320,10 +320,10 @@ class Linker:
         self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
     ) -> Iterator[LinkedDocument]:
         mentions = self._mentions(documents, find, types)
-        # Of each mention, the whole, and behind it its parts if there are any.
+        # Of each mention, the whole, and behind it its parts if there are any. Two documents may have one id.
         readings = [
-            self._readings(query)
-            for document, own in zip(documents, mentions, strict=True)
+            self._readings(dataclasses.replace(query, document_id=str(number)))
+            for number, (document, own) in enumerate(zip(documents, mentions, strict=True))
             for query in _queries(document, own, self.inputs.context_characters)
         ]
         decisions = iter(self.decide([*itertools.chain(*readings)], self.config.top_k))

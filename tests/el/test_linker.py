@@ -273,6 +273,27 @@ def test_top_k_is_the_number_of_candidates(folder: Path) -> None:
     assert len(link_one(linker, document("skin")).mentions[0].links) == 2
 
 
+def test_documents_of_one_id_do_not_speak_for_each_other(linker: Linker, monkeypatch: Any) -> None:
+    read: list[Query] = []
+
+    def seen(queries: Sequence[Query], evidence: Sequence[Evidence], _: Combination) -> list[Evidence]:
+        read.extend(queries)
+        return list(evidence)
+
+    monkeypatch.setattr("el.linker.with_document", seen)
+    first, second = linker.link([document("cold"), document("skin")])
+    assert first.document.id == second.document.id
+    assert read[0].document_id != read[1].document_id
+
+
+def test_nothing_is_found_where_a_mention_is_passed_over(linker: Linker) -> None:
+    text = "lithium and lead acetylsalicylic acid"
+    gene = Mention("g", (Span(0, 11),), "lithium and", "gene")
+    given = Document("d", (Passage("title", 0, text),), (gene,))
+    found = link_one(linker, given, find_mentions="always").mentions
+    assert [m.mention.text for m in found] == ["acetylsalicylic acid"]
+
+
 class TestTagger:
     def test_finds_the_mentions_of_plain_text(self, tagging: Path) -> None:
         linker = Linker.load(tagging)
