@@ -348,7 +348,8 @@ class Linker:
         chosen = [document for document, yes in zip(documents, searched, strict=True) if yes]
         found = iter(self.found(chosen) if chosen else [])
         return [
-            _with_found(own, next(found)) if yes else own for own, yes in zip(given, searched, strict=True)
+            _with_found(document, own, next(found)) if yes else own
+            for document, own, yes in zip(documents, given, searched, strict=True)
         ]
 
     def found(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
@@ -641,12 +642,13 @@ def _tagger(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
     return folder / _TAGGER
 
 
-def _with_found(given: Sequence[Mention], found: Sequence[Mention]) -> list[Mention]:
-    """A document's own mentions, and those found where none of its own stands."""
+def _with_found(document: Document, given: Sequence[Mention], found: Sequence[Mention]) -> list[Mention]:
+    """Those of a document's own mentions that are linked, and those found where none of its own stands."""
+    taken = [span for mention in document.mentions for span in mention.spans]
     new = [
         mention
         for mention in found
-        if not any(span.start < mention.stop and mention.start < span.stop for m in given for span in m.spans)
+        if not any(span.start < mention.stop and mention.start < span.stop for span in taken)
     ]
     return sorted([*given, *new], key=lambda mention: (mention.start, mention.stop))
 
