@@ -1,7 +1,7 @@
 import json
 import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
+from el.evidence import Combination, Evidence
 from el.files import read_json, write_json
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
@@ -273,7 +274,9 @@ def test_top_k_is_the_number_of_candidates(folder: Path) -> None:
     assert len(link_one(linker, document("skin")).mentions[0].links) == 2
 
 
-def test_documents_of_one_id_do_not_speak_for_each_other(linker: Linker, monkeypatch: Any) -> None:
+def test_documents_of_one_id_do_not_speak_for_each_other(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[Query] = []
 
     def seen(queries: Sequence[Query], evidence: Sequence[Evidence], _: Combination) -> list[Evidence]:
