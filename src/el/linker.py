@@ -401,6 +401,11 @@ class Linker:
         kept = tuple(in_order[: max(self.config.top_k, len(answers))])
         return LinkedMention(mention, kept, predicted, decided_by)
 
+    @property
+    def has_tagger(self) -> bool:
+        """Whether a tagger finds mentions; if not, only names of the ontology are found."""
+        return self._tagger is not None
+
     @cached_property
     def _kinds(self) -> tuple[Kind, ...]:
         """What texts are searched for; empty where the ontology has neither."""
