@@ -4,6 +4,7 @@
 Biocomputing 2003, 451-462. Beside it, second names in brackets that only the mentions of a text show.
 """
 
+import bisect
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -107,8 +108,11 @@ def _brackets(text: str) -> Iterator[tuple[str, list[str]]]:
             start = open_at.pop()
             enclosing = open_at[-1] + 1 if open_at else 0
             pairs.append((start, position, enclosing))
+    # No sentence ends where a bracket begins, and none ends across one.
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     for start, stop, enclosing in sorted(pairs):
-        before = _SENTENCE_END.split(text[enclosing:start])[-1].strip()
+        last = bisect.bisect_left(ends, start)
+        before = text[max(enclosing, ends[last - 1] if last else 0) : start].strip()
         parts = [part.strip().strip(_QUOTES) for part in _PART_ENDS.split(text[start + 1 : stop])]
         yield before, parts
 

@@ -317,26 +317,26 @@ def with_document(
         mention of the same document that is spelled otherwise; 0 where it is none's.
     """
     typed = "type" in combination.weights
-    # By document and type: the largest share of each form and concept.
-    read: defaultdict[tuple[str, str], dict[tuple[str, int], float]] = defaultdict(dict)
+    # By document and type: of each concept, the largest share of each form.
+    read: defaultdict[tuple[str, str], defaultdict[int, dict[str, float]]]
+    read = defaultdict(lambda: defaultdict(dict))
     places = [(query.document_id, query.type if typed else "") for query in queries]
     forms = [spelling(query.expanded) for query in queries]
     for place, form, own in zip(places, forms, evidence, strict=True):
         if len(own.concepts):
             shares = combination.shares(own)
             best = int(shares.argmax())
-            answer = (form, int(own.concepts[best]))
-            read[place][answer] = max(read[place].get(answer, 0.0), float(shares[best]))
+            forms_of = read[place][int(own.concepts[best])]
+            forms_of[form] = max(forms_of.get(form, 0.0), float(shares[best]))
     return [
         _with_others(own, form, read[place]) for place, form, own in zip(places, forms, evidence, strict=True)
     ]
 
 
-def _with_others(own: Evidence, form: str, read: Mapping[tuple[str, int], float]) -> Evidence:
-    sure: dict[int, float] = {}
-    for (other, concept), share in read.items():
-        if other != form:
-            sure[concept] = max(sure.get(concept, 0.0), share)
+def _with_others(own: Evidence, form: str, read: Mapping[int, Mapping[str, float]]) -> Evidence:
     values = own.values.copy()
-    values[:, _COLUMN["in_document"]] = [sure.get(concept, 0.0) for concept in own.concepts.tolist()]
+    values[:, _COLUMN["in_document"]] = [
+        max((share for other, share in read.get(concept, {}).items() if other != form), default=0.0)
+        for concept in own.concepts.tolist()
+    ]
     return replace(own, values=values)

@@ -1,5 +1,6 @@
 """Mentions found in plain text by a dictionary: the names of an ontology."""
 
+import bisect
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -101,13 +102,14 @@ class DictionaryFinder:
         Abbreviations that the document defines are found too. Mentions have the concept's kind as type, no
         ids, and are numbered from "0"; numbers that the document's own mentions have are passed over.
         """
+        return as_mentions(document, self.find_in(document))
+
+    def find_in(self, document: Document) -> Iterator[Found]:
+        """The same as places in the document's text."""
         abbreviations = find_abbreviations(document.text)
-        found = (
-            Found(passage.offset + found.start, passage.offset + found.stop, found.kind)
-            for passage in document.passages
-            for found in self.find(passage.text, abbreviations)
-        )
-        return as_mentions(document, found)
+        for passage in document.passages:
+            for found in self.find(passage.text, abbreviations):
+                yield Found(passage.offset + found.start, passage.offset + found.stop, found.kind)
 
     def _ends(
         self,
@@ -166,6 +168,19 @@ class DictionaryFinder:
 
     def _first(self, kinds: Sequence[tuple[Kind, bool]]) -> Kind:
         return min((kind for kind, _ in kinds), key=self._order.__getitem__)
+
+
+def longest(first: Iterable[Found], second: Iterable[Found]) -> list[Found]:
+    """What two found in one text, in order: of those that overlap the longest, of equals the first's."""
+    taken: list[Found] = []
+    stops: list[int] = []
+    # Of the same length those of the first come first, as sorting is stable.
+    for one in sorted([*first, *second], key=lambda one: one.start - one.stop):
+        place = bisect.bisect_right(stops, one.start)
+        if place == len(taken) or one.stop <= taken[place].start:
+            taken.insert(place, one)
+            stops.insert(place, one.stop)
+    return taken
 
 
 def as_mentions(document: Document, found: Iterable[Found]) -> tuple[Mention, ...]:

@@ -25,6 +25,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from el.composites import parts_of
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention
 from el.errors import ConfigError, ElError, InputError, MismatchError
@@ -41,11 +44,11 @@ from el.evidence import (
     with_document,
 )
 from el.files import atomic_folder, read_json, write_json
-from el.finder import SOUGHT, DictionaryFinder
+from el.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
 from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
-from el.ontology import Kind, Ontology, kind_of_type
+from el.ontology import Kind, Ontology, kind_of_type, part_bounds
 from el.rankers import ModelRanker
 from el.search.engine import CompiledEngine, Engine
 from el.synonyms import LearnedSynonyms
@@ -320,10 +323,10 @@ class Linker:
         self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
     ) -> Iterator[LinkedDocument]:
         mentions = self._mentions(documents, find, types)
-        # Of each mention, the whole, and behind it its parts if there are any.
+        # Of each mention, the whole, and behind it its parts if there are any. Two documents may have one id.
         readings = [
-            self._readings(query)
-            for document, own in zip(documents, mentions, strict=True)
+            self._readings(dataclasses.replace(query, document_id=str(number)))
+            for number, (document, own) in enumerate(zip(documents, mentions, strict=True))
             for query in _queries(document, own, self.inputs.context_characters)
         ]
         decisions = iter(self.decide([*itertools.chain(*readings)], self.config.top_k))
@@ -348,14 +351,23 @@ class Linker:
         chosen = [document for document, yes in zip(documents, searched, strict=True) if yes]
         found = iter(self.found(chosen) if chosen else [])
         return [
-            _with_found(own, next(found)) if yes else own for own, yes in zip(given, searched, strict=True)
+            _with_found(document, own, next(found)) if yes else own
+            for document, own, yes in zip(documents, given, searched, strict=True)
         ]
 
     def found(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
         """What is found in the texts of documents, whatever mentions they have: one tuple a document."""
-        if self._tagger is not None:
-            return self._tagger.mentions(documents)
-        return [self._finder.mentions(document) for document in documents]
+        if self._tagger is None:
+            return [self._finder.mentions(document) for document in documents]
+        read = self._tagger.find(documents)
+        return [
+            as_mentions(*pair) for pair in zip(documents, map(self._with_own, documents, read), strict=True)
+        ]
+
+    def _with_own(self, document: Document, read: Iterable[Found]) -> list[Found]:
+        """What the tagger found of types that the ontology has concepts of, and names of `_own_finder`."""
+        own = () if self._own_finder is None else self._own_finder.find_in(document)
+        return longest(own, (found for found in read if found.kind in self._kinds))
 
     def _is_linked(self, type: str, types: Collection[str] | None) -> bool:
         if types is not None:
@@ -392,6 +404,11 @@ class Linker:
         kept = tuple(in_order[: max(self.config.top_k, len(answers))])
         return LinkedMention(mention, kept, predicted, decided_by)
 
+    @property
+    def has_tagger(self) -> bool:
+        """Whether a tagger finds mentions; if not, only names of the ontology are found."""
+        return self._tagger is not None
+
     @cached_property
     def _kinds(self) -> tuple[Kind, ...]:
         """What texts are searched for; empty where the ontology has neither."""
@@ -405,7 +422,28 @@ class Linker:
 
     @cached_property
     def _tagger(self) -> Tagger | None:
-        return None if self._tagger_folder is None else Tagger(self._tagger_folder, self._finder)
+        # It knows none but the kinds that texts are searched for.
+        if self._tagger_folder is None or not self._kinds:
+            return None
+        return Tagger(self._tagger_folder, self._finder)
+
+    @cached_property
+    def _own_finder(self) -> DictionaryFinder | None:
+        """Finds names of those parts of a merged ontology of which no training mention has a concept.
+
+        A tagger knows of its own ontology what texts mean by it; of others it was taught nothing.
+        """
+        rows = self._untaught()
+        return DictionaryFinder(self._spellings.among(rows), self._kinds) if len(rows) else None
+
+    def _untaught(self) -> npt.NDArray[np.int64]:
+        """The name rows of these parts."""
+        taught = {self.ontology.row_of[i] for i in self.synonyms.concept_counts} if self.synonyms else set()
+        rows = []
+        for start, stop in itertools.pairwise(part_bounds(self.ontology)):
+            if taught and taught.isdisjoint(range(start, stop)):
+                rows.append(np.arange(self.ontology.first_name[start], self.ontology.first_name[stop]))
+        return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
 
     @cached_property
     def _spellings(self) -> Spellings:
@@ -612,12 +650,13 @@ def _tagger(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
     return folder / _TAGGER
 
 
-def _with_found(given: Sequence[Mention], found: Sequence[Mention]) -> list[Mention]:
-    """A document's own mentions, and those found where none of its own stands."""
+def _with_found(document: Document, given: Sequence[Mention], found: Sequence[Mention]) -> list[Mention]:
+    """Those of a document's own mentions that are linked, and those found where none of its own stands."""
+    taken = [span for mention in document.mentions for span in mention.spans]
     new = [
         mention
         for mention in found
-        if not any(span.start < mention.stop and mention.start < span.stop for m in given for span in m.spans)
+        if not any(span.start < mention.stop and mention.start < span.stop for span in taken)
     ]
     return sorted([*given, *new], key=lambda mention: (mention.start, mention.stop))
 

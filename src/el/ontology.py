@@ -237,6 +237,12 @@ def write_ontology(concepts: Iterable[Concept], folder: Path, info: dict[str, An
     return _write(_chunks_of(concepts), folder, info)
 
 
+def part_bounds(ontology: Ontology) -> list[int]:
+    """The concept rows between which the parts of a merged ontology lie: 0, and the end of each part."""
+    counts = (part.get("concepts", 0) for part in ontology.info.get("parts", ()))
+    return list(itertools.accumulate(counts, initial=0))
+
+
 # What other corpora call what BC5CDR calls "Chemical" and "Disease", in lower case.
 _KIND_OF_TYPE: dict[str, Kind] = {
     "chemical": "chemical",

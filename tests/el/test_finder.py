@@ -1,3 +1,4 @@
+import itertools
 import time
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from el.corpus.types import Document, Mention, Passage, Span
-from el.finder import DictionaryFinder
+from el.finder import DictionaryFinder, Found, longest
 from el.index.spellings import Spellings
 from el.ontology import Concept, Kind, Name, Ontology
 from el.text import normalise
@@ -161,3 +162,23 @@ def test_a_long_text_takes_time_in_proportion(finder: DictionaryFinder) -> None:
     start = time.process_time()
     assert len(found(finder, "sodium chloride and liver failure, " * 5000)) == 10_000
     assert time.process_time() - start < 5
+
+
+@given(
+    st.lists(st.builds(Found, st.integers(0, 20), st.integers(21, 40), st.just("chemical"))),
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9))),
+)
+def test_of_what_overlaps_the_longest_stays(first: list[Found], others: list[tuple[int, int]]) -> None:
+    second = [Found(start, start + length, "disease") for start, length in others]
+    kept = longest(first, second)
+    assert all(a.stop <= b.start for a, b in itertools.pairwise(kept))
+    for one in [*first, *second]:
+        near = [other for other in kept if other.start < one.stop and one.start < other.stop]
+        assert one in kept or max(other.stop - other.start for other in near) >= one.stop - one.start
+
+
+def test_of_equals_the_first_stays() -> None:
+    assert longest([Found(2, 5, "disease")], [Found(2, 5, "chemical"), Found(5, 6, "chemical")]) == [
+        Found(2, 5, "disease"),
+        Found(5, 6, "chemical"),
+    ]

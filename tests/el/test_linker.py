@@ -1,7 +1,7 @@
 import json
 import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
+from el.evidence import Combination, Evidence
 from el.files import read_json, write_json
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
@@ -271,6 +272,29 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
 def test_top_k_is_the_number_of_candidates(folder: Path) -> None:
     linker = Linker.load(folder, top_k=2)
     assert len(link_one(linker, document("skin")).mentions[0].links) == 2
+
+
+def test_documents_of_one_id_do_not_speak_for_each_other(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Query] = []
+
+    def seen(queries: Sequence[Query], evidence: Sequence[Evidence], _: Combination) -> list[Evidence]:
+        read.extend(queries)
+        return list(evidence)
+
+    monkeypatch.setattr("el.linker.with_document", seen)
+    first, second = linker.link([document("cold"), document("skin")])
+    assert first.document.id == second.document.id
+    assert read[0].document_id != read[1].document_id
+
+
+def test_nothing_is_found_where_a_mention_is_passed_over(linker: Linker) -> None:
+    text = "lithium and lead acetylsalicylic acid"
+    gene = Mention("g", (Span(0, 11),), "lithium and", "gene")
+    given = Document("d", (Passage("title", 0, text),), (gene,))
+    found = link_one(linker, given, find_mentions="always").mentions
+    assert [m.mention.text for m in found] == ["acetylsalicylic acid"]
 
 
 class TestTagger:

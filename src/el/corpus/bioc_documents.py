@@ -105,7 +105,7 @@ def read_row(path: Path, row: Row, source: object, tolerance: int, moved: list[s
         InputError: it is not a BioC document; a mention's text is not the text at its offsets, give or take
             the tolerance.
     """
-    document_id = str(row.get("id") or "")
+    document_id = "" if row.get("id") is None else str(row["id"])
     # Any part of it may be missing or of another type.
     try:
         return _read_document(path, document_id, row, source, tolerance, moved)

@@ -172,7 +172,8 @@ def _read_document(text_path: Path, path: Path) -> Document:
             relations.append((match[1], match[2], match[3]))
     bare = Document(document_name(text_path), paragraphs(text_path, text))
     _check_texts(path, rows, text)
-    mentions = [_mention(match, bare, ids) for _, match in rows]
+    spaced = bare.text
+    mentions = [_mention(match, spaced, ids) for _, match in rows]
     return make_document(path, bare.id, bare.passages, mentions, relations, source)
 
 
@@ -199,10 +200,11 @@ def _check_texts(path: Path, rows: Iterable[NumberedMatch], text: str) -> None:
             raise InputError(path, f"line {number}", problem, remedy)
 
 
-def _mention(match: re.Match[str], document: Document, ids: dict[str, list[str]]) -> Mention:
-    # The document's text has spaces between paragraphs.
-    surface = document.text_of(_spans(match))
-    return Mention(match[1], _spans(match), surface, match[2].lower(), tuple(ids.get(match[1], ())))
+def _mention(match: re.Match[str], text: str, ids: dict[str, list[str]]) -> Mention:
+    # As the document's text has it, with spaces between paragraphs.
+    spans = _spans(match)
+    surface = " ".join(text[span.start : span.stop] for span in spans)
+    return Mention(match[1], spans, surface, match[2].lower(), tuple(ids.get(match[1], ())))
 
 
 def _spans(match: re.Match[str]) -> tuple[Span, ...]:

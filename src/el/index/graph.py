@@ -142,7 +142,7 @@ class StoredVectors:
         self._index = index
         self._storage: Any = faiss.downcast_index(index.storage)
         self.shape: tuple[int, int] = (index.ntotal, index.d)
-        self.bits = 8 * self._storage.sa_code_size() // index.d
+        self.bits: int = 8 * self._storage.sa_code_size() // index.d
         self._codes = np.asarray(_Codes(self._storage))
 
     def __len__(self) -> int:

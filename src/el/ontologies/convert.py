@@ -7,7 +7,7 @@ from typing import Any
 from el.errors import ElError
 from el.files import sha256_file
 from el.ontologies.files import Reading, read_ontology_file
-from el.ontology import Concept, Ontology, write_ontology
+from el.ontology import Concept, Ontology, part_bounds, write_ontology
 
 
 def convert_file(
@@ -38,8 +38,15 @@ def merge_ontologies(parts: Mapping[str, Path], folder: Path) -> dict[str, Any]:
         InputError: a part is missing or broken.
     """
     ontologies = {name: Ontology.load(part) for name, part in parts.items()}
-    info = {"source": "merged", "parts": [ontology.info for ontology in ontologies.values()]}
+    info = {"source": "merged", "parts": [part for o in ontologies.values() for part in _parts(o)]}
     return write_ontology(_all_concepts(ontologies), folder, info)
+
+
+def _parts(ontology: Ontology) -> list[dict[str, Any]]:
+    """What an ontology is made of, each with the number of its concepts; see `el.ontology.part_bounds`."""
+    if len(part_bounds(ontology)) > 1:
+        return list(ontology.info["parts"])
+    return [ontology.info | {"concepts": len(ontology)}]
 
 
 def _all_concepts(ontologies: Mapping[str, Ontology]) -> Iterator[Concept]:

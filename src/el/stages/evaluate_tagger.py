@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from el.cli import command_parser, run_stage
+from el.errors import ElError
 from el.evaluation.run import known_documents, load_split
 from el.files import atomic_file, write_json
 from el.finder import DictionaryFinder
@@ -33,7 +34,12 @@ def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
         linker: has a tagger.
         corpus: the folder of the converted corpus.
         split: "dev" or "test".
+
+    Raises:
+        ElError: the linker has no tagger.
     """
+    if not linker.has_tagger:
+        raise ElError("the linker has no tagger to be measured; names of its ontology are all that it finds")
     documents = load_split(corpus, split).documents
     linker = linker.restricted(None, known_documents(corpus, split))
     bare = [replace(document, mentions=()) for document in documents]

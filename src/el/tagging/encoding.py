@@ -182,16 +182,14 @@ def windows(words: Words, reading: Reading) -> list[Window]:
 
 def central(parts: Sequence[Window], count: int) -> npt.NDArray[np.intp]:
     """For each of `count` words the window in which most words stand on both its sides."""
-    if not count:
-        return np.zeros(0, dtype=np.intp)
-    words = np.arange(count)
-    room = np.full((len(parts), count), -1)
+    room, chosen = np.full(count, -1), np.zeros(count, dtype=np.intp)
     for row, part in enumerate(parts):
-        left = words - part.first if part.first else np.full(count, count)
-        right = part.last - 1 - words if part.last < count else np.full(count, count)
-        inside = (words >= part.first) & (words < part.last)
-        room[row] = np.where(inside, np.minimum(left, right), -1)
-    chosen: npt.NDArray[np.intp] = room.argmax(axis=0)
+        words = np.arange(part.first, part.last)
+        left = words - part.first if part.first else np.full(len(words), count)
+        right = part.last - 1 - words if part.last < count else np.full(len(words), count)
+        nearest = np.minimum(left, right)
+        better = nearest > room[words]
+        room[words[better]], chosen[words[better]] = nearest[better], row
     return chosen
 
 

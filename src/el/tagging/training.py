@@ -183,7 +183,8 @@ def train_tagger(
     trainer = TaggerTrainer(model, config, data, reading, scratch)
     last = last_checkpoint(scratch)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    model.eval()
+    # Where it was before, and where taggers are saved and compiled.
+    model.eval().cpu()
     shutil.rmtree(scratch)
 
 

@@ -39,6 +39,10 @@ def test_a_document_may_lack_what_it_does_not_need(tmp_path: Path) -> None:
     (mention,) = document.mentions
     assert (mention.id, mention.spans, mention.concept_ids) == ("3", (Span(5, 9),), ("D000001",))
     assert document.relations == (("treats", "3", "4"),)
+    assert [d.id for i in (0, None) for d in read(tmp_path, {"documents": [DOCUMENT | {"id": i}]})] == [
+        "0",
+        "",
+    ]
 
 
 def test_infons_of_others_give_way_to_links_and_are_kept(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`python -m el.index` with ontologies of one's own."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +9,16 @@ import numpy.typing as npt
 import pytest
 
 from el.corpus.formats import open_corpus
+from el.corpus.types import Document
 from el.errors import ElError, InputError, UsageError
+from el.finder import Found
 from el.index import build
 from el.index.__main__ import main
 from el.linker import Linker
 from el.models import RetrievalModel
-from el.ontology import Ontology
+from el.ontology import Kind, Ontology
+from el.synonyms import LearnedSynonyms
+from el.tagging.tagger import Tagger
 from tests.make_mesh_xml import make_mesh_xml
 from tests.tiny import save_tiny_linker, tiny_ontology
 
@@ -23,6 +28,14 @@ CSV = "id,name,synonyms\nH-1,glowing elbow,elbow that glows\nH-2,itching knee,\n
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_linker(tmp_path_factory.mktemp("linker") / "linker")
+
+
+@pytest.fixture(scope="module")
+def tagging(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    synonyms = LearnedSynonyms({"noggin pain": Counter({"D006261": 1})})
+    return save_tiny_linker(
+        tmp_path_factory.mktemp("tagging") / "linker", synonyms=synonyms, with_tagger=True
+    )
 
 
 @pytest.fixture
@@ -69,6 +82,50 @@ def test_several_ontologies(folder: Path, trained: Path) -> None:
         main([*arguments, "-o", "other"])
     assert not Path("other").exists()
     assert list(Path("runs").iterdir()) == []
+
+
+class TestTagger:
+    """Linkers of trained parts with a tagger, which is random: what it finds is said here."""
+
+    @staticmethod
+    def found(monkeypatch: pytest.MonkeyPatch, text: str, *forms: tuple[str, Kind]) -> list[tuple[str, str]]:
+        """What a linker finds whose tagger finds some forms of a text."""
+        spans = [Found(text.index(form), text.index(form) + len(form), kind) for form, kind in forms]
+        monkeypatch.setattr(Tagger, "find", lambda _, documents: [spans for _ in documents])
+        ((*mentions,),) = Linker.load(Path("made")).found([Document.of_text("d", text)])
+        assert [m.id for m in mentions] == [str(number) for number in range(len(mentions))]
+        return [(m.text, m.type) for m in mentions]
+
+    def test_names_beside_the_taught_ontology_are_found(
+        self, folder: Path, tagging: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        main(["tiny", "own.csv", "--kind", "disease", "--trained", str(tagging), "-o", "made"])
+        text = "Headache, a glowing elbow and an itching knee joint, no aspirin"
+        found = self.found(monkeypatch, text, ("elbow", "disease"), ("itching knee joint", "disease"))
+        # Names of the taught ontology are the tagger's business.
+        assert found == [("glowing elbow", "disease"), ("itching knee joint", "disease")]
+        # As much is known of the parts where they are put together once more.
+        (folder / "more.csv").write_text("id,name\nM-1,no aspirin\n")
+        parts = ["made/ontology", "more.csv", "--kind", "disease"]
+        main([*parts, "--trained", str(tagging), "-o", "again"])
+        (folder / "made").rename("old")
+        (folder / "again").rename("made")
+        assert self.found(monkeypatch, text) == [
+            ("glowing elbow", "disease"),
+            ("itching knee", "disease"),
+            ("no aspirin", "disease"),
+        ]
+
+    def test_types_without_concepts_are_not_found(
+        self, folder: Path, tagging: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "own.csv").write_text("id,name\nD006261,headache\n")
+        main(["own.csv", "--kind", "disease", "--trained", str(tagging), "-o", "made"])
+        spans: list[tuple[str, Kind]] = [("aspirin", "chemical"), ("a cold", "disease")]
+        text = "aspirin for headache, a cold"
+        assert self.found(monkeypatch, text, *spans) == [("a cold", "disease")]
+        main(["own.csv", "--kind", "other", "--trained", str(tagging), "-o", "made", "--force"])
+        assert self.found(monkeypatch, text, *spans) == [("headache", "other")]
 
 
 def test_mesh_in_xml_beside_a_file(folder: Path, trained: Path) -> None:

@@ -1,8 +1,11 @@
 """How well plain text is linked, on a corpus of three documents."""
 
+from pathlib import Path
+
 import pytest
 
 from el.corpus.store import write_documents
+from el.errors import ElError
 from el.linker import Linker
 from el.stages.evaluate_tagger import score, table
 from tests.el.test_synonyms import document
@@ -26,6 +29,13 @@ def test_what_the_dictionary_finds_is_counted(flat: dict[str, float]) -> None:
     for row in ("all", "mentions", "documents"):
         assert [flat[f"dictionary/{row}/{name}"] for name in names] == [0.5, 0.5, 0.5, 2]
     assert flat["tagger/all/count"] == 2
+
+
+def test_a_linker_without_a_tagger_is_refused(tmp_path: Path) -> None:
+    write_documents(tmp_path / "dev.jsonl", [document("a cold")])
+    linker = Linker.load(save_tiny_linker(tmp_path / "linker"))
+    with pytest.raises(ElError, match="no tagger"):
+        score(linker, tmp_path, "dev")
 
 
 def test_table_has_a_row_for_each_system(flat: dict[str, float]) -> None:
