@@ -12,12 +12,13 @@ import pytest
 from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
+from el.evidence import Combination
 from el.files import read_json, write_json
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
-from el.linker import Linker, LinkerConfig, save_linker
+from el.linker import Decision, Linker, LinkerConfig, save_linker
 from el.models import load_model
 from el.ontology import Ontology
 from el.rankers import ModelRanker, Retrieved
@@ -206,6 +207,50 @@ def test_documents_are_taken_as_they_are_needed_and_keep_their_order(linker: Lin
     rest = list(linked)
     assert [each.document.id for each in rest] == [str(number) for number in range(1, 200)]
     assert [m.mention.text for each in rest for m in each.mentions] == ["cold", "skin"] * 99 + ["cold"]
+
+
+def test_documents_that_share_an_id_do_not_count_for_each_other(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Query] = []
+
+    def spy(self: Linker, queries: list[Query], k: int) -> list[Decision]:
+        asked.extend(queries)
+        return decide(self, queries, k)
+
+    decide = Linker.decide
+    monkeypatch.setattr(Linker, "decide", spy)
+    linked = list(linker.link([document("cold"), document("cold")]))
+    assert [one.document.id for one in linked] == ["d", "d"]
+    assert len({query.document_id for query in asked}) == 2
+
+
+def test_long_documents_are_linked_one_by_one(linker: Linker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("el.linker._CHARACTER_BATCH", 6)
+    taken = 0
+
+    def documents() -> Iterator[Document]:
+        nonlocal taken
+        for _ in range(5):
+            taken += 1
+            yield document("cold")
+
+    stream = linker.link(documents())
+    next(stream)
+    assert taken == 2
+    assert len(list(stream)) == 4
+
+
+def test_a_document_of_many_mentions_is_decided_in_pieces(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        linker, "_combination", Combination({"model": 1.0, "spelling": 2.0, "in_document": 5.0})
+    )
+    queries = [query(text) for text in ("skin", "cold", "coryza, acute", "copd", "cold", "lead")]
+    at_once = linker.decide(queries, 3)
+    monkeypatch.setattr("el.linker._PIECE", 2)
+    assert linker.decide(queries, 3) == at_once
 
 
 def test_below_the_threshold_is_nil_but_candidates_stay(folder: Path, linker: Linker) -> None:
