@@ -84,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ElError: whatever the user can put right, with the exit code that --help documents.
         OSError: a file cannot be read or written.
     """
-    options = _parser().parse_args(arguments)
+    # Inputs may stand before and behind options.
+    options = _parser().parse_intermixed_args(arguments)
     _check(options)
     check_linker(options.linker)
     if options.explain is not None:

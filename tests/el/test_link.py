@@ -417,7 +417,7 @@ def test_missing_inputs_and_folders_without_permission_are_passed_over(
     arguments = [folder, "-l", linker, "-f", "tsv"]
     assert code_of(*arguments) == 74
     assert f"{folder / '2024'}: cannot be read (Permission denied)" in capsys.readouterr().err
-    assert code_of(*arguments, folder / "absent", "--keep-going") == 1
+    assert code_of(folder / "absent", *arguments, "--keep-going") == 1
     out, err = capsys.readouterr()
     assert "D001241" in out
     assert err.count("passed over: ") == 2
@@ -509,3 +509,11 @@ def test_an_explanation_that_is_not_read_to_its_end_is_no_error(
     assert code_of("-l", linker, "--explain", "aspirin") == 0
     assert capsys.readouterr().err == ""
     stdout.close()
+
+
+def test_inputs_may_stand_before_and_behind_options(
+    linker: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b.txt").write_text("A headache", encoding="utf-8")
+    assert code_of(file, "-l", linker, "-f", "tsv", tmp_path / "b.txt") == 0
+    assert {line.split("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]} == {"in", "b"}
