@@ -14,6 +14,8 @@ from el.corpus.types import Document, Mention
 # A short form: at most two words and ten characters (the paper's section 3.1).
 _MAX_SHORT_WORDS = 2
 _MAX_SHORT_CHARACTERS = 10
+# As much of what stands before a bracket, and in it, is looked at: no long form has more.
+_MAX_LONG_CHARACTERS = 2000
 
 _CLOSING = {"(": ")", "[": "]"}
 # "(AKI; n = 30)", "(AKI, stage 3)" and "(AKI: 3 patients)" have two parts each.
@@ -59,11 +61,12 @@ def document_abbreviations(document: Document, mentions: Iterable[Mention] = ())
     Returns:
         Short form -> long form; what letters tell comes first.
     """
-    found = find_abbreviations(document.text)
+    text = document.text
+    found = find_abbreviations(text)
     every = sorted({*document.mentions, *mentions}, key=lambda mention: (mention.start, mention.stop))
     whole = [mention for mention in every if not mention.is_discontinuous and mention.role != "part"]
     for before, mention in itertools.pairwise(whole):
-        if expand(mention.text, found) == mention.text and _is_said_again(document.text, before, mention):
+        if expand(mention.text, found) == mention.text and _is_said_again(text, before, mention):
             found[mention.text] = expand(before.text, found)
     return found
 
@@ -108,13 +111,14 @@ def _brackets(text: str) -> Iterator[tuple[str, list[str]]]:
             start = open_at.pop()
             enclosing = open_at[-1] + 1 if open_at else 0
             pairs.append((start, position, enclosing))
-    # No sentence ends where a bracket begins, and none ends across one.
-    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    # Where sentences begin: cut again for each bracket, a long text would take hours.
+    sentences = [match.end() for match in _SENTENCE_END.finditer(text)]
     for start, stop, enclosing in sorted(pairs):
-        last = bisect.bisect_left(ends, start)
-        before = text[max(enclosing, ends[last - 1] if last else 0) : start].strip()
-        parts = [part.strip().strip(_QUOTES) for part in _PART_ENDS.split(text[start + 1 : stop])]
-        yield before, parts
+        earlier = bisect.bisect_left(sentences, start)
+        sentence = sentences[earlier - 1] if earlier else 0
+        before = text[max(enclosing, sentence, start - _MAX_LONG_CHARACTERS) : start].strip()
+        inside = text[start + 1 : min(stop, start + 1 + _MAX_LONG_CHARACTERS)]
+        yield before, [part.strip().strip(_QUOTES) for part in _PART_ENDS.split(inside)]
 
 
 def _pair(before: str, part: str) -> tuple[str, str] | None:

@@ -1,10 +1,12 @@
 """What speaks for each concept that a mention may mean, and how much each kind of it counts."""
 
+import heapq
 import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -301,6 +303,54 @@ def combination_name(groups: Collection[str]) -> str:
     return "+".join(("model", *(group for group in GROUPS if group in groups)))
 
 
+class DocumentReading:
+    """What a first reading of documents says: which concepts their mentions have.
+
+    Args:
+        combination: reads them for the first time. Where it looks at types, mentions of other types do not
+            count for each other.
+    """
+
+    def __init__(self, combination: Combination) -> None:
+        self._combination = combination
+        self._typed = "type" in combination.weights
+        # By document, type and concept: the largest share that each form has of it.
+        self._read: defaultdict[tuple[str, str], defaultdict[int, dict[str, float]]]
+        self._read = defaultdict(lambda: defaultdict(dict))
+
+    def add(self, queries: Sequence[Query], evidence: Sequence[Evidence]) -> None:
+        """Reads mentions, each with its evidence."""
+        for query, own in zip(queries, evidence, strict=True):
+            if len(own.concepts):
+                shares = self._combination.shares(own)
+                best = int(shares.argmax())
+                of_form = self._read[self._place(query)][int(own.concepts[best])]
+                form = spelling(query.expanded)
+                of_form[form] = max(of_form.get(form, 0.0), float(shares[best]))
+
+    def added_to(self, queries: Sequence[Query], evidence: Sequence[Evidence]) -> list[Evidence]:
+        """Returns the evidence for mentions with `in_document`, when all of their documents have been read.
+
+        That is the largest share that the concept has as the first candidate of a mention of the same
+        document that is spelled otherwise; 0 where it is none's.
+        """
+        # The two forms with most are enough: one of them is another than the mention's own.
+        most = {
+            place: {
+                concept: heapq.nlargest(2, forms.items(), key=itemgetter(1))
+                for concept, forms in read.items()
+            }
+            for place, read in self._read.items()
+        }
+        return [
+            _with_others(own, spelling(query.expanded), most.get(self._place(query), {}))
+            for query, own in zip(queries, evidence, strict=True)
+        ]
+
+    def _place(self, query: Query) -> tuple[str, str]:
+        return query.document_id, query.type if self._typed else ""
+
+
 def with_document(
     queries: Sequence[Query], evidence: Sequence[Evidence], combination: Combination
 ) -> list[Evidence]:
@@ -309,34 +359,20 @@ def with_document(
     Args:
         queries: n mentions, all of their documents that are to count.
         evidence: for each of them.
-        combination: reads them for the first time. Where it looks at types, mentions of other types do not
-            count.
+        combination: see `DocumentReading`.
 
     Returns:
-        The evidence with `in_document`: the largest share that the concept has as the first candidate of a
-        mention of the same document that is spelled otherwise; 0 where it is none's.
+        The evidence with `in_document`, see `DocumentReading.added_to`.
     """
-    typed = "type" in combination.weights
-    # By document and type: of each concept, the largest share of each form.
-    read: defaultdict[tuple[str, str], defaultdict[int, dict[str, float]]]
-    read = defaultdict(lambda: defaultdict(dict))
-    places = [(query.document_id, query.type if typed else "") for query in queries]
-    forms = [spelling(query.expanded) for query in queries]
-    for place, form, own in zip(places, forms, evidence, strict=True):
-        if len(own.concepts):
-            shares = combination.shares(own)
-            best = int(shares.argmax())
-            forms_of = read[place][int(own.concepts[best])]
-            forms_of[form] = max(forms_of.get(form, 0.0), float(shares[best]))
-    return [
-        _with_others(own, form, read[place]) for place, form, own in zip(places, forms, evidence, strict=True)
-    ]
+    reading = DocumentReading(combination)
+    reading.add(queries, evidence)
+    return reading.added_to(queries, evidence)
 
 
-def _with_others(own: Evidence, form: str, read: Mapping[int, Mapping[str, float]]) -> Evidence:
+def _with_others(own: Evidence, form: str, read: Mapping[int, Sequence[tuple[str, float]]]) -> Evidence:
     values = own.values.copy()
     values[:, _COLUMN["in_document"]] = [
-        max((share for other, share in read.get(concept, {}).items() if other != form), default=0.0)
+        next((share for other, share in read.get(concept, ()) if other != form), 0.0)
         for concept in own.concepts.tolist()
     ]
     return replace(own, values=values)

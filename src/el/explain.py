@@ -1,6 +1,7 @@
 """Why a mention is linked as it is, for a person: every candidate, and what speaks for it."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from el.evaluation.queries import Query
@@ -26,7 +27,7 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
     query = Query("", "", text, kind_of_type(mention_type) or mention_type, (), text)
     (decision,) = linker.decide([query], linker.config.top_k)
     if not decision.links:
-        console.print(f"{text}: no candidates")
+        console.print(f"{text}: no candidates", markup=False, highlight=False)
         return
     weighted = linker.weighted_evidence(query)
     rows = [weighted[link.concept_id] for link in decision.links]
@@ -35,7 +36,11 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
     table = Table("id", "name", "matched name", "score", *shown, box=None)
     for link, row in zip(decision.links, rows, strict=True):
         values = (f"{row[kind]:+.2f}" for kind in shown)
-        table.add_row(link.concept_id, link.name, link.matched_name, f"{link.score:.3f}", *values)
+        # Escaped: in "benzo[a]pyrene", brackets are part of the name.
+        names = map(escape, (link.concept_id, link.name, link.matched_name))
+        table.add_row(*names, f"{link.score:.3f}", *values)
     answer = best.concept_id if best.score >= threshold else f"-1 (no score reaches {threshold:.3f})"
-    console.print(f"{text}: {answer}, decided by {decision.decided_by}\n", markup=False, highlight=False)
+    margin = best.score - (decision.links[1].score if len(decision.links) > 1 else 0.0)
+    told = f"{text}: {answer}, decided by {decision.decided_by}, {margin:.3f} above the next\n"
+    console.print(told, markup=False, highlight=False)
     console.print(table)

@@ -5,6 +5,7 @@ Everything slow is imported after the arguments are read, so that --help and mis
 
 import argparse
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from el.cli import INTERRUPTED, command_parser
-from el.errors import ElError, UsageError
+from el.errors import ElError, InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ElError: whatever the user can put right, with the exit code that --help documents.
         OSError: a file cannot be read or written.
     """
-    options = _parser().parse_args(arguments)
+    # Inputs may stand before and behind options.
+    options = _parser().parse_intermixed_args(arguments)
     _check(options)
     check_linker(options.linker)
     if options.explain is not None:
@@ -227,6 +229,8 @@ def _share(text: str) -> float:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuses, before anything slow, arguments that do not go together."""
+    if options.explain is not None and not options.explain.strip():
+        raise UsageError('--explain needs a mention, such as "renal failure"')
     if options.explain is not None and (options.output or options.html):
         raise UsageError("--explain prints; it goes with neither --output nor --html")
     if options.input.count(_STANDARD) > 1:
@@ -242,22 +246,29 @@ def _check(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> int:
     """Links all inputs. Returns how many were passed over."""
     with contextlib.ExitStack() as stack:
-        files = _input_files(options, stack)
-        if _into_folder(options, files):
-            return _link_folder(files, options)
-        return _link_into_one(files, options)
+        problems: list[InputError] = []
+        files = _input_files(options, stack, problems)
+        for problem in problems:
+            print(f"passed over: {problem}", file=sys.stderr)
+        if not files:
+            return len(problems)
+        link = _link_folder if _into_folder(options, files) else _link_into_one
+        return len(problems) + link(files, options)
 
 
-def _input_files(options: argparse.Namespace, stack: contextlib.ExitStack) -> dict[Path, Path]:
-    """The files to read, and the path that each has below an output folder."""
+def _input_files(
+    options: argparse.Namespace, stack: contextlib.ExitStack, problems: list[InputError]
+) -> dict[Path, Path]:
+    """The files to read, and the path that each has below an output folder; `problems` gets what is not."""
     from el.corpus.inputs import find_inputs
 
     files: dict[Path, Path] = {}
+    skip = problems.append if options.keep_going else None
     for given in options.input:
         if given == _STANDARD:
             files[_spooled(stack)] = Path("stdin")
             continue
-        for path in find_inputs([given]):
+        for path in find_inputs([given], skip):
             inside = Path(given).is_dir()
             files.setdefault(path, path.relative_to(given) if inside else Path(path.name))
     return files
@@ -280,6 +291,11 @@ def _into_folder(options: argparse.Namespace, files: dict[Path, Path]) -> bool:
         return False
     if Path(output).exists():
         raise UsageError(f"{output} is a file; several inputs need a folder as --output")
+    if Path(output).suffix in _SUFFIXES.values():
+        raise UsageError(
+            f"{output} is named like a file, and several inputs need a folder: give {output}/ for one of "
+            f"that name, or --format {', '.join(_TABLES)} for one file of all"
+        )
     return True
 
 
@@ -303,6 +319,12 @@ def _link_folder(files: dict[Path, Path], options: argparse.Namespace) -> int:
 
     if options.html is not None:
         raise UsageError("--html goes with one output; leave out --output, or give a file")
+    for given in options.input:
+        if Path(given).is_dir() and Path(options.output).resolve().is_relative_to(Path(given).resolve()):
+            raise UsageError(
+                f"{options.output} lies in {given}, and what is written there would be read the next time; "
+                "give another --output"
+            )
     jobs = [Job(path, _target(path, below, options)) for path, below in files.items()]
     by_target: dict[Path, Path] = {}
     for job in jobs:
@@ -310,6 +332,9 @@ def _link_folder(files: dict[Path, Path], options: argparse.Namespace) -> int:
             raise UsageError(f"two inputs would be written to {job.target}; link them one by one")
     if options.resume:
         jobs = [job for job in jobs if not job.target.exists()]
+        if not jobs:
+            print("nothing to do: all outputs exist", file=sys.stderr)
+            return 0
     for job in jobs:
         _check_target(job.source, job.target, options)
     return link_into_files(jobs, _settings(options), options.jobs)
@@ -354,6 +379,7 @@ def _link_into_one(files: dict[Path, Path], options: argparse.Namespace) -> int:
         if options.output not in (None, _STANDARD):
             target = Path(options.output)
             if options.resume and target.exists():
+                print(f"nothing to do: {target} exists", file=sys.stderr)
                 return 0
             for source in files:
                 _check_target(source, target, options)
@@ -361,6 +387,8 @@ def _link_into_one(files: dict[Path, Path], options: argparse.Namespace) -> int:
             target = stack.enter_context(_standard_output())
         show = stack.enter_context(_page(options.html)) if options.html else lambda _: None
         return link_into_one(list(files), _settings(options), target, show)
+    # The reader of standard output stopped early.
+    return 0
 
 
 @contextlib.contextmanager
@@ -382,11 +410,18 @@ def _explain(options: argparse.Namespace) -> None:
 
     from el.explain import explain
 
-    explain(_settings(options).load(), options.explain, (options.types or [""])[0], Console())
+    console = Console()
+    with console.capture() as capture:
+        explain(_settings(options).load(), options.explain, (options.types or [""])[0], console)
+    # Rich would end the command with an error where the reader stops early.
+    with _standard_output() as stream:
+        stream.write(capture.get())
 
 
 def _spooled(stack: contextlib.ExitStack) -> Path:
     """Copies standard input to a temporary file, to be read like any other."""
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard input")
     path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "stdin"
     with path.open("wb") as stream:
         shutil.copyfileobj(sys.stdin.buffer, stream)
@@ -396,6 +431,8 @@ def _spooled(stack: contextlib.ExitStack) -> Path:
 @contextlib.contextmanager
 def _standard_output() -> Iterator[TextIO]:
     """Standard output in UTF-8; when its reader stops early, the rest is dropped in silence."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     try:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.sharedctypes import Synchronized
@@ -169,7 +170,6 @@ def _link_file(linker: Linker, settings: Settings, job: Job) -> list[str]:
         with _writer(job.target, settings, corpus) as writer:
             return _link(linker, corpus, settings, writer.write, lambda _: None)
     except ElError as error:
-        # One that the format cannot hold, too.
         if not settings.keep_going:
             raise
         return [str(error)]
@@ -186,7 +186,13 @@ def _link(
     problems: list[str] = []
     skip = (lambda error: problems.append(str(error))) if settings.keep_going else None
     for linked in linker.link(corpus.documents(skip), settings.find_mentions, settings.types):
-        write(linked)
+        try:
+            write(linked)
+        except ElError as error:
+            # What the format cannot hold.
+            if not settings.keep_going:
+                raise
+            problems.append(str(error))
         advance(1)
     return problems
 
@@ -206,14 +212,19 @@ def _by_processes(
     # Not forked: the libraries that link have threads.
     context = multiprocessing.get_context("spawn")
     number = context.Value("i", 0)
-    pool = ProcessPoolExecutor(processes, context, _open_own, (settings, number, processes))
+    pool = ProcessPoolExecutor(processes, context, _take_processors, (number, processes))
     # What has not begun when a file cannot be used does not begin any more.
     stack.callback(pool.shutdown, cancel_futures=True)
-    return iter(pool.map(_link_by_own, jobs, itertools.repeat(settings)))
+    try:
+        yield from pool.map(_link_by_own, jobs, itertools.repeat(settings))
+    except BrokenProcessPool as error:
+        raise ElError(
+            "a process was ended from outside, perhaps for want of memory. Give fewer --jobs, and --resume"
+        ) from error
 
 
-def _open_own(settings: Settings, number: "Synchronized[int]", processes: int) -> None:
-    """Opens the linker of a process, which gets processors of its own."""
+def _take_processors(number: "Synchronized[int]", processes: int) -> None:
+    """Gives a process processors of its own."""
     # The process that started this one tells of Ctrl-C, and ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with number.get_lock():
@@ -222,8 +233,10 @@ def _open_own(settings: Settings, number: "Synchronized[int]", processes: int) -
     if hasattr(os, "sched_setaffinity"):
         every = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, every[place % len(every) :: processes])
-    _own["linker"] = settings.load()
 
 
 def _link_by_own(job: Job, settings: Settings) -> list[str]:
+    # Not when the process begins: an error there would not be told.
+    if "linker" not in _own:
+        _own["linker"] = settings.load()
     return _link_file(_own["linker"], settings, job)

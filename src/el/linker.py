@@ -37,11 +37,11 @@ from el.evidence import (
     GROUPS,
     KINDS,
     Combination,
+    DocumentReading,
     Evidence,
     EvidenceCollector,
     OperatingPoint,
     combination_name,
-    with_document,
 )
 from el.files import atomic_folder, read_json, write_json
 from el.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
@@ -70,12 +70,15 @@ _MANIFEST, _MODEL, _COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBI
     "combinations.json",
     "tagger",
 )
-# Documents that are linked together; mentions that they share are scored once.
+# Documents that are linked together, and their characters; mentions that they share are scored once.
 _DOCUMENT_BATCH = 32
+_CHARACTER_BATCH = 1_000_000
 # The share of a form's training mentions above which it counts as learned.
 _MOST = 0.5
 # Mentions that are scored together; equal ones once.
 _QUERY_BATCH = 2048
+# As many mentions' evidence is in memory at once, be there more in a document.
+_PIECE = 2 * _QUERY_BATCH
 
 
 @dataclass(frozen=True)
@@ -281,13 +284,24 @@ class Linker:
 
         Mentions of one document that are to count for each other stand next to each other.
         """
-        decisions: list[Decision] = []
-        for batch in _batches(queries):
-            evidence = self._collector.collect(batch)
+        return [decision for batch in _batches(queries) for decision in self._decide_batch(batch, k)]
+
+    def _decide_batch(self, queries: Sequence[Query], k: int) -> Iterator[Decision]:
+        pieces = [queries[start : start + _PIECE] for start in range(0, len(queries), _PIECE)]
+        reading = DocumentReading(self._first_reading)
+        evidence: list[Evidence] = []
+        for piece in pieces:
+            evidence = self._collector.collect(piece)
             if self.config.use_document:
-                evidence = with_document(batch, evidence, self._first_reading)
-            decisions += [self._decide(*pair, k) for pair in zip(batch, evidence, strict=True)]
-        return decisions
+                reading.add(piece, evidence)
+        for piece in pieces:
+            # That of a whole book would not fit into memory.
+            if len(pieces) > 1:
+                evidence = self._collector.collect(piece)
+            if self.config.use_document:
+                evidence = reading.added_to(piece, evidence)
+            for query, own in zip(piece, evidence, strict=True):
+                yield self._decide(query, own, k)
 
     def link(
         self,
@@ -315,8 +329,7 @@ class Linker:
         Raises:
             ElError: a mention's offsets are not within its document.
         """
-        stream = iter(documents)
-        while batch := list(itertools.islice(stream, _DOCUMENT_BATCH)):
+        for batch in _document_batches(documents):
             yield from self._link_batch(batch, find_mentions, types)
 
     def _link_batch(
@@ -688,6 +701,20 @@ def _mismatch(folder: Path, part: str) -> MismatchError:
     return MismatchError(
         f"{folder}: another {part} than the one that the manifest names. Make the linker again"
     )
+
+
+def _document_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """`_DOCUMENT_BATCH` documents together, fewer where they are long."""
+    batch: list[Document] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += sum(len(passage.text) for passage in document.passages)
+        if len(batch) == _DOCUMENT_BATCH or characters >= _CHARACTER_BATCH:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
 
 def _batches(queries: Sequence[Query]) -> Iterator[list[Query]]:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -169,3 +171,21 @@ def test_a_mention_in_brackets_behind_another_is_its_short_form(
 def test_letters_come_before_places() -> None:
     document = annotated("We saw acute renal failure (ARF) in kidney injury (ARF).", "kidney injury", "ARF")
     assert document_abbreviations(document) == {"ARF": "acute renal failure"}
+
+
+def test_a_sentence_before_the_bracket_counts_for_nothing() -> None:
+    assert find_abbreviations("It was an acute kidney. Injury (AKI) was rare.") == {}
+    assert find_abbreviations("It was rare. (Acute kidney injury [AKI] too.)") == {
+        "AKI": "Acute kidney injury"
+    }
+
+
+def test_a_long_text_takes_time_in_proportion() -> None:
+    start = time.process_time()
+    assert find_abbreviations("acute kidney injury (AKI), sodium (n = 3) " * 5000) == {
+        "AKI": "acute kidney injury"
+    }
+    assert find_abbreviations("(" * 5000 + "AKI" + ")" * 5000) == {}
+    mentions = tuple(Mention(str(n), (Span(n, n + 1),), "a", "disease") for n in range(20_000))
+    assert document_abbreviations(Document("1", (Passage("text", 0, "a" * 1_000_000),), mentions)) == {}
+    assert time.process_time() - start < 10

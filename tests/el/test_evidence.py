@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -144,12 +145,13 @@ def test_the_operating_point_answers_most_at_a_precision() -> None:
         Combination({}).operating_point(0.5)
 
 
-def test_other_mentions_of_a_document_speak_for_their_concept() -> None:
-    def candidates(model: float) -> Evidence:
-        values = np.zeros((2, len(KINDS)), dtype=np.float32)
-        values[1, KINDS.index("model")] = model
-        return Evidence(np.array([3, 4]), np.array([7, 8]), values)
+def candidates(model: float) -> Evidence:
+    values = np.zeros((2, len(KINDS)), dtype=np.float32)
+    values[1, KINDS.index("model")] = model
+    return Evidence(np.array([3, 4]), np.array([7, 8]), values)
 
+
+def test_other_mentions_of_a_document_speak_for_their_concept() -> None:
     sure, unsure = query("renal failure"), query("ARF")
     queries = [
         sure,
@@ -170,6 +172,14 @@ def test_other_mentions_of_a_document_speak_for_their_concept() -> None:
     # Types do not count where the first reading does not look at them.
     untyped = with_document(queries, [candidates(2.0), *[candidates(0.0)] * 4], Combination({"model": 1.0}))
     assert untyped[3].of("in_document").tolist() == of[1]
+
+
+def test_documents_of_many_forms_take_time_in_proportion() -> None:
+    queries = [query(f"form {number}") for number in range(20_000)]
+    start = time.process_time()
+    read = with_document(queries, [candidates(0.0)] * 20_000, Combination({"model": 1.0}))
+    assert time.process_time() - start < 10
+    assert read[-1].of("in_document").tolist() == [0.5, 0.0]
 
 
 def test_equal_mentions_are_scored_once_and_the_latest_remembered(

@@ -1,14 +1,23 @@
+import errno
 import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from el.cli import run_stage
 from el.corpus.formats import open_corpus
+from el.corpus.types import Link
+from el.errors import ElError
+from el.evidence import KINDS
+from el.explain import explain
 from el.link import main
+from el.link_files import Job, Settings, link_into_files
+from el.linker import Decision, Linker
 from tests.tiny import save_tiny_linker
 
 TEXT = "Aspirin helps.\n\nHeadache or 頭痛 headache"
@@ -332,3 +341,179 @@ def test_a_folder_of_one_file_goes_into_a_folder(linker: Path, file: Path, tmp_p
     file.rename(folder / "a.txt")
     assert code_of(folder, "-l", linker, "-o", tmp_path / "out") == 0
     assert "D001241" in (tmp_path / "out" / "a.tsv").read_text()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_linker_that_cannot_be_opened_is_told(
+    linker: Path, file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], jobs: int
+) -> None:
+    (tmp_path / "other.txt").write_text(TEXT, encoding="utf-8")
+    arguments = ["-l", linker, "-o", tmp_path / "out", "--jobs", jobs, "--min-precision", "0.9"]
+    assert code_of(file, tmp_path / "other.txt", *arguments) == 1
+    assert capfd.readouterr().err.startswith("error: no threshold reaches a precision of 0.9")
+
+
+def test_a_process_that_dies_is_told(
+    linker: Path, file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Dying:
+        def __reduce__(self) -> tuple[object, ...]:
+            return os._exit, (1,)
+
+    jobs = [Job(file, tmp_path / name) for name in ("a", "b")]
+    with pytest.raises(ElError, match="Give fewer --jobs"):
+        link_into_files(jobs, replace(Settings(linker), types=Dying()), 2)  # type: ignore[arg-type]
+
+
+def test_what_a_format_cannot_hold_is_passed_over_alone(
+    linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"id": "1", "text": "A \\u0001 headache"}\n{"id": "2", "text": "A headache"}\n')
+    for output in (tmp_path / "out.xml", tmp_path / "folder"):
+        if output.name == "folder":
+            output.mkdir()
+        arguments = [path, "-l", linker, "-f", "bioc", "-o", output]
+        assert code_of(*arguments) == 1
+        assert not list(tmp_path.glob("out.*"))
+        assert code_of(*arguments, "--keep-going") == 1
+        assert "passed over: BioC XML cannot hold document '1'" in capsys.readouterr().err
+        written = output / "in.xml" if output.is_dir() else output
+        assert [document.id for document in open_corpus(written)] == ["2"]
+        written.unlink()
+
+
+def test_offsets_beyond_a_text_that_is_not_given_are_passed_over(
+    linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(
+        '{"id": "1", "text": "An ache", "mentions": [{"start": 3, "stop": 99}]}\n'
+        '{"id": "2", "text": "Aspirin"}\n'
+    )
+    assert code_of(path, "-l", linker, "-f", "tsv", "--keep-going") == 1
+    out, err = capsys.readouterr()
+    assert "(the text ends at 7)" in err
+    assert "D001241" in out
+
+
+def test_missing_inputs_and_folders_without_permission_are_passed_over(
+    linker: Path,
+    folder: Path,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "broken.pubtator").unlink()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("2024"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    # Not by its mode: who runs the tests may read all folders.
+    monkeypatch.setattr(os, "scandir", refuse)
+    arguments = [folder, "-l", linker, "-f", "tsv"]
+    assert code_of(*arguments) == 74
+    assert f"{folder / '2024'}: cannot be read (Permission denied)" in capsys.readouterr().err
+    assert code_of(folder / "absent", *arguments, "--keep-going") == 1
+    out, err = capsys.readouterr()
+    assert "D001241" in out
+    assert err.count("passed over: ") == 2
+    assert "2 of the inputs" in err
+
+
+def test_outputs_that_would_surprise_are_refused(
+    linker: Path, folder: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.pubtator").unlink()
+    assert code_of(folder, "-l", linker, "-o", folder / "out") == 2
+    assert "would be read the next time" in capsys.readouterr().err
+    table = tmp_path / "all.tsv"
+    assert code_of(folder, file, "-l", linker, "-o", table) == 2
+    assert "--format tsv" in capsys.readouterr().err
+    assert not table.exists()
+    assert code_of(folder, file, "-l", linker, "-o", f"{table}/") == 0
+    assert table.is_dir()
+
+
+def test_nothing_to_resume_is_said(
+    linker: Path,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (folder / "broken.pubtator").unlink()
+    arguments = [folder, "-l", linker, "-o", tmp_path / "out", "--resume"]
+    assert code_of(*arguments) == 0
+    assert "nothing to do" not in capsys.readouterr().err
+    monkeypatch.setattr(Settings, "load", lambda _: pytest.fail("the linker was opened"))
+    assert code_of(*arguments) == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_closed_standard_streams_are_told(
+    linker: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert code_of("-", "-l", linker) == 74
+    assert "error: standard input: " in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdout", None)
+    assert code_of(file, "-l", linker) == 74
+    assert "error: standard output: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["in.txt"], ["in.txt", "--html", "page.html"], ["in.txt", "-o", "out"]]
+)
+def test_a_full_disk_leaves_nothing(
+    linker: Path,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(file.parent)
+    monkeypatch.setattr("el.corpus.tables.TableWriter.write", fail)
+    monkeypatch.setattr("el.report.linked.LinkedPage.write", fail)
+    assert code_of(*arguments, "-l", linker) == 74
+    assert "No space left on device" in capsys.readouterr().err
+    assert [path.name for path in file.parent.iterdir()] == ["in.txt"]
+
+
+def test_brackets_of_names_are_shown_and_an_empty_mention_is_not_explained(
+    linker: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = Linker.load(linker)
+    link = Link("D1", "Benzo[a]pyrene", 1.0, "3,4-benz[a]pyrene")
+    opened.decide = lambda *_: [Decision((link,), "model")]  # type: ignore[method-assign, assignment]
+    opened.weighted_evidence = lambda _: {"D1": dict.fromkeys(KINDS, 0.0)}  # type: ignore[method-assign]
+    explain(opened, "[b]anthracene", "", Console())
+    out = capsys.readouterr().out
+    assert all(text in out for text in ("[b]anthracene", "Benzo[a]pyrene", "3,4-benz[a]pyrene"))
+    assert code_of("-l", linker, "--explain", " ") == 2
+
+
+def test_an_explanation_that_is_not_read_to_its_end_is_no_error(
+    linker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    stdout = os.fdopen(writing, "w")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert code_of("-l", linker, "--explain", "aspirin") == 0
+    assert capsys.readouterr().err == ""
+    stdout.close()
+
+
+def test_inputs_may_stand_before_and_behind_options(
+    linker: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b.txt").write_text("A headache", encoding="utf-8")
+    assert code_of(file, "-l", linker, "-f", "tsv", tmp_path / "b.txt") == 0
+    assert {line.split("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]} == {"in", "b"}

@@ -1,7 +1,7 @@
 import json
 import pickle
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ import pytest
 from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
-from el.evidence import Combination, Evidence
+from el.evidence import Combination
 from el.files import read_json, write_json
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
-from el.linker import Linker, LinkerConfig, save_linker
+from el.linker import Decision, Linker, LinkerConfig, save_linker
 from el.models import load_model
 from el.ontology import Ontology
 from el.rankers import ModelRanker, Retrieved
@@ -209,6 +209,50 @@ def test_documents_are_taken_as_they_are_needed_and_keep_their_order(linker: Lin
     assert [m.mention.text for each in rest for m in each.mentions] == ["cold", "skin"] * 99 + ["cold"]
 
 
+def test_documents_that_share_an_id_do_not_count_for_each_other(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Query] = []
+
+    def spy(self: Linker, queries: list[Query], k: int) -> list[Decision]:
+        asked.extend(queries)
+        return decide(self, queries, k)
+
+    decide = Linker.decide
+    monkeypatch.setattr(Linker, "decide", spy)
+    linked = list(linker.link([document("cold"), document("cold")]))
+    assert [one.document.id for one in linked] == ["d", "d"]
+    assert len({query.document_id for query in asked}) == 2
+
+
+def test_long_documents_are_linked_one_by_one(linker: Linker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("el.linker._CHARACTER_BATCH", 6)
+    taken = 0
+
+    def documents() -> Iterator[Document]:
+        nonlocal taken
+        for _ in range(5):
+            taken += 1
+            yield document("cold")
+
+    stream = linker.link(documents())
+    next(stream)
+    assert taken == 2
+    assert len(list(stream)) == 4
+
+
+def test_a_document_of_many_mentions_is_decided_in_pieces(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        linker, "_combination", Combination({"model": 1.0, "spelling": 2.0, "in_document": 5.0})
+    )
+    queries = [query(text) for text in ("skin", "cold", "coryza, acute", "copd", "cold", "lead")]
+    at_once = linker.decide(queries, 3)
+    monkeypatch.setattr("el.linker._PIECE", 2)
+    assert linker.decide(queries, 3) == at_once
+
+
 def test_below_the_threshold_is_nil_but_candidates_stay(folder: Path, linker: Linker) -> None:
     given = mentions_of(TEXT, "cold", "jaundiced skin")
     score = link_one(linker, given).mentions[1].links[0].score
@@ -272,21 +316,6 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
 def test_top_k_is_the_number_of_candidates(folder: Path) -> None:
     linker = Linker.load(folder, top_k=2)
     assert len(link_one(linker, document("skin")).mentions[0].links) == 2
-
-
-def test_documents_of_one_id_do_not_speak_for_each_other(
-    linker: Linker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[Query] = []
-
-    def seen(queries: Sequence[Query], evidence: Sequence[Evidence], _: Combination) -> list[Evidence]:
-        read.extend(queries)
-        return list(evidence)
-
-    monkeypatch.setattr("el.linker.with_document", seen)
-    first, second = linker.link([document("cold"), document("skin")])
-    assert first.document.id == second.document.id
-    assert read[0].document_id != read[1].document_id
 
 
 def test_nothing_is_found_where_a_mention_is_passed_over(linker: Linker) -> None:

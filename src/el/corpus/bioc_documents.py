@@ -6,11 +6,13 @@ Offsets and lengths are read as Unicode code points. BioC leaves that open; in B
 ASCII, it makes no difference, and a file that counts bytes fails the check of its mentions' texts.
 """
 
+import bisect
 import json
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from bioc import BioCDocument, biocjson, biocxml
 
@@ -20,6 +22,8 @@ from el.corpus.types import Document, LinkedMention, Mention, Passage, Role, Spa
 from el.errors import InputError
 
 Row = dict[str, Any]
+
+_Level = TypeVar("_Level")
 
 EMPTY_HEAD = "<collection><source></source><date></date><key></key></collection>"
 CLOSING = "</collection>"
@@ -127,9 +131,10 @@ def row_of(document: Document) -> Row:
         _level(infons={"type": passage.kind}, offset=passage.offset, text=passage.text, sentences=[])
         for passage in document.passages
     ]
+    holders = row_holders(row)
     for mention in document.mentions:
         infons = {**_type_infons(mention), _GOLD_KEY: format_ids(mention.concept_ids)}
-        holder(row, mention.start)["annotations"].append(annotation_row(mention, mention.id, infons))
+        holders.at(mention.start)["annotations"].append(annotation_row(mention, mention.id, infons))
     row["relations"] = [_relation_row(*numbered) for numbered in enumerate(document.relations)]
     return row
 
@@ -185,17 +190,35 @@ def all_annotations(row: Row) -> Iterator[Row]:
         yield from level.get("annotations") or ()
 
 
-def holder(row: Row, start: int) -> Row:
-    """The last passage, or sentence of it, that begins at or before `start`.
+class Holders(Generic[_Level]):
+    """Finds the passage of a document, or the sentence of a passage, that holds what begins somewhere.
 
-    A mention may begin in the gap before the first; a document without passages is the holder itself.
+    Args:
+        level: the document, or a part of it.
+        parts: gives the parts of a level, each with its offset.
     """
-    parts: list[Row] = row["passages"]
-    found = row
-    while parts:
-        found = next((part for part in reversed(parts) if part["offset"] <= start), parts[0])
-        parts = found.get("sentences") or []
-    return found
+
+    def __init__(self, level: _Level, parts: Callable[[_Level], Iterable[tuple[int, _Level]]]) -> None:
+        self._level = level
+        in_order = sorted(parts(level), key=itemgetter(0))
+        self._offsets = [offset for offset, _ in in_order]
+        self._parts = [Holders(part, parts) for _, part in in_order]
+
+    def at(self, start: int) -> _Level:
+        """The last part that begins at or before `start`, or else the first; without parts, the level."""
+        if not self._parts:
+            return self._level
+        return self._parts[max(bisect.bisect_right(self._offsets, start) - 1, 0)].at(start)
+
+
+def row_holders(row: Row) -> Holders[Row]:
+    """What holds the annotations of a document that is a BioC JSON value."""
+    return Holders(
+        row,
+        lambda level: [
+            (part["offset"], part) for part in level.get("passages") or level.get("sentences") or ()
+        ],
+    )
 
 
 def annotation_row(mention: Mention, annotation_id: str, infons: Mapping[str, str]) -> Row:

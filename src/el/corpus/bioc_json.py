@@ -18,13 +18,13 @@ from el.corpus.bioc_documents import (
     annotation_row,
     found_infons,
     head_row,
-    holder,
     read_row,
+    row_holders,
     row_of,
     with_link_infons,
 )
 from el.corpus.checks import Skip, read_each
-from el.corpus.fields import free_id
+from el.corpus.fields import FreeIds
 from el.corpus.opening import decoded, read_whole
 from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.store import loaded
@@ -122,13 +122,14 @@ def _with_links(row: Row, linked: LinkedDocument) -> Row:
         return row
     row = json.loads(json.dumps(row))
     given = linked.given
-    taken = {str(annotation["id"]) for annotation in all_annotations(row)}
+    free = FreeIds(str(annotation["id"]) for annotation in all_annotations(row))
+    holders = row_holders(row)
     for annotation in all_annotations(row):
         link = given.get(str(annotation["id"]))
         if link is not None:
             annotation["infons"] = with_link_infons(annotation.get("infons") or {}, link)
     for found in linked.found:
-        annotation = annotation_row(found.mention, free_id(found.mention.id, taken), found_infons(found))
-        level = holder(row, found.mention.start)
+        annotation = annotation_row(found.mention, free.take(found.mention.id), found_infons(found))
+        level = holders.at(found.mention.start)
         level["annotations"] = [*(level.get("annotations") or ()), annotation]
     return row

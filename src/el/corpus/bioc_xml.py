@@ -18,6 +18,7 @@ from lxml import etree
 from el.corpus.bioc_documents import (
     CLOSING,
     LINK_KEYS,
+    Holders,
     XmlHead,
     XmlSource,
     annotation_row,
@@ -31,7 +32,7 @@ from el.corpus.bioc_documents import (
     text_infons,
 )
 from el.corpus.checks import Skip, read_each
-from el.corpus.fields import free_id
+from el.corpus.fields import FreeIds
 from el.corpus.opening import MAX_DOCUMENT, open_input, too_large
 from el.corpus.types import Document, LinkedDocument, LinkedMention
 from el.errors import ElError, InputError
@@ -291,12 +292,14 @@ def _add_links(element: etree._Element, linked: LinkedDocument) -> None:
         link = given.get(annotation.get("id", ""))
         if link is not None:
             _add_infons(annotation, link)
-    taken = {annotation.get("id", "") for annotation in annotations}
+    free = FreeIds(annotation.get("id", "") for annotation in annotations)
+    holders = Holders(element, _parts)
     for found in linked.found:
-        row = annotation_row(found.mention, free_id(found.mention.id, taken), found_infons(found))
-        holder = _holder(element, found.mention.start)
+        row = annotation_row(found.mention, free.take(found.mention.id), found_infons(found))
+        holder = holders.at(found.mention.start)
         # Relations stand last.
-        place = next((place for place, child in enumerate(holder) if child.tag == "relation"), len(holder))
+        relation = holder.find("relation")
+        place = len(holder) if relation is None else holder.index(relation)
         _insert(holder, place, encode_annotation(parse_annotation(row)))
 
 
@@ -319,11 +322,6 @@ def _insert(parent: etree._Element, place: int, child: etree._Element) -> None:
     parent.insert(place, child)
 
 
-def _holder(element: etree._Element, start: int) -> etree._Element:
-    """The last passage, or sentence of it, that begins at or before `start`; see `bioc_documents.holder`."""
-    for tag in ("passage", "sentence"):
-        parts = element.findall(tag)
-        if parts:
-            earlier = [part for part in parts if int(part.findtext("offset", "")) <= start]
-            element = earlier[-1] if earlier else parts[0]
-    return element
+def _parts(element: etree._Element) -> list[tuple[int, etree._Element]]:
+    tag = {"document": "passage", "passage": "sentence"}.get(element.tag)
+    return [(int(part.findtext("offset", "")), part) for part in (element.findall(tag) if tag else ())]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from el.corpus.checks import Skip, make_document, read_each
-from el.corpus.fields import free_id, link_row, parse_ids
+from el.corpus.fields import FreeIds, link_row, parse_ids
 from el.corpus.opening import decoded, document_name, read_whole, written_text
 from el.corpus.plain import BYTE_ORDER_MARK, paragraphs
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Span
@@ -27,7 +27,8 @@ from el.files import atomic_folder
 TEXT, ANNOTATIONS = ".txt", ".ann"
 
 _GZIP = ".gz"
-_MENTION = re.compile(r"(T[^\t]*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)\t(.*)")
+# No text is as long as ten digits say; Python refuses to read thousands of them.
+_MENTION = re.compile(r"(T[^\t]*)\t(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)\t(.*)")
 _NORMALISATION = re.compile(r"N[^\t]*\tReference (\S+) (\S+)(?:\t.*)?")
 _RELATION = re.compile(r"R[^\t]*\t(\S+) [^\s:]+:(\S+) [^\s:]+:(\S+)\s*")
 # Blanks of any kind: brat writes a space where a mention runs over a line end.
@@ -172,8 +173,9 @@ def _read_document(text_path: Path, path: Path) -> Document:
             relations.append((match[1], match[2], match[3]))
     bare = Document(document_name(text_path), paragraphs(text_path, text))
     _check_texts(path, rows, text)
-    spaced = bare.text
-    mentions = [_mention(match, spaced, ids) for _, match in rows]
+    # With spaces between paragraphs.
+    own = bare.text
+    mentions = [_mention(match, own, ids) for _, match in rows]
     return make_document(path, bare.id, bare.passages, mentions, relations, source)
 
 
@@ -201,7 +203,6 @@ def _check_texts(path: Path, rows: Iterable[NumberedMatch], text: str) -> None:
 
 
 def _mention(match: re.Match[str], text: str, ids: dict[str, list[str]]) -> Mention:
-    # As the document's text has it, with spaces between paragraphs.
     spans = _spans(match)
     surface = " ".join(text[span.start : span.stop] for span in spans)
     return Mention(match[1], spans, surface, match[2].lower(), tuple(ids.get(match[1], ())))
@@ -259,29 +260,29 @@ def _reference(concept_id: str) -> str:
 def _added_lines(source: Source, names: dict[str, str], linked: LinkedDocument) -> Iterator[str]:
     """Yields what links add behind the lines of a document; `names` has the brat ids of its mentions."""
     lines = _lines(source)
-    taken = {line.partition("\t")[0] for line in lines}
+    free = FreeIds(line.partition("\t")[0] for line in lines)
     matches = [match for line in lines if (match := _NORMALISATION.fullmatch(line))]
     known = {(match[1], match[2]) for match in matches}
     if linked.mentions and lines[-1]:
         yield "\n"
     for mention_id, mention in linked.given.items():
-        yield from _link_lines(names[mention_id], mention, known, taken)
+        yield from _link_lines(names[mention_id], mention, known, free)
     text = source.text.removeprefix(BYTE_ORDER_MARK)
     for found in linked.found:
-        name = free_id("", taken, "T")
+        name = free.take(prefix="T")
         yield _mention_line(name, found.mention, text)
-        yield from _link_lines(name, found, known, taken)
+        yield from _link_lines(name, found, known, free)
 
 
 def _link_lines(
-    name: str, linked: LinkedMention, known: Container[tuple[str, str]], taken: set[str]
+    name: str, linked: LinkedMention, known: Container[tuple[str, str]], free: FreeIds
 ) -> Iterator[str]:
     preferred = {link.concept_id: link.name for link in linked.links}
     for concept_id in linked.predicted:
         if (name, _reference(concept_id)) not in known:
-            yield _normalisation(free_id("", taken, "N"), name, concept_id, preferred.get(concept_id, ""))
+            yield _normalisation(free.take(prefix="N"), name, concept_id, preferred.get(concept_id, ""))
     note = json.dumps(link_row(linked), ensure_ascii=False)
-    yield f"{free_id('', taken, '#')}\tAnnotatorNotes {name}\t{note}\n"
+    yield f"{free.take(prefix='#')}\tAnnotatorNotes {name}\t{note}\n"
 
 
 def _file_name(document: Document) -> str:

@@ -2,7 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from el.corpus.types import Link, LinkedMention
@@ -55,12 +56,24 @@ def link_row(linked: LinkedMention) -> dict[str, Any]:
     }
 
 
-def free_id(wanted: str, taken: set[str], prefix: str = "") -> str:
-    """Returns an id that is not taken, and takes it: `wanted`, or else `prefix` and the next free number."""
-    numbered = (f"{prefix}{number}" for number in itertools.count(1))
-    found = next(name for name in itertools.chain([wanted], numbered) if name and name not in taken)
-    taken.add(found)
-    return found
+class FreeIds:
+    """Ids that nothing in a document has yet.
+
+    Args:
+        taken: those that something has.
+    """
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        # By prefix; to count from 1 each time would take too long where thousands are needed.
+        self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+
+    def take(self, wanted: str = "", prefix: str = "") -> str:
+        """Returns an id that is not taken, and takes it: `wanted`, or else `prefix` and a free number."""
+        numbered = (f"{prefix}{number}" for number in self._numbers[prefix])
+        found = next(name for name in itertools.chain([wanted], numbered) if name and name not in self._taken)
+        self._taken.add(found)
+        return found
 
 
 def _without_mesh_prefix(concept_id: str) -> str:

@@ -6,36 +6,49 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from el.corpus.brat import counterpart, is_annotations
-from el.errors import InputError
+from el.corpus.checks import Skip
+from el.errors import InputError, UnreadableError
 
 # What brat keeps beside the documents of a folder.
 _BRAT_SETTINGS = {"annotation.conf", "visual.conf", "tools.conf", "kb_shortcuts.conf"}
 
 
-def find_inputs(arguments: Iterable[str | Path]) -> list[Path]:
+def find_inputs(arguments: Iterable[str | Path], skip: Skip | None = None) -> list[Path]:
     """Returns the files that are meant, each once, in the order given.
 
     A folder stands for all files below it, sorted, a pattern (`*`, `?`, `[...]`, `**` for any folders) for
     what it matches, sorted; both without hidden files and brat's settings. A brat document is named by its
     text.
 
+    Args:
+        arguments: what is given.
+        skip: is told of an argument, or a folder below it, that cannot be used and is left out; None to raise
+            instead.
+
     Raises:
         InputError: there is no such file, a pattern matches nothing, or a folder holds no files.
+        UnreadableError: a folder cannot be read.
     """
     found: dict[Path, Path] = {}
     for argument in arguments:
-        files = [_document_file(path) for path in _files(str(argument))]
-        if not files:
-            raise InputError(str(argument), "", "holds no files", "Give a folder with documents in it")
+        try:
+            files = [_document_file(path) for path in _files(str(argument), skip)]
+            if not files:
+                raise InputError(str(argument), "", "holds no files", "Give a folder with documents in it")
+        except InputError as error:
+            if skip is None:
+                raise
+            skip(error)
+            continue
         for path in files:
             found.setdefault(path.resolve(), path)
     return list(found.values())
 
 
-def _files(argument: str) -> Iterator[Path]:
+def _files(argument: str, skip: Skip | None) -> Iterator[Path]:
     path = Path(argument)
     if path.is_dir():
-        yield from _files_below(path)
+        yield from _files_below(path, skip)
     elif path.exists():
         yield path
     elif glob.has_magic(argument):
@@ -44,13 +57,21 @@ def _files(argument: str) -> Iterator[Path]:
             raise InputError(argument, "", "no file matches", "Check the pattern, and quote it for the shell")
         for match in map(Path, matches):
             if match.name not in _BRAT_SETTINGS:
-                yield from _files(str(match))
+                yield from _files(str(match), skip)
     else:
         raise InputError(argument, "", "no such file or folder", "Check the path")
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+def _files_below(folder: Path, skip: Skip | None) -> Iterator[Path]:
+    # Without this, what cannot be read would be left out in silence.
+    def tell(error: OSError) -> None:
+        problem = f"cannot be read ({error.strerror})"
+        unreadable = UnreadableError(error.filename, "", problem, "Check its permissions")
+        if skip is None:
+            raise unreadable from error
+        skip(unreadable)
+
+    for parent, folders, names in os.walk(folder, onerror=tell):
         # In place: the walk goes on by this list.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):

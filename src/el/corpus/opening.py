@@ -1,6 +1,6 @@
 """Files of documents as bytes: unpacked where they are gzipped, and refused where they are no text.
 
-A document may have 100 MB (`MAX_DOCUMENT`); nothing more of it is read, packed or not.
+A document may have 10 MB (`MAX_DOCUMENT`), more than any book; nothing more of it is read, packed or not.
 """
 
 import codecs
@@ -16,7 +16,7 @@ from typing import BinaryIO, TextIO
 from el.errors import InputError, UnreadableError
 from el.files import atomic_file
 
-MAX_DOCUMENT = 100_000_000
+MAX_DOCUMENT = 10_000_000
 """Bytes of one document in its file, unpacked."""
 
 HEAD_BYTES = 1 << 16
@@ -38,6 +38,7 @@ _SIGNATURES = (
     (b"BZh", "packed with bzip2", _UNPACK),
     (b"\xfd7zXZ\x00", "packed with xz", _UNPACK),
     (b"\x28\xb5\x2f\xfd", "packed with zstd", _UNPACK),
+    (b"{\\rtf", "RTF", "Save it as plain text"),
     (b"%PDF-", "a PDF", "Extract its text, and give that"),
 )
 _TAR = (257, b"ustar")

@@ -31,6 +31,8 @@ from el.errors import ElError, InputError
 
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _SEPARATOR = re.compile(r"[\t\r\n]")
+# No text is as long; Python refuses to read numbers of thousands of digits.
+_OFFSET = re.compile(r"\d{1,9}")
 _KINDS = {"t": "title", "a": "abstract"}
 # Of a line: where ids and scores are written, and as many columns as there are then.
 _IDS, _SCORES, _COLUMNS = 5, 7, 8
@@ -184,8 +186,9 @@ def _read_texts(path: Path, block: list[NumberedLine]) -> tuple[str, list[Passag
 
 def _read_mention(path: Path, number: int, mention_id: str, columns: list[str]) -> Mention:
     start, stop, text, mention_type, ids, parts = (*columns, "", "")[:6]
-    if not (start.isdecimal() and stop.isdecimal()):
-        raise _bad_line(path, number, f"offsets {start!r} and {stop!r} are not whole numbers")
+    if not (_OFFSET.fullmatch(start) and _OFFSET.fullmatch(stop)):
+        problem = f"offsets {start[:20]!r} and {stop[:20]!r} are not whole numbers of up to nine digits"
+        raise _bad_line(path, number, problem)
     part_texts = parts.split("|") if parts else []
     part_ids = split_ids(ids)
     role: Role = "composite" if part_texts else "single"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from el.corpus.checks import Skip, checked_text, make_document, read_each
-from el.corpus.fields import free_id, link_row
+from el.corpus.fields import FreeIds, link_row
 from el.corpus.opening import Line, decoded, read_lines
 from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
@@ -195,8 +195,8 @@ def _with_links(row: dict[str, Any], linked: LinkedDocument) -> dict[str, Any]:
         {**mention, _LINKS: link_row(given[mention_id])} if mention_id in given else mention
         for mention_id, mention in zip(ids, old, strict=True)
     ]
-    taken = set(ids)
-    mentions += [_found_row(found, free_id(found.mention.id, taken)) for found in linked.found]
+    free = FreeIds(ids)
+    mentions += [_found_row(found, free.take(found.mention.id)) for found in linked.found]
     return {**row, "mentions": mentions} if mentions else row
 
 

@@ -78,6 +78,7 @@ def test_links_are_lines_behind_those_that_came(path: Path, tmp_path: Path) -> N
         ("T9\tDisease 30 99\tAPAP", r"line 1: .* \(the text ends at 35\)"),
         ("T9 Disease 0 5 Renal", "line 1: not a line of brat"),
         ("T9\tDisease zero 5\tRenal", "line 1: not a line of brat"),
+        (f"T9\tDisease 0 {'5' * 5000}\tRenal", "line 1: not a line of brat"),
         ("N1\tReference T1", "line 1: not a line of brat"),
         ("R1\tCauses T1 T2", "line 1: not a line of brat"),
         ("T1\tDisease 0 5\tRenal\nT1\tDisease 0 5\tRenal", "another annotation has this id"),

@@ -2,6 +2,8 @@ import gzip
 import io
 import json
 import pickle
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -286,3 +288,29 @@ def test_documents_of_one_id_have_each_their_own_links(tmp_path: Path, format: O
 def test_brat_cannot_be_written_to_a_stream() -> None:
     with pytest.raises(UsageError, match="two files"), open_writer(io.StringIO(), "brat"):
         pass
+
+
+@pytest.mark.parametrize("format", ["bioc", "bioc-json", "brat", "jsonl", "pubtator"])
+def test_many_links_take_time_in_proportion(tmp_path: Path, format: OutputFormat) -> None:
+    # BioC XML takes ten times as long as the others.
+    count = 5000 if format == "bioc" else 20_000
+    text = "\n".join(["ache", *["an ache"] * count])
+    passages = [Passage("", place, line) for place, line in _lines(text)] if "bioc" in format else []
+    passages = passages or [Passage("title", 0, text.replace("\n", " "))]
+    found = tuple(
+        LinkedMention(Mention(str(n), (Span(place + 3, place + 7),), "ache", "disease"), LINKS, ("D000002",))
+        for n, (place, _) in enumerate(_lines(text)[1:])
+    )
+    given = tuple(linked.mention for linked in found)
+    start = time.process_time()
+    with open_writer(tmp_path / "7.txt", format) as writer:
+        writer.write(LinkedDocument(Document("7", tuple(passages)), found))
+    with open_writer(tmp_path / "8.txt", format) as writer:
+        writer.write(LinkedDocument(Document("8", tuple(passages), given), found))
+    assert sum(1 for document in open_corpus(tmp_path / "8.txt") for _ in document.mentions) == count
+    assert time.process_time() - start < 10
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    places = [match.span() for match in re.finditer(".+", text)]
+    return [(start, text[start:stop]) for start, stop in places]

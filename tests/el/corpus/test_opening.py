@@ -33,6 +33,7 @@ def zipped() -> bytes:
     [
         (b"", "is empty"),
         (b"%PDF-1.7\n\x00", "is a PDF. Extract its text"),
+        (b"{\\rtf1 An ache}", "is RTF. Save it as plain text"),
         ("\ufeffAn ache".encode("utf-16"), "is UTF-16, not UTF-8. Convert it to UTF-8"),
         ("An ache".encode("utf-16-le"), "looks like UTF-16, not UTF-8. Convert it"),
         ("An ache".encode("utf-16-be"), "looks like UTF-16"),

@@ -73,6 +73,10 @@ def test_an_empty_seventh_column_is_no_composite(tmp_path: Path) -> None:
     [
         (TEXTS + "7\t29\t33\tache\n7\tx\n", "line 4: 2 columns"),
         (TEXTS + "7\t29\tthere\tache\tDisease\tD000001\n", "line 3: offsets '29' and 'there'"),
+        (
+            TEXTS + f"7\t29\t{'3' * 5000}\tache\tDisease\n",
+            "line 3: offsets '29' and '33333333333333333333' are",
+        ),
         (TEXTS + "8\t29\t33\tache\tDisease\tD000001\n", "line 3: not a line of document 7"),
         ("7|t|Title\n8|a|Abstract\n", "line 2: not a line of document 7"),
         (TEXTS + "\n\n7|a|An ache.\n", "line 5: a document must begin with its title"),
