@@ -177,16 +177,18 @@ def score_in_steps(
 
 def _possible(
     scores: npt.NDArray[np.float32], similarities: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
+) -> npt.NDArray[np.float32]:
     """What the next name may score, (B,); given (B, M) scores and (B, M + 1) similarities, its own last."""
-    x = similarities - similarities[:, :-1].mean(axis=1, keepdims=True, dtype=np.float64)
-    y = scores - scores.mean(axis=1, keepdims=True, dtype=np.float64)
-    known = x[:, :-1]
+    known = similarities[:, :-1]
+    mean, middle = scores.mean(axis=1), known.mean(axis=1)
+    x, y = known - middle[:, None], scores - mean[:, None]
+    xx, xy, yy = (np.einsum("bm,bm->b", *pair) for pair in ((x, x), (x, y), (y, y)))
     # Equal similarities tell nothing of a slope.
-    slopes = (known * y).sum(axis=1) / np.maximum((known**2).sum(axis=1), np.finfo(np.float32).tiny)
-    deviations = np.std(y - slopes[:, None] * known, axis=1)
-    expected = scores.mean(axis=1, dtype=np.float64) + slopes * x[:, -1]
-    possible: npt.NDArray[np.float64] = expected + _DEVIATIONS * deviations
+    slopes = xy / np.maximum(xx, np.finfo(np.float32).tiny)
+    deviations = np.sqrt(np.maximum(yy - slopes * xy, 0) / y.shape[1])
+    possible: npt.NDArray[np.float32] = (
+        mean + slopes * (similarities[:, -1] - middle) + _DEVIATIONS * deviations
+    )
     return possible
 
 
