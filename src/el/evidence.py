@@ -141,7 +141,10 @@ class EvidenceCollector:
         """Returns the evidence for each query."""
         keys = [(query_input(q.expanded, q.left, q.right), q.text, q.expanded) for q in queries]
         scored = self._scored(list(dict.fromkeys(keys)))
-        return [self._evidence(query, scored[key]) for query, key in zip(queries, keys, strict=True)]
+        # Of equal mentions of one type, once.
+        places = [(key, query.type) for query, key in zip(queries, keys, strict=True)]
+        found = {(key, type): self._evidence(type, scored[key]) for key, type in dict.fromkeys(places)}
+        return [found[place] for place in places]
 
     def _scored(self, keys: Sequence[_Key]) -> dict[_Key, _Scored]:
         """What the model makes of distinct mentions; of those that were asked for before, as it did then."""
@@ -173,7 +176,7 @@ class EvidenceCollector:
     def _spelled(self, text: str) -> npt.NDArray[np.int64]:
         return np.empty(0, dtype=np.int64) if self.spellings is None else self.spellings.names(text)
 
-    def _evidence(self, query: Query, scored: _Scored) -> Evidence:
+    def _evidence(self, type: str, scored: _Scored) -> Evidence:
         form, names, scores = scored.form, scored.names, scored.scores
         concepts, position = np.unique(self._concepts(names), return_inverse=True)
         best = np.empty(len(concepts), dtype=np.int64)
@@ -193,7 +196,7 @@ class EvidenceCollector:
         preferred = self.ontology.first_name[concepts] == best
         values[:, _COLUMN["preferred_name"]] = preferred * values[:, _COLUMN["spelling"]]
         values[:, _COLUMN["descriptor"]] = self._descriptors[concepts]
-        values[:, _COLUMN["type"]] = self._kinds[concepts] == query.type
+        values[:, _COLUMN["type"]] = self._kinds[concepts] == type
         self._add_learned(values, concepts, form.learned)
         return Evidence(concepts, best, values)
 
@@ -221,8 +224,12 @@ class EvidenceCollector:
 
         Last first: who writes them one by one ends with the first.
         """
-        names = names[np.isin(self._concepts(names), concepts)][::-1]
-        return np.searchsorted(concepts, self._concepts(names)), names
+        if not len(names) or not len(concepts):
+            return np.empty(0, dtype=np.int64), names[:0]
+        wanted = self._concepts(names)
+        places = np.minimum(np.searchsorted(concepts, wanted), len(concepts) - 1)
+        known = concepts[places] == wanted
+        return places[known][::-1], names[known][::-1]
 
     def _concepts(self, names: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return self.ontology.concept_of_name[names]

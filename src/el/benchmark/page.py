@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from el.benchmark.run import FLAT, GRAPH_SEARCH, BenchmarkConfig
+from el.benchmark.run import FLAT, GRAPH_SEARCH, LINKER, BenchmarkConfig
 from el.report.tables import Table, latency_table
 
 _AT = re.compile(r"(.+)_at_(\d+)")
@@ -31,19 +31,33 @@ def latency_page(
     caption = (
         f"Milliseconds a mention, one at a time, {config.mentions} distinct mentions of dev, all systems in "
         f"turn with each; {config.candidates} names retrieved by the graph, {config.first} scored by a q-net "
-        f"in any case, the others where its best come late; then batches of {config.batch}. "
+        f"in any case, others as long as they may be among the ten best; then batches of {config.batch}. "
         f"One process, {machine['threads']} threads, {machine['processor']}; its peak memory "
-        f"{figures['peak_memory_mb']:.0f} MB. Scoring includes generating the q-net; a bi-encoder's "
-        f"search has scored its names already. `{FLAT}` compares with every name, on one thread; "
+        f"{figures['peak_memory_mb']:.0f} MB. A q-net is generated while names are searched for; generate: "
+        "what is left of that then. A bi-encoder's search has scored its names already. "
+        f"`{FLAT}` compares with every name, on one thread; "
         f"`{GRAPH_SEARCH}` is the published search of the shallowest q-nets, in PyTorch, on a graph of 32 "
         "neighbours a name; both on 20 mentions, their ratios to the bi-encoder on the same"
-        f"{_against_ours(figures)}. `compact`: vectors of 6 bits a dimension. accuracy@1: of all these "
+        f"{_against_ours(figures)}. `compact`: vectors of 6 bits a dimension. `at`: with so many names, all "
+        "numbers in turn. accuracy@1: of all these "
         f"mentions. recall@10, of concepts, and the accuracies after it: of {config.exhaustive} mentions, "
         "against q-nets over all names (exhaustive). Tokens and tower alone: "
         f"{figures['tower/torch_fp32_p50_ms']:.2f} ms in PyTorch and float32, here "
-        f"{figures['tower/p50_ms']:.2f} ms."
+        f"{figures['tower/p50_ms']:.2f} ms.{_whole_linker(figures)}"
     )
     return latency_table(caption, figures, systems)
+
+
+def _whole_linker(figures: Mapping[str, float]) -> str:
+    if f"{LINKER}/documents_per_second" not in figures:
+        return ""
+    own = {key.removeprefix(f"{LINKER}/"): value for key, value in figures.items()}
+    return (
+        f" `{LINKER}`, in a process of its own: ready in {own['ready_seconds']:.1f} s, "
+        f"{own['documents_per_second']:.0f} documents a second with their mentions given and "
+        f"{own['found_documents_per_second']:.0f} with mentions found, peak memory "
+        f"{own['peak_memory_mb']:.0f} MB, mapped files among it."
+    )
 
 
 def _against_ours(figures: Mapping[str, float]) -> str:
