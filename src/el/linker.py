@@ -20,6 +20,7 @@ import dataclasses
 import itertools
 import shutil
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -97,7 +98,7 @@ class LinkerConfig:
     """
 
     retrieved: int = 256
-    first: int = 32
+    first: int = 48
     top_k: int = 10
     use_dictionary: bool = True
     use_learned_synonyms: bool = False
@@ -214,11 +215,14 @@ class Linker:
             ConfigError: settings that make no sense, or a precision that no threshold reaches.
         """
         manifest = _read_manifest(folder)
-        ontology = Ontology.load(folder / _ONTOLOGY)
-        if ontology.fingerprint != manifest.get("ontology"):
-            raise _mismatch(folder, "ontology")
-        parts = read_trained(folder, ontology)
-        engine = CompiledEngine(folder / _COMPILED)
+        # Beside the ontology, which takes as long.
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(CompiledEngine, folder / _COMPILED)
+            ontology = Ontology.load(folder / _ONTOLOGY)
+            if ontology.fingerprint != manifest.get("ontology"):
+                raise _mismatch(folder, "ontology")
+            parts = read_trained(folder, ontology)
+            engine = opening.result()
         if engine.model != manifest.get("model"):
             raise _mismatch(folder, "model")
         vectors = NameVectors.open(folder / _VECTORS, ontology)

@@ -138,7 +138,8 @@ class Ontology:
     @functools.cached_property
     def first_name(self) -> npt.NDArray[np.int64]:
         """(C + 1,) int64; the names of concept row i are name rows first_name[i]:first_name[i + 1]."""
-        counts = self.concepts["name_count"].to_numpy()
+        # Not by `to_numpy`, which imports pandas.
+        counts = np.array(self.concepts["name_count"].to_pylist(), dtype=np.int64)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     @functools.cached_property

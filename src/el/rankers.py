@@ -18,10 +18,10 @@ from el.search.engine import Engine, Generated
 
 # Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.
 _QUERY_BATCH = 32
-# More names are scored where one of them may be among as many of the best.
+# More names are scored where one of them may be of one of as many of the best concepts.
 _SURE = 10
 # Of what names of a similarity score, so many standard deviations above the mean are thought possible.
-_DEVIATIONS = 2.5
+_DEVIATIONS = 2.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,15 @@ class ModelRanker:
                         self._propose(encoded.vectors[place], proposed[row], found[place], near[place])
                 similarities[rows], names[rows] = near, found
                 generated = self.engine.generate(encoded)
-                scores[rows] = score_in_steps(self.engine, self.vectors, generated, found, near, self.first)
+                scores[rows] = score_in_steps(
+                    self.engine,
+                    self.vectors,
+                    generated,
+                    found,
+                    self.ontology.concept_of_name[found],
+                    near,
+                    self.first,
+                )
                 advance(len(rows))
         return Retrieved(names, similarities, scores)
 
@@ -141,19 +149,22 @@ def score_in_steps(
     vectors: NameVectors,
     generated: Generated,
     names: npt.NDArray[np.int64],
+    concepts: npt.NDArray[np.int64],
     similarities: npt.NDArray[np.float32],
     first: int,
 ) -> npt.NDArray[np.float32]:
     """Scores retrieved names, the later ones only where the scores of those before say that they may be best.
 
     A line is fitted to scores by similarity. Where even a name well above the line at the next similarity
-    would not be among the best so far, scoring ends; otherwise as many names more are scored, and so on.
+    would be of none of the ten best concepts so far, scoring ends; otherwise as many names more are scored,
+    and so on.
 
     Args:
         engine: scores.
         vectors: of the names.
         generated: for B mentions.
         names: (B, K) int64 name rows, the most similar first.
+        concepts: (B, K) int64, the concept row of each.
         similarities: (B, K) float32, theirs.
         first: names that are scored in any case.
 
@@ -168,11 +179,21 @@ def score_in_steps(
         if stop == names.shape[1]:
             return scores
         possible = _possible(scores[unsure, :stop], similarities[unsure, : stop + 1])
-        sure = min(_SURE, stop)
-        unsure = unsure[possible >= np.partition(scores[unsure, :stop], -sure, axis=1)[:, -sure]]
+        worst = [_last_of_best(scores[row, :stop], concepts[row, :stop]) for row in unsure]
+        unsure = unsure[possible >= np.array(worst)]
         if not len(unsure):
             return scores
         start, stop = stop, min(2 * stop, names.shape[1])
+
+
+def _last_of_best(scores: npt.NDArray[np.float32], concepts: npt.NDArray[np.int64]) -> float:
+    """The score of the last of the best concepts, of (M,) names; -inf where there are fewer concepts."""
+    seen: set[int] = set()
+    for place in np.argsort(-scores).tolist():
+        seen.add(int(concepts[place]))
+        if len(seen) == _SURE:
+            return float(scores[place])
+    return -np.inf
 
 
 def _possible(

@@ -218,7 +218,7 @@ def test_more_names_are_scored_only_where_they_may_be_best(monkeypatch: pytest.M
     ]
     engine = Scores(dict(enumerate(map(float, np.concatenate(table)))))
     three = engine.generate(engine.encode(["a", "b", "c"]))
-    scores = score_in_steps(engine, vectors, three, names, similarities, 4)
+    scores = score_in_steps(engine, vectors, three, names, names, similarities, 4)
     assert engine.asked == [
         [0, 0, 1, 2, 3],
         [1, 10, 11, 12, 13],
@@ -230,15 +230,28 @@ def test_more_names_are_scored_only_where_they_may_be_best(monkeypatch: pytest.M
     never = -np.inf
     assert scores.tolist() == [[*table[0][:4], *[never] * 6], table[1], [*table[2][:8], never, never]]
     one = engine.generate(engine.encode(["a"]))
-    whole = score_in_steps(engine, vectors, one, names[:1], similarities[:1], 80)
+    whole = score_in_steps(engine, vectors, one, names[:1], names[:1], similarities[:1], 80)
     assert whole.tolist() == table[:1]
+
+
+def test_names_are_scored_until_there_are_enough_concepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rankers, "_SURE", 2)
+    vectors = NameVectors(np.arange(12, dtype=np.float16)[:, None], {})
+    # As similar as they score; the first six names are of one concept.
+    engine, names = Scores({row: 12.0 - row for row in range(12)}), np.arange(12)[None]
+    concepts = np.maximum(names - 5, 0)
+    one = engine.generate(engine.encode(["a"]))
+    similarities = np.linspace(1, 0, 12, dtype=np.float32)[None]
+    scores = score_in_steps(engine, vectors, one, names, concepts, similarities, 2)
+    assert np.isfinite(scores).sum() == 8
+    assert np.isfinite(score_in_steps(engine, vectors, one, names, names, similarities, 3)).sum() == 3
 
 
 def test_names_of_equal_similarity_may_all_be_best() -> None:
     vectors = NameVectors(np.arange(8, dtype=np.float16)[:, None], {})
     engine, names = Scores({7: 5.0}), np.arange(8)[None]
     one = engine.generate(engine.encode(["a"]))
-    scores = score_in_steps(engine, vectors, one, names, np.ones((1, 8), np.float32), 2)
+    scores = score_in_steps(engine, vectors, one, names, names, np.ones((1, 8), np.float32), 2)
     assert scores.tolist() == [[0, 0, 0, 0, 0, 0, 0, 5]]
 
 
@@ -247,6 +260,7 @@ def test_names_that_were_not_scored_are_not_ranked(
 ) -> None:
     query = [Query("d/0", "d", "cold", "disease", (), "cold")]
     whole = ModelRanker(make_engine(model), vectors, ontology, 40).rank(query, 40)[0]
+    monkeypatch.setattr(rankers, "_SURE", 1)
     for possible, fewer in ((-np.inf, True), (np.inf, False)):
         monkeypatch.setattr(rankers, "_possible", lambda scores, _, it=possible: np.full(len(scores), it))
         found = ModelRanker(make_engine(model), vectors, ontology, 40, first=8).rank(query, 40)[0]

@@ -24,6 +24,7 @@ from el.files import atomic_folder, read_json, write_json
 from el.index.vectors import NameVectors
 from el.linker import Linker
 from el.models import BiEncoder, Hypencoder, RetrievalModel, load_model
+from el.ontology import Ontology
 from el.rankers import distinct_inputs
 from el.report.plots import size_plot
 from el.search.compiling import make_engine
@@ -49,7 +50,7 @@ def bench_stage() -> None:
     systems = []
     for name in space.trained_systems:
         model = load_model(space.finetuned(name))
-        systems.append(_timed(name, model, space.vectors(model), config))
+        systems.append(_timed(name, model, space.vectors(model), space.ontology, config))
     queries = split_queries(
         load_split(space.data / "corpus", "dev"),
         load_protocol(PROTOCOLS / "full.yaml"),
@@ -89,19 +90,20 @@ def bench_linker(
     model = load_model(folder / "model")
     if not isinstance(model, Hypencoder):
         raise ElError(f"{folder}: its model is a {model.kind}, not a Hypencoder. Give another linker")
-    vectors, own = linker.ranker.vectors, model.head.config.depth
+    vectors, ontology, own = linker.ranker.vectors, linker.ontology, model.head.config.depth
+    bi_encoder = BiEncoder(model.retrieving_tower(), None, model.tokenizer)
     systems = [
-        _timed("bi_encoder", BiEncoder(model.retrieving_tower(), None, model.tokenizer), vectors, config),
-        _timed(f"hypencoder_{own}", model, vectors, config),
+        _timed("bi_encoder", bi_encoder, vectors, ontology, config),
+        _timed(f"hypencoder_{own}", model, vectors, ontology, config),
     ]
     sample = _sample(queries, config.mentions)
     texts = distinct_inputs(sample)[0]
     untrained = [
-        _timed(f"hypencoder_{depth}_untrained", _of_depth(model, depth, texts), vectors, config)
+        _timed(f"hypencoder_{depth}_untrained", _of_depth(model, depth, texts), vectors, ontology, config)
         for depth in depths
         if depth != own
     ]
-    figures = Benchmark(systems, untrained, linker.ontology, config, sample, _SCRATCH / folder.name).run()
+    figures = Benchmark(systems, untrained, ontology, config, sample, _SCRATCH / folder.name).run()
     figures |= {f"{LINKER}/{name}": value for name, value in _whole(folder, documents).items()}
     machine = describe_machine()
     table = latency_page(figures, config, machine, systems_of(figures)).markdown()
@@ -115,8 +117,11 @@ def bench_linker(
             (out / "sizes.svg").write_text(plot, encoding="utf-8")
 
 
-def _timed(name: str, model: RetrievalModel, vectors: NameVectors, config: BenchmarkConfig) -> Timed:
-    return Timed(name, model, make_engine(model), vectors, config.candidates, config.first)
+def _timed(
+    name: str, model: RetrievalModel, vectors: NameVectors, ontology: Ontology, config: BenchmarkConfig
+) -> Timed:
+    engine, concepts = make_engine(model), ontology.concept_of_name
+    return Timed(name, model, engine, vectors, concepts, config.candidates, config.first)
 
 
 def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from el.benchmark.memory import peak_memory_mb
-from el.benchmark.scaling import scaled_vectors
+from el.benchmark.scaling import scaled_names, scaled_vectors
 from el.benchmark.timing import (
     PAUSE_SECONDS,
     Timed,
@@ -215,8 +215,14 @@ class Benchmark:
         every = {
             count: scaled_vectors(self.shallowest.vectors, count, self.scratch) for count in self.config.sizes
         }
+        concepts = self.ontology.concept_of_name
         systems = [
-            replace(system, name=f"{system.name}_at_{count}", vectors=vectors)
+            replace(
+                system,
+                name=f"{system.name}_at_{count}",
+                vectors=vectors,
+                concepts=concepts if count == own else concepts[scaled_names(own, count)],
+            )
             for count, vectors in sorted({**every, own: self.shallowest.vectors}.items())
             for system in (self.bi_encoder, self.shallowest)
         ]

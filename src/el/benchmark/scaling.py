@@ -28,19 +28,33 @@ def scaled_vectors(vectors: NameVectors, count: int, folder: Path) -> NameVector
         check_room(folder, 2 * needed, 2 * needed, f"a benchmark's index of {count:,} names")
         with progress(f"build an index of {count:,} names", count) as advance:
             build_graph(_perturbed(vectors, count), path, advance, _BUILD_EFFORT)
+    _read(path)
     graph = NameGraph.open(path)
     return NameVectors(graph.vectors, {}, graph, path.parent)
 
 
+def scaled_names(names: int, count: int) -> npt.NDArray[np.int64]:
+    """Which of an ontology's names each of the vectors of `scaled_vectors` is, (count,) name rows."""
+    order = np.random.default_rng(0).permutation(names)
+    return order[np.arange(count) % names]
+
+
+def _read(path: Path) -> None:
+    """Brings a file into memory, or else what looks at it first waits for the disk."""
+    with path.open("rb") as stream:
+        while stream.read(1 << 24):
+            pass
+
+
 def _perturbed(vectors: NameVectors, count: int) -> npt.NDArray[np.float16]:
-    generator = np.random.default_rng(0)
-    order = generator.permutation(len(vectors))
+    generator = np.random.default_rng(1)
+    names = scaled_names(len(vectors), count)
     found = np.empty((count, vectors.vectors.shape[1]), dtype=np.float16)
     for start in range(0, count, _BLOCK):
         places = np.arange(start, min(start + _BLOCK, count))
-        block = vectors.gather(order[places % len(order)])
+        block = vectors.gather(names[places])
         # Only what is there once already.
-        noise = generator.normal(size=block.shape).astype(np.float32) * (places >= len(order))[:, None]
+        noise = generator.normal(size=block.shape).astype(np.float32) * (places >= len(vectors))[:, None]
         lengths = np.linalg.norm(block, axis=1, keepdims=True)
         block += noise * lengths * _NOISE / np.sqrt(block.shape[1])
         found[places] = block * lengths / np.linalg.norm(block, axis=1, keepdims=True)

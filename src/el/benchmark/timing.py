@@ -36,6 +36,7 @@ class Timed:
         model: as it was trained.
         engine: the same, as it runs.
         vectors: of the ontology's names.
+        concepts: (N,) int64, the concept row of each of these.
         candidates: names that are retrieved.
         first: how many of them a q-net scores in any case; see `score_in_steps`.
         flat: whether they are found by comparing with every name, in place of the graph.
@@ -45,6 +46,7 @@ class Timed:
     model: RetrievalModel
     engine: Engine
     vectors: NameVectors
+    concepts: npt.NDArray[np.int64]
     candidates: int
     first: int
     flat: bool = False
@@ -66,7 +68,8 @@ class Timed:
     def score(self, generated: Generated, found: _Found) -> npt.NDArray[np.float32]:
         """Scores (B, K) candidates: (B, K) float32, -inf where that is not worth while."""
         similarities, rows = found
-        return score_in_steps(self.engine, self.vectors, generated, rows, similarities, self.first)
+        concepts = self.concepts[rows]
+        return score_in_steps(self.engine, self.vectors, generated, rows, concepts, similarities, self.first)
 
     def ranker(self, ontology: Ontology) -> ModelRanker:
         return ModelRanker(self.engine, self.vectors, ontology, self.candidates, first=self.first)
