@@ -31,8 +31,8 @@ systems in what is printed:
   ..._at_COUNT      with so many names
   bi_encoder_flat   compares with every name, on one thread
   graph_search      the published search of the q-nets, in PyTorch
-  el_link           the whole linker on documents, with mentions given and found, equal mentions answered
-                    once, in a process of its own
+  el_link           the whole linker on documents, equal mentions answered once, in a process of its own
+  el_link_finding   the same on their texts alone, in which it finds mentions
 
 example:
   python -m el.bench --linker models/mesh dev.pubtator -o figures/

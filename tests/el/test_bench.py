@@ -50,6 +50,9 @@ def test_a_linker_is_timed(arguments: list[str], capsys: pytest.CaptureFixture[s
     assert "hypencoder_3_untrained/accuracy@1" not in figures
     assert {"bi_encoder_flat/total_p50_ratio", "graph_search/against_ours"} <= set(figures)
     assert figures["el_link/documents_per_second"] > 0
+    assert figures["el_link_finding/documents_per_second"] > 0
+    # Of a process without PyTorch.
+    assert 0 < figures["el_link/peak_memory_mb"] < figures["peak_memory_mb"]
     curves = size_curves(figures)
     assert [count for count, _ in curves["hypencoder_2"]] == [5, figures["names"], 90]
     assert Path("out/sizes.svg").read_text().startswith("<svg")

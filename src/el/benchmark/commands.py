@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from el.benchmark.linking import time_linker
-from el.benchmark.page import latency_page, size_curves, systems_of
-from el.benchmark.run import LINKER, Benchmark, BenchmarkConfig
+from el.benchmark.page import WHOLE, latency_page, size_curves, systems_of
+from el.benchmark.run import Benchmark, BenchmarkConfig
 from el.benchmark.timing import Timed
 from el.cli import load_section
 from el.corpus.formats import open_corpus
@@ -22,7 +22,7 @@ from el.evaluation.queries import Query, full_queries
 from el.evaluation.run import load_split, split_queries
 from el.files import atomic_folder, read_json, write_json
 from el.index.vectors import NameVectors
-from el.linker import Linker
+from el.linker import FindMentions, Linker
 from el.models import BiEncoder, Hypencoder, RetrievalModel, load_model
 from el.ontology import Ontology
 from el.rankers import distinct_inputs
@@ -104,7 +104,8 @@ def bench_linker(
         if depth != own
     ]
     figures = Benchmark(systems, untrained, ontology, config, sample, _SCRATCH / folder.name).run()
-    figures |= {f"{LINKER}/{name}": value for name, value in _whole(folder, documents).items()}
+    for system, find in WHOLE.items():
+        figures |= {f"{system}/{name}": value for name, value in _whole(folder, documents, find).items()}
     machine = describe_machine()
     table = latency_page(figures, config, machine, systems_of(figures)).markdown()
     print(table)
@@ -138,10 +139,10 @@ def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder
     return fresh.eval()
 
 
-def _whole(folder: Path, documents: Sequence[Document]) -> dict[str, float]:
+def _whole(folder: Path, documents: Sequence[Document], find: FindMentions) -> dict[str, float]:
     """Figures of the whole linker, in a process of its own, without the benchmark's models."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(time_linker, folder, documents).result()
+        return pool.submit(time_linker, folder, documents, find).result()
 
 
 def _sample(queries: Sequence[Query], count: int) -> list[Query]:

@@ -15,35 +15,31 @@ from el.linker import FindMentions, Linker
 _WARM_UP = 8
 
 
-def time_linker(folder: Path, documents: Sequence[Document]) -> dict[str, float]:
-    """Opens a linker and links documents twice, with the mentions given and with mentions found.
-
-    Equal mentions are answered once.
+def time_linker(folder: Path, documents: Sequence[Document], find: FindMentions) -> dict[str, float]:
+    """Opens a linker and links documents; equal mentions are answered once. In a process of its own.
 
     Args:
         folder: the linker's.
         documents: with their mentions.
+        find: "never" links the mentions that are given; otherwise they are taken away and others are found.
 
     Returns:
         `ready_seconds`, until the first document is linked, without the import of Python modules;
-        `documents_per_second` and `mentions_per_second` of given mentions, `found_documents_per_second` of
-        documents without mentions, each after some that warm it up; `peak_memory_mb`, of this process so far,
-        files that are mapped among it.
+        `documents_per_second` and `mentions_per_second` after some that warm it up; `peak_memory_mb`, of this
+        process so far, files that are mapped among it.
     """
+    if find != "never":
+        documents = [replace(document, mentions=()) for document in documents]
     start = time.perf_counter()
     linker = Linker.load(folder)
-    for _ in linker.link(documents[:1], "never"):
+    for _ in linker.link(documents[:1], find):
         pass
     ready = time.perf_counter() - start
-    given, mentions = _rate(linker, documents, "never")
-    bare = [replace(document, mentions=()) for document in documents]
-    # Another linker, for the first remembers what it has answered.
-    found, _ = _rate(Linker.load(folder), bare, "always")
+    of_documents, of_mentions = _rate(linker, documents, find)
     return {
         "ready_seconds": round(ready, 2),
-        "documents_per_second": round(given, 1),
-        "mentions_per_second": round(mentions, 1),
-        "found_documents_per_second": round(found, 1),
+        "documents_per_second": round(of_documents, 1),
+        "mentions_per_second": round(of_mentions, 1),
         "peak_memory_mb": round(peak_memory_mb()),
     }
 

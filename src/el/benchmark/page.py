@@ -5,9 +5,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from el.benchmark.run import FLAT, GRAPH_SEARCH, LINKER, BenchmarkConfig
+from el.benchmark.run import FLAT, GRAPH_SEARCH, BenchmarkConfig
+from el.linker import FindMentions
 from el.report.tables import Table, latency_table
 
+# The whole linker, with mentions that are given and with mentions that it finds.
+WHOLE: dict[str, FindMentions] = {"el_link": "never", "el_link_finding": "always"}
 _AT = re.compile(r"(.+)_at_(\d+)")
 
 
@@ -49,14 +52,12 @@ def latency_page(
 
 
 def _whole_linker(figures: Mapping[str, float]) -> str:
-    if f"{LINKER}/documents_per_second" not in figures:
-        return ""
-    own = {key.removeprefix(f"{LINKER}/"): value for key, value in figures.items()}
-    return (
-        f" `{LINKER}`, in a process of its own: ready in {own['ready_seconds']:.1f} s, "
-        f"{own['documents_per_second']:.0f} documents a second with their mentions given and "
-        f"{own['found_documents_per_second']:.0f} with mentions found, peak memory "
-        f"{own['peak_memory_mb']:.0f} MB, mapped files among it."
+    return "".join(
+        f" `{system}`, in a process of its own: ready in {figures[f'{system}/ready_seconds']:.1f} s, "
+        f"{figures[f'{system}/documents_per_second']:.0f} documents a second, peak memory "
+        f"{figures[f'{system}/peak_memory_mb']:.0f} MB, mapped files among it."
+        for system in WHOLE
+        if f"{system}/documents_per_second" in figures
     )
 
 

@@ -34,7 +34,7 @@ from el.search.exhaustive import rank_exhaustively
 from el.search.neighbours import GraphSearch, lowest_level
 
 # What is timed beside the systems themselves.
-FLAT, GRAPH_SEARCH, COMPACT, LINKER = "bi_encoder_flat", "graph_search", "compact", "el_link"
+FLAT, GRAPH_SEARCH, COMPACT = "bi_encoder_flat", "graph_search", "compact"
 _BI_ENCODER = "bi_encoder"
 # Of what is slow, so many mentions are enough for a median.
 _SLOW_MENTIONS = 20

@@ -23,6 +23,8 @@ _Found = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 STEPS = ("encode", "search", "generate", "score")
 _WARM_UP = 10
+# Of batches.
+_ROUNDS = 5
 # PyTorch's threads wait actively for a while, in the way of what is timed next.
 PAUSE_SECONDS = 0.01
 
@@ -125,19 +127,22 @@ def time_once(system: Timed, text: str) -> tuple[float, ...]:
 
 
 def time_batches(rankers: Mapping[str, ModelRanker], texts: Sequence[str], batch: int) -> dict[str, float]:
-    """Mentions a second of each ranker, in batches, in turn."""
-    for ranker in rankers.values():
-        ranker.retrieve(texts[:batch])
-    seconds = dict.fromkeys(rankers, 0.0)
-    with progress("time batches", len(texts)) as advance:
-        for first in range(0, len(texts), batch):
-            part = texts[first : first + batch]
-            for name, ranker in rankers.items():
-                start = time.perf_counter()
-                ranker.retrieve(part)
-                seconds[name] += time.perf_counter() - start
-            advance(len(part))
-    return {name: round(len(texts) / taken, 1) for name, taken in seconds.items()}
+    """Mentions a second of each ranker, in batches, in turn: the median of `_ROUNDS` rounds."""
+    seconds: dict[str, list[float]] = {name: [] for name in rankers}
+    with progress("time batches", (_ROUNDS + 1) * len(texts)) as advance:
+        # The first warms them up.
+        for _ in range(_ROUNDS + 1):
+            taken = dict.fromkeys(rankers, 0.0)
+            for first in range(0, len(texts), batch):
+                part = texts[first : first + batch]
+                for name, ranker in rankers.items():
+                    start = time.perf_counter()
+                    ranker.retrieve(part)
+                    taken[name] += time.perf_counter() - start
+                advance(len(part))
+            for name, own in taken.items():
+                seconds[name].append(own)
+    return {name: round(len(texts) / float(np.median(own[1:])), 1) for name, own in seconds.items()}
 
 
 @torch.inference_mode()
