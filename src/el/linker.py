@@ -88,7 +88,7 @@ class LinkerConfig:
 
     Attributes:
         retrieved: names that the first stage retrieves for the model to score.
-        first: how many of them it scores in any case, the others where it takes more.
+        first: how many of them it scores in any case, others as long as they may be among the ten best.
         top_k: candidates that a linked mention keeps.
         use_dictionary: whether it counts that a name is spelled like the mention.
         use_learned_synonyms: whether it counts what the training documents' mentions were linked to.
