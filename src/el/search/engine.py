@@ -37,10 +37,6 @@ class Encoded:
     vectors: npt.NDArray[np.float32]
     tokens: tuple[Any, ...]
 
-    def of(self, rows: slice | npt.NDArray[np.int64]) -> "Encoded":
-        """Returns some of the mentions."""
-        return Encoded(self.vectors[rows], tuple(part[rows] for part in self.tokens))
-
 
 @dataclass(frozen=True, eq=False)
 class Generated:
