@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from el.cli import INTERRUPTED, command_parser
 from el.errors import ElError, InputError, UsageError
@@ -69,7 +69,7 @@ examples:
   cat notes.txt | python -m el.link - | cut -f4,6,8    in a pipe
 
 exit codes:
-  0    done, also where the reader of standard output stops early
+  0    done, also where the reader of standard output stops early; a page of --html is whole then
   1    an input cannot be used (with --keep-going: at the end), or there is no linker
   2    wrong arguments; an output that exists, without --force or --resume
   74   a file cannot be read or written
@@ -384,7 +384,7 @@ def _link_into_one(files: dict[Path, Path], options: argparse.Namespace) -> int:
             for source in files:
                 _check_target(source, target, options)
         elif options.html is None or options.output == _STANDARD:
-            target = stack.enter_context(_standard_output())
+            target = stack.enter_context(_standard_output(go_on=options.html is not None))
         show = stack.enter_context(_page(options.html)) if options.html else lambda _: None
         return link_into_one(list(files), _settings(options), target, show)
     # The reader of standard output stopped early.
@@ -429,18 +429,40 @@ def _spooled(stack: contextlib.ExitStack) -> Path:
 
 
 @contextlib.contextmanager
-def _standard_output() -> Iterator[TextIO]:
-    """Standard output in UTF-8; when its reader stops early, the rest is dropped in silence."""
+def _standard_output(*, go_on: bool = False) -> Iterator[TextIO]:
+    """Standard output in UTF-8; when its reader stops early, the rest is dropped in silence.
+
+    Args:
+        go_on: whether the block goes on then, because something else comes of it too.
+    """
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     try:
-        yield sys.stdout
+        yield cast(TextIO, _Dropping(sys.stdout)) if go_on else sys.stdout
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is left in the buffer would fail again when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_rest(sys.stdout)
+
+
+class _Dropping(io.TextIOBase):
+    """Passes text on for as long as it is read; what follows is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            _drop_rest(self._stream)
+            return len(text)
+
+
+def _drop_rest(stream: TextIO) -> None:
+    # What is left in the buffer would fail again when Python exits.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -313,6 +313,21 @@ def test_standard_output_closed_early_is_no_error(
     stdout.close()
 
 
+def test_a_page_is_whole_though_standard_output_is_closed_early(
+    linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # More than a pipe's buffer holds.
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(f'{{"id": "{i}", "text": "Aspirin"}}\n' for i in range(300)), encoding="utf-8")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with monkeypatch.context() as patch, os.fdopen(writing, "w") as stdout:
+        patch.setattr(sys, "stdout", stdout)
+        assert code_of(path, "-l", linker, "-o", "-", "--html", tmp_path / "page.html") == 0
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<article ") == 300
+
+
 def test_help_is_quick_and_teaches() -> None:
     check = (
         "import sys; from el.link import main\n"
