@@ -156,7 +156,11 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "--explain", metavar="MENTION", help="print what speaks for each candidate of one mention"
     )
     parser.add_argument("--force", action="store_true", help="replace outputs that exist")
-    parser.add_argument("--resume", action="store_true", help="pass over inputs whose output exists")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="pass over inputs whose output exists, unless --keep-going left something out of it",
+    )
     parser.add_argument(
         "--keep-going", action="store_true", help="tell and pass over what cannot be used, and go on"
     )
@@ -252,8 +256,10 @@ def _run(options: argparse.Namespace) -> int:
             print(f"passed over: {problem}", file=sys.stderr)
         if not files:
             return len(problems)
-        link = _link_folder if _into_folder(options, files) else _link_into_one
-        return len(problems) + link(files, options)
+        missing = len(problems)
+        if _into_folder(options, files):
+            return missing + _link_folder(files, options)
+        return missing + _link_into_one(files, options, missing)
 
 
 def _input_files(
@@ -315,7 +321,7 @@ def _settings(options: argparse.Namespace) -> "Settings":
 
 
 def _link_folder(files: dict[Path, Path], options: argparse.Namespace) -> int:
-    from el.link_files import Job, link_into_files
+    from el.link_files import Job, is_done, link_into_files
 
     if options.html is not None:
         raise UsageError("--html goes with one output; leave out --output, or give a file")
@@ -331,7 +337,7 @@ def _link_folder(files: dict[Path, Path], options: argparse.Namespace) -> int:
         if by_target.setdefault(job.target, job.source) != job.source:
             raise UsageError(f"two inputs would be written to {job.target}; link them one by one")
     if options.resume:
-        jobs = [job for job in jobs if not job.target.exists()]
+        jobs = [job for job in jobs if not is_done(job.target)]
         if not jobs:
             print("nothing to do: all outputs exist", file=sys.stderr)
             return 0
@@ -362,23 +368,25 @@ def _check_target(source: Path, target: Path, options: argparse.Namespace) -> No
     """Refuses an output that is the input, or would replace something."""
     from el.corpus.formats import output_files
 
+    # With --resume, an output that exists and is not passed over lacks something.
+    may_replace = options.force or (options.resume and target.exists())
     for path in output_files(target, options.format or "brat"):
         if path.exists() and path.samefile(source):
             raise UsageError(f"{path} is the input itself; give another --output")
-        if path.exists() and not options.force:
+        if path.exists() and not may_replace:
             raise UsageError(
                 f"{path} exists; give another --output, --force to replace it, or --resume to keep it"
             )
 
 
-def _link_into_one(files: dict[Path, Path], options: argparse.Namespace) -> int:
-    from el.link_files import link_into_one
+def _link_into_one(files: dict[Path, Path], options: argparse.Namespace, missing: int) -> int:
+    from el.link_files import is_done, link_into_one
 
     with contextlib.ExitStack() as stack:
         target: Path | TextIO | None = None
         if options.output not in (None, _STANDARD):
             target = Path(options.output)
-            if options.resume and target.exists():
+            if options.resume and is_done(target):
                 print(f"nothing to do: {target} exists", file=sys.stderr)
                 return 0
             for source in files:
@@ -386,7 +394,7 @@ def _link_into_one(files: dict[Path, Path], options: argparse.Namespace) -> int:
         elif options.html is None or options.output == _STANDARD:
             target = stack.enter_context(_standard_output(go_on=options.html is not None))
         show = stack.enter_context(_page(options.html)) if options.html else lambda _: None
-        return link_into_one(list(files), _settings(options), target, show)
+        return link_into_one(list(files), _settings(options), target, show, missing)
     # The reader of standard output stopped early.
     return 0
 

@@ -65,6 +65,11 @@ class Job:
     target: Path
 
 
+def is_done(target: Path) -> bool:
+    """Whether an output is there, and nothing was passed over for it."""
+    return target.exists() and not _mark(target).exists()
+
+
 def link_into_files(jobs: Sequence[Job], settings: Settings, processes: int) -> int:
     """Links files, each into a file of its own. Returns how many had to be passed over, wholly or in part.
 
@@ -96,6 +101,7 @@ def link_into_one(
     settings: Settings,
     target: Path | TextIO | None,
     show: Callable[[LinkedDocument], None],
+    missing: int = 0,
 ) -> int:
     """Links files into one. Returns how many had to be passed over, wholly or in part.
 
@@ -104,6 +110,7 @@ def link_into_one(
         settings: how.
         target: a file or an open stream; None to write nothing.
         show: is given each linked document.
+        missing: how many files were passed over before, which `target` lacks too.
 
     Raises:
         ElError: a file cannot be used, and `keep_going` is off.
@@ -118,7 +125,9 @@ def link_into_one(
     with contextlib.ExitStack() as stack:
         write = show
         if target is not None and corpora:
-            writer = stack.enter_context(_writer(target, settings, corpora[0]))
+            writer = stack.enter_context(
+                _writer(target, settings, corpora[0], lambda: not (missing or failed))
+            )
             write = partial(_both, writer, show)
         several = len(corpora) > 1
         # How many documents a file has nobody knows before the end.
@@ -143,11 +152,25 @@ def _both(writer: Writer, show: Callable[[LinkedDocument], None], linked: Linked
     show(linked)
 
 
+@contextlib.contextmanager
 def _writer(
-    target: Path | TextIO, settings: Settings, corpus: Corpus
-) -> contextlib.AbstractContextManager[Writer]:
+    target: Path | TextIO, settings: Settings, corpus: Corpus, is_whole: Callable[[], bool]
+) -> Iterator[Writer]:
+    """Yields a writer; an output is marked if it is not whole when the block ends, see `is_done`."""
     format = settings.format or output_format(corpus.format)
-    return open_writer(target, format, corpus.head if format == corpus.format else None)
+    mark = _mark(target) if isinstance(target, Path) else None
+    with open_writer(target, format, corpus.head if format == corpus.format else None) as writer:
+        yield writer
+        # Before the output has its name, and taken away after: so no part is ever without a mark.
+        if mark and not is_whole():
+            mark.touch()
+    if mark and is_whole():
+        mark.unlink(missing_ok=True)
+
+
+def _mark(target: Path) -> Path:
+    """The hidden file that says, beside an output, that something was passed over for it."""
+    return target.with_name(f".{target.name}.incomplete")
 
 
 def _opened(source: Path, settings: Settings, problems: list[str]) -> Corpus | None:
@@ -167,12 +190,13 @@ def _link_file(linker: Linker, settings: Settings, job: Job) -> list[str]:
     if corpus is None:
         return problems
     try:
-        with _writer(job.target, settings, corpus) as writer:
-            return _link(linker, corpus, settings, writer.write, lambda _: None)
+        with _writer(job.target, settings, corpus, lambda: not problems) as writer:
+            problems += _link(linker, corpus, settings, writer.write, lambda _: None)
     except ElError as error:
         if not settings.keep_going:
             raise
         return [str(error)]
+    return problems
 
 
 def _link(

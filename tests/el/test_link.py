@@ -163,6 +163,40 @@ def test_a_folder_keeps_its_shape_and_goes_on_where_it_stopped(
     assert "D001241" in written[Path("a.tsv")].read_text()
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_output_that_lacks_something_is_made_again(
+    linker: Path, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], jobs: int
+) -> None:
+    out = tmp_path / "out"
+    arguments = [folder, "-l", linker, "-o", out, "--keep-going", "--jobs", jobs]
+    assert code_of(*arguments) == 1
+    (out / "a.tsv").write_text("precious")
+    for _ in range(2):
+        assert code_of(*arguments, "--resume") == 1
+        assert "passed over: " in capfd.readouterr().err
+    assert code_of(*arguments) == 2
+    (folder / "broken.pubtator").write_text(BROKEN.replace("fever", "headache"))
+    assert code_of(*arguments, "--resume") == 0
+    assert len(list(open_corpus(out / "broken.pubtator"))) == 2
+    assert (out / "a.tsv").read_text() == "precious"
+    assert sorted(path.name for path in out.iterdir()) == ["2024", "a.tsv", "broken.pubtator"]
+    assert code_of(*arguments, "--resume") == 0
+    assert "nothing to do" in capfd.readouterr().err
+
+
+def test_one_output_that_lacks_something_is_made_again(linker: Path, file: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "out.tsv", tmp_path / "other.pubtator"
+    arguments = [file, other, "-l", linker, "-f", "tsv", "-o", out, "--keep-going", "--resume"]
+    assert code_of(*arguments) == 1
+    for text, document, code in ((BROKEN, "9", 1), (PUBTATOR, "7", 0)):
+        other.write_text(text)
+        assert code_of(*arguments) == code
+        assert {line.split("\t")[0] for line in out.read_text().splitlines()[1:]} == {"in", document}
+    out.write_text("precious")
+    assert code_of(*arguments) == 0
+    assert out.read_text() == "precious"
+
+
 def test_many_files_make_one_table(
     linker: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
