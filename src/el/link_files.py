@@ -1,13 +1,12 @@
 """Files of documents linked: one after the other, or by several processes."""
 
 import contextlib
-import itertools
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -226,6 +225,9 @@ def _tell(problems: Sequence[str]) -> None:
         print(f"passed over: {problem}", file=sys.stderr)
 
 
+# Files that are handed over for each process: enough that none is idle; all of a folder would take memory.
+_AHEAD = 4
+
 # The linker of this process, where several link.
 _own: dict[str, Any] = {}
 
@@ -240,11 +242,22 @@ def _by_processes(
     # What has not begun when a file cannot be used does not begin any more.
     stack.callback(pool.shutdown, cancel_futures=True)
     try:
-        yield from pool.map(_link_by_own, jobs, itertools.repeat(settings))
+        yield from _results(pool, jobs, settings, _AHEAD * processes)
     except BrokenProcessPool as error:
         raise ElError(
             "a process was ended from outside, perhaps for want of memory. Give fewer --jobs, and --resume"
         ) from error
+
+
+def _results(pool: Executor, jobs: Iterable[Job], settings: Settings, ahead: int) -> Iterator[list[str]]:
+    """Yields what became of each file, as they are done; at most `ahead` are handed over at a time."""
+    running: set[Future[list[str]]] = set()
+    for job in jobs:
+        if len(running) == ahead:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+        running.add(pool.submit(_link_by_own, job, settings))
+    yield from (future.result() for future in as_completed(running))
 
 
 def _take_processors(number: "Synchronized[int]", processes: int) -> None:

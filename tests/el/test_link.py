@@ -3,6 +3,9 @@ import io
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -412,6 +415,33 @@ def test_a_process_that_dies_is_told(
     jobs = [Job(file, tmp_path / name) for name in ("a", "b")]
     with pytest.raises(ElError, match="Give fewer --jobs"):
         link_into_files(jobs, replace(Settings(linker), types=Dying()), 2)  # type: ignore[arg-type]
+
+
+def test_processes_are_handed_a_few_files_at_a_time(
+    linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Jobs(list[Job]):
+        def __iter__(self) -> Iterator[Job]:
+            for job in super().__iter__():
+                taken.append(job)
+                yield job
+
+    def link(job: Job, _: Settings) -> list[str]:
+        # As long as it takes to be handed a whole folder.
+        time.sleep(0.02)
+        waiting.append(len(taken) - len(waiting))
+        return [job.source.name] if job.source.name == "7" else []
+
+    taken: list[Job] = []
+    waiting: list[int] = []
+    monkeypatch.setattr(
+        "el.link_files.ProcessPoolExecutor", lambda processes, *_: ThreadPoolExecutor(processes)
+    )
+    monkeypatch.setattr("el.link_files._link_by_own", link)
+    jobs = Jobs(Job(Path(str(number)), tmp_path / str(number)) for number in range(100))
+    assert link_into_files(jobs, Settings(linker), 2) == 1
+    assert len(waiting) == 100
+    assert max(waiting) < 20
 
 
 def test_what_a_format_cannot_hold_is_passed_over_alone(
