@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from el.corpus.types import margin_of
 from el.evaluation.queries import Query
 from el.evidence import KINDS
 from el.linker import Linker
@@ -40,7 +41,7 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
         names = map(escape, (link.concept_id, link.name, link.matched_name))
         table.add_row(*names, f"{link.score:.3f}", *values)
     answer = best.concept_id if best.score >= threshold else f"-1 (no score reaches {threshold:.3f})"
-    margin = best.score - (decision.links[1].score if len(decision.links) > 1 else 0.0)
-    told = f"{text}: {answer}, decided by {decision.decided_by}, {margin:.3f} above the next\n"
+    margin = f"{margin_of(decision.links):.3f} above the next"
+    told = f"{text}: {answer}, decided by {decision.decided_by}, {margin}\n"
     console.print(told, markup=False, highlight=False)
     console.print(table)

@@ -53,9 +53,10 @@ What comes out is what came in, in its format, with links added:
   BioC         infons identifier, score, candidates (JSON) and decided_by
   brat         N lines for ids, and notes with the candidates
   JSON lines   the key links in each mention
-  plain text   a table: document, start, stop, text, type, ids, scores, names
+  plain text   a table: document, start, stop, text, type, ids, scores, names, margin
 Offsets count Unicode code points. An id of -1 says that no concept fits. Scores are between 0 and 1: the
-candidates' shares, by weights that were fitted on mentions with known concepts.
+candidates' shares, by weights that were fitted on mentions with known concepts. The margin, which tables and
+JSON lines have, is how far the first candidate lies above the next.
 """
 
 _EPILOG = """\

@@ -100,8 +100,8 @@ def open_brat(target: Path) -> Iterator["BratWriter"]:
 
     A document that came as brat goes out with all its lines. Behind them, each linked mention gets a line
     `N1 Reference T1 MESH:D000082 name` for each predicted id that it does not have yet, and a note,
-    `#1 AnnotatorNotes T1 {...}`, with predicted, decided_by and candidates as JSON. Mentions that the linker
-    found are new `T` lines.
+    `#1 AnnotatorNotes T1 {...}`, with predicted, decided_by, margin and candidates as JSON. Mentions that the
+    linker found are new `T` lines.
 
     Args:
         target: a name that ends in .txt or .ann, perhaps with .gz, for one document, whose other file is

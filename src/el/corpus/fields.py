@@ -48,10 +48,11 @@ def candidate_rows(links: Iterable[Link]) -> list[dict[str, Any]]:
 
 
 def link_row(linked: LinkedMention) -> dict[str, Any]:
-    """What the linker says of a mention, as JSON values: keys predicted, decided_by and candidates."""
+    """What the linker says of a mention, as JSON values: predicted, decided_by, margin and candidates."""
     return {
         "predicted": list(linked.predicted),
         "decided_by": linked.decided_by,
+        "margin": linked.margin,
         "candidates": candidate_rows(linked.links),
     }
 

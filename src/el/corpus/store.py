@@ -66,8 +66,8 @@ class JsonLinesWriter:
     """Writes documents as JSON lines, one at a time.
 
     A document that came as JSON lines goes out with all its keys. A linked mention has the key `links`:
-    predicted (ids), decided_by and candidates (id, name, score, matched_name; best first). Mentions that
-    the linker found stand behind the others.
+    predicted (ids), decided_by, margin and candidates (id, name, score, matched_name; best first). Mentions
+    that the linker found stand behind the others.
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:

@@ -6,13 +6,14 @@ from typing import TextIO
 from el.corpus.fields import format_ids, format_scores, link_row
 from el.corpus.types import LinkedDocument, LinkedMention
 
-TSV_COLUMNS = ("document", "start", "stop", "text", "type", "ids", "scores", "names")
+TSV_COLUMNS = ("document", "start", "stop", "text", "type", "ids", "scores", "names", "margin")
 
 
 class TableWriter:
     """Writes a table of tab-separated `TSV_COLUMNS` under a header, one mention a line.
 
-    Ids, scores and preferred names are joined by `|`, in the same order; ids are `-1` for NIL.
+    Ids, scores and preferred names are joined by `|`, in the same order; ids are `-1` for NIL. The margin is
+    how far the first candidate's score lies above the next.
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
@@ -35,8 +36,8 @@ class TableWriter:
 class LinksWriter:
     """Writes one JSON object a mention, a line each.
 
-    Keys: document, mention, spans, text, type, predicted, decided_by, candidates (id, name, score,
-    matched_name; best first).
+    Keys: document, mention, spans, text, type, predicted, decided_by, margin (how far the first candidate's
+    score lies above the next), candidates (id, name, score, matched_name; best first).
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
@@ -73,4 +74,5 @@ def _fields(document_id: str, linked: LinkedMention) -> list[str]:
         format_ids(linked.predicted),
         format_scores(linked.scores),
         "|".join(names.get(concept_id, "") for concept_id in linked.predicted),
+        f"{linked.margin:.4f}",
     ]

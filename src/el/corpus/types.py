@@ -3,6 +3,7 @@
 Offsets are Unicode code points, half-open, into `Document.text`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -123,6 +124,12 @@ class Link:
     matched_name: str
 
 
+def margin_of(links: Sequence[Link]) -> float:
+    """How far the first candidate's score lies above that of the next; 0 where there is none."""
+    first, second = (*(link.score for link in links[:2]), 0.0, 0.0)[:2]
+    return first - second
+
+
 @dataclass(frozen=True, slots=True)
 class LinkedMention:
     """A mention and its candidates.
@@ -141,9 +148,8 @@ class LinkedMention:
 
     @property
     def margin(self) -> float:
-        """How far the first candidate's score lies above that of the next; 0 where there is none."""
-        first, second = (*(link.score for link in self.links[:2]), 0.0, 0.0)[:2]
-        return first - second
+        """See `margin_of`."""
+        return margin_of(self.links)
 
     @property
     def scores(self) -> tuple[float | None, ...]:

@@ -236,9 +236,9 @@ def test_the_table() -> None:
     long = Mention("1", (Span(8, 13),), "It\nis", "disease")
     linked = LinkedDocument(DOCUMENT, (*LINKED.mentions, LinkedMention(long, (), ())))
     assert written("tsv", linked).splitlines() == [
-        "document\tstart\tstop\ttext\ttype\tids\tscores\tnames",
-        "7\t3\t7\tache\tdisease\tD000002\t0.7500\tPain",
-        "7\t8\t13\tIt is\tdisease\t-1\t\t",
+        "document\tstart\tstop\ttext\ttype\tids\tscores\tnames\tmargin",
+        "7\t3\t7\tache\tdisease\tD000002\t0.7500\tPain\t0.2500",
+        "7\t8\t13\tIt is\tdisease\t-1\t\t\t0.0000",
     ]
 
 
@@ -252,6 +252,7 @@ def test_links_hold_every_candidate() -> None:
         "type": "disease",
         "predicted": ["D000002"],
         "decided_by": "search",
+        "margin": 0.25,
         "candidates": [
             {"id": "D000002", "name": "Pain", "score": 0.75, "matched_name": "ache"},
             {"id": "D000003", "name": "Other", "score": 0.5, "matched_name": "other"},

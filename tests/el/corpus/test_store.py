@@ -105,12 +105,12 @@ def test_links_are_added_and_all_other_keys_kept(tmp_path: Path) -> None:
         document, (LinkedMention(document.mentions[0], (link,), ("D000002",), "search"), found)
     )
     candidate = {"id": "D000002", "name": "Pain", "score": 0.75, "matched_name": "ache"}
-    links = {"predicted": ["D000002"], "decided_by": "search", "candidates": [candidate]}
+    links = {"predicted": ["D000002"], "decided_by": "search", "margin": 0.75, "candidates": [candidate]}
     new = {
         "id": "1",
         "spans": [[0, 2]],
         "text": "An",
         "type": "chemical",
-        "links": {"predicted": [], "decided_by": "", "candidates": []},
+        "links": {"predicted": [], "decided_by": "", "margin": 0.0, "candidates": []},
     }
     assert json.loads(written("jsonl", linked)) == {**row, "mentions": [{**mention, "links": links}, new]}
