@@ -32,9 +32,20 @@ class InputError(ElError):
         self.place = place
         self._arguments = (path, place, problem, remedy)
 
+    def of(self, name: str) -> Self:
+        """The same error, of a file that the user knows by another name."""
+        return type(self)(name, *self._arguments[1:])
+
     def __reduce__(self) -> tuple[type[Self], tuple[Path | str, str, str, str]]:
         # Pickled as it was made: by default the one message would stand for all arguments.
         return type(self), self._arguments
+
+
+def as_given(error: ElError, standard_input: Path | None) -> ElError:
+    """The error, with standard input in place of the file that it was copied to, if it is one of that."""
+    if isinstance(error, InputError) and error.path == standard_input:
+        return error.of("standard input")
+    return error
 
 
 class UnreadableError(InputError):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from el.cli import INTERRUPTED, command_parser
-from el.errors import ElError, InputError, UsageError
+from el.errors import ElError, InputError, UsageError, as_given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -250,21 +250,21 @@ def _check(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Links all inputs. Returns how many were passed over."""
-    with contextlib.ExitStack() as stack:
+    with _spool(options) as spool:
         problems: list[InputError] = []
-        files = _input_files(options, stack, problems)
+        files = _input_files(options, spool, problems)
         for problem in problems:
             print(f"passed over: {problem}", file=sys.stderr)
         if not files:
             return len(problems)
         missing = len(problems)
         if _into_folder(options, files):
-            return missing + _link_folder(files, options)
-        return missing + _link_into_one(files, options, missing)
+            return missing + _link_folder(files, options, spool)
+        return missing + _link_into_one(files, options, spool, missing)
 
 
 def _input_files(
-    options: argparse.Namespace, stack: contextlib.ExitStack, problems: list[InputError]
+    options: argparse.Namespace, spool: Path | None, problems: list[InputError]
 ) -> dict[Path, Path]:
     """The files to read, and the path that each has below an output folder; `problems` gets what is not."""
     from el.corpus.inputs import find_inputs
@@ -272,8 +272,9 @@ def _input_files(
     files: dict[Path, Path] = {}
     skip = problems.append if options.keep_going else None
     for given in options.input:
-        if given == _STANDARD:
-            files[_spooled(stack)] = Path("stdin")
+        if given == _STANDARD and spool:
+            _copy_standard_input(spool)
+            files[spool] = Path(spool.name)
             continue
         for path in find_inputs([given], skip):
             inside = Path(given).is_dir()
@@ -306,7 +307,7 @@ def _into_folder(options: argparse.Namespace, files: dict[Path, Path]) -> bool:
     return True
 
 
-def _settings(options: argparse.Namespace) -> "Settings":
+def _settings(options: argparse.Namespace, spool: Path | None = None) -> "Settings":
     from el.link_files import Settings
 
     return Settings(
@@ -318,10 +319,11 @@ def _settings(options: argparse.Namespace) -> "Settings":
         options.read_as,
         options.format,
         options.keep_going,
+        spool,
     )
 
 
-def _link_folder(files: dict[Path, Path], options: argparse.Namespace) -> int:
+def _link_folder(files: dict[Path, Path], options: argparse.Namespace, spool: Path | None) -> int:
     from el.link_files import Job, is_done, link_into_files
 
     if options.html is not None:
@@ -344,7 +346,7 @@ def _link_folder(files: dict[Path, Path], options: argparse.Namespace) -> int:
             return 0
     for job in jobs:
         _check_target(job.source, job.target, options)
-    return link_into_files(jobs, _settings(options), options.jobs)
+    return link_into_files(jobs, _settings(options, spool), options.jobs)
 
 
 def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
@@ -380,7 +382,9 @@ def _check_target(source: Path, target: Path, options: argparse.Namespace) -> No
             )
 
 
-def _link_into_one(files: dict[Path, Path], options: argparse.Namespace, missing: int) -> int:
+def _link_into_one(
+    files: dict[Path, Path], options: argparse.Namespace, spool: Path | None, missing: int
+) -> int:
     from el.link_files import is_done, link_into_one
 
     with contextlib.ExitStack() as stack:
@@ -395,7 +399,7 @@ def _link_into_one(files: dict[Path, Path], options: argparse.Namespace, missing
         elif options.html is None or options.output == _STANDARD:
             target = stack.enter_context(_standard_output(go_on=options.html is not None))
         show = stack.enter_context(_page(options.html)) if options.html else lambda _: None
-        return link_into_one(list(files), _settings(options), target, show, missing)
+        return link_into_one(list(files), _settings(options, spool), target, show, missing)
     # The reader of standard output stopped early.
     return 0
 
@@ -427,14 +431,27 @@ def _explain(options: argparse.Namespace) -> None:
         stream.write(capture.get())
 
 
-def _spooled(stack: contextlib.ExitStack) -> Path:
-    """Copies standard input to a temporary file, to be read like any other."""
+@contextlib.contextmanager
+def _spool(options: argparse.Namespace) -> Iterator[Path | None]:
+    """Yields the temporary file that is to hold standard input, if that is given; errors tell it as such."""
+    if _STANDARD not in options.input:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stdin"
+        try:
+            yield path
+        except InputError as error:
+            if error.path != path:
+                raise
+            raise as_given(error, path) from error
+
+
+def _copy_standard_input(path: Path) -> None:
     if sys.stdin is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard input")
-    path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "stdin"
     with path.open("wb") as stream:
         shutil.copyfileobj(sys.stdin.buffer, stream)
-    return path
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from typing import Any, Literal, TextIO
 
 from el.corpus.formats import Corpus, Format, OutputFormat, Writer, open_corpus, open_writer, output_format
 from el.corpus.types import LinkedDocument
-from el.errors import ElError, InputError
+from el.errors import ElError, InputError, as_given
 from el.linker import FindMentions, Linker
 from el.progress import progress
 
@@ -34,6 +34,7 @@ class Settings:
         read_as: the files' format.
         format: that of what is written; None for each file's own.
         keep_going: whether a file or document that cannot be used is told and passed over.
+        standard_input: the file that messages call so; None for none.
     """
 
     linker: Path
@@ -44,6 +45,7 @@ class Settings:
     read_as: Format | Literal["auto"] = "auto"
     format: OutputFormat | None = None
     keep_going: bool = False
+    standard_input: Path | None = None
 
     def load(self) -> Linker:
         """Opens the linker."""
@@ -138,7 +140,7 @@ def link_into_one(
                 # The rest of a file that nobody can make sense of.
                 if not settings.keep_going:
                     raise
-                told = [str(error)]
+                told = [_message(error, settings)]
             _tell(told)
             failed += bool(told)
             if several:
@@ -178,7 +180,7 @@ def _opened(source: Path, settings: Settings, problems: list[str]) -> Corpus | N
     except InputError as error:
         if not settings.keep_going:
             raise
-        problems.append(str(error))
+        problems.append(_message(error, settings))
         return None
 
 
@@ -194,7 +196,7 @@ def _link_file(linker: Linker, settings: Settings, job: Job) -> list[str]:
     except ElError as error:
         if not settings.keep_going:
             raise
-        return [str(error)]
+        return [_message(error, settings)]
     return problems
 
 
@@ -207,7 +209,7 @@ def _link(
 ) -> list[str]:
     """Links the documents of a file. Returns those that had to be passed over, a message each."""
     problems: list[str] = []
-    skip = (lambda error: problems.append(str(error))) if settings.keep_going else None
+    skip = (lambda error: problems.append(_message(error, settings))) if settings.keep_going else None
     for linked in linker.link(corpus.documents(skip), settings.find_mentions, settings.types):
         try:
             write(linked)
@@ -215,9 +217,13 @@ def _link(
             # What the format cannot hold.
             if not settings.keep_going:
                 raise
-            problems.append(str(error))
+            problems.append(_message(error, settings))
         advance(1)
     return problems
+
+
+def _message(error: ElError, settings: Settings) -> str:
+    return str(as_given(error, settings.standard_input))
 
 
 def _tell(problems: Sequence[str]) -> None:

@@ -250,6 +250,23 @@ def test_standard_input_is_read_like_a_file(
     assert "7\t0\t7\tAspirin\tChemical\tD001241" in capsys.readouterr().out
 
 
+def test_errors_of_standard_input_name_it(
+    linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = "standard input: document 8, annotation 0: expected 'fever'"
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for arguments, told in (
+        (["-o", folder], f"error: {problem}"),
+        ([], f"error: {problem}"),
+        (["--keep-going"], f"passed over: {problem}"),
+        (["-o", folder, "--keep-going"], f"passed over: {problem}"),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BROKEN.encode())))
+        assert code_of("-", "-l", linker, *arguments) == 1
+        assert capsys.readouterr().err.startswith(told)
+
+
 def test_nothing_is_overwritten_without_force(
     linker: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
