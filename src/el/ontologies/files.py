@@ -116,15 +116,13 @@ def _checked(path: Path, entries: Iterable[Entry], reading: Reading, notes: list
         else:
             _check_id(path, entry, places)
             yield _concept(path, entry, reading)
-    left_out = []
     if obsolete:
-        left_out.append(f"{obsolete:,} obsolete concepts left out ({replaced:,} have a successor)")
+        notes.append(f"{obsolete:,} obsolete concepts left out ({replaced:,} have a successor)")
     if elsewhere:
-        left_out.append(f"{elsewhere:,} concepts of other namespaces than {reading.namespace} left out")
+        notes.append(f"{elsewhere:,} concepts of other namespaces than {reading.namespace} left out")
     if not places:
-        problem = f"no concepts are left: {'; '.join(left_out)}" if left_out else "holds no concepts"
+        problem = f"no concepts are left: {'; '.join(notes)}" if notes else "holds no concepts"
         raise InputError(path, "", problem, "Give a file with concepts that are in use")
-    notes += left_out
 
 
 def _is_of_namespace(entry: Entry, namespace: str) -> bool:

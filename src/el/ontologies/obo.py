@@ -43,20 +43,30 @@ class _Stanza:
 def read_obo(path: Path, notes: list[str]) -> Iterator[Entry]:
     """Yields the terms of an OBO file, in the file's order. A synonym without a scope is a related one.
 
+    Terms without a name, which only stand for those of another ontology, are left out.
+
     Args:
         path: the file, maybe gzipped.
-        notes: gets a line for each import; imports are never loaded.
+        notes: gets a line for each import, which is not loaded, and one about terms without a name.
 
     Raises:
         InputError: a line is not OBO, or the file is not UTF-8.
     """
     namespace = ""
+    unnamed = 0
     for stanza in _stanzas(path):
         if stanza.kind == "header":
             namespace = stanza.value("default-namespace")
             notes += [f"imports {value}: not loaded" for _, value in stanza.tags.get("import", ())]
         elif stanza.kind == "Term":
-            yield _entry(path, stanza, namespace)
+            entry = _entry(path, stanza, namespace)
+            # Obsolete ones, which often lose their names, are counted as such.
+            if entry.names or entry.obsolete:
+                yield entry
+            else:
+                unnamed += 1
+    if unnamed:
+        notes.append(f"{unnamed:,} terms without a name left out")
 
 
 def _stanzas(path: Path) -> Iterator[_Stanza]:

@@ -55,6 +55,14 @@ def test_a_file(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str])
     assert list(Path("runs").iterdir()) == []
 
 
+def test_what_is_left_out_is_said(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own.obo").write_text("[Term]\nid: H:1\nname: glowing elbow\n\n[Term]\nid: X:1\n", encoding="utf-8")
+    main(["own.obo", "--kind", "disease", "--trained", str(trained), "-o", "made"])
+    assert capsys.readouterr().err == (
+        "own.obo: 1 concepts, 1 names\nown.obo: 1 terms without a name left out\n"
+    )
+
+
 @pytest.mark.parametrize("kind", ["disease", "other"])
 def test_names_of_one_kind_are_found_whatever_it_is(folder: Path, trained: Path, kind: str) -> None:
     main(["own.csv", "--kind", kind, "--trained", str(trained), "-o", "made"])

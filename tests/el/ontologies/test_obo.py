@@ -63,6 +63,16 @@ def test_terms(tmp_path: Path) -> None:
     ]
 
 
+def test_terms_without_a_name_are_left_out(tmp_path: Path) -> None:
+    notes: list[str] = []
+    unnamed = '\n[Term]\nid: CHEBI:1\nsynonym: "acid" EXACT []\n\n[Term]\nid: CHEBI:2\nname:\n'
+    assert read(write(tmp_path / "own.obo", OBO + unnamed), notes) == [FIRST, SECOND]
+    assert notes[1:] == [
+        "2 terms without a name left out",
+        "2 obsolete concepts left out (1 have a successor)",
+    ]
+
+
 def test_all_synonyms(tmp_path: Path) -> None:
     first, _ = read(write(tmp_path / "own.obo", OBO), synonyms="all")
     assert [(name.text, name.relation) for name in first.names[1:]] == [
@@ -90,7 +100,7 @@ def test_a_namespace(tmp_path: Path, namespace: str, found: list[Concept]) -> No
         ("format-version: 1.4\n\n[Term]\nid HP:1\n", "line 4: neither a stanza"),
         ("[Term]\nid: HP:1\nname: a\nsynonym: b EXACT []\n", "line 4: the text of synonym does not stand in"),
         ('[Term]\nid: HP:1\nname: a\ndef: "b\n', "line 4: the text of def does not"),
-        ("\n[Term]\nid: HP:1\n", "line 2: the concept HP:1 has no name"),
+        ("\n[Term]\nid: HP:1\n", "no concepts are left: 1 terms without a name left out"),
         ("[Term]\nname: a\n", "line 1: no id"),
         (
             "[Term]\nid: HP:1\nname: a\n[Term]\nid: HP:1\nname: b\n",
