@@ -5,6 +5,9 @@ Lines of annotations that are read; all others (events, attributes, notes) are k
     T1  Disease 0 5;9 14  renal failure         a mention; pieces are parted by `;`
     N1  Reference T1 MESH:D051437  the name     the id of a mention; several lines for several ids
     R1  Causes Arg1:T1 Arg2:T2                  a relation
+
+brat wants each id behind the name of its resource. Ids of MeSH get `MESH:`, those of others that name none
+`OWN:`; both are dropped when they are read.
 """
 
 import contextlib
@@ -17,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from el.corpus.checks import Skip, make_document, read_each
-from el.corpus.fields import FreeIds, link_row, parse_ids
+from el.corpus.fields import MESH_ID, FreeIds, link_row, parse_ids
 from el.corpus.opening import decoded, document_name, read_whole, written_text
 from el.corpus.plain import BYTE_ORDER_MARK, paragraphs
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Span
@@ -31,6 +34,9 @@ _GZIP = ".gz"
 _MENTION = re.compile(r"(T[^\t]*)\t(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)\t(.*)")
 _NORMALISATION = re.compile(r"N[^\t]*\tReference (\S+) (\S+)(?:\t.*)?")
 _RELATION = re.compile(r"R[^\t]*\t(\S+) [^\s:]+:(\S+) [^\s:]+:(\S+)\s*")
+# Before the id stands what brat takes for its resource.
+_RESOURCE = re.compile(r"[^:]+:.+")
+_OWN_PREFIX = "OWN:"
 # Blanks of any kind: brat writes a space where a mention runs over a line end.
 _BLANK = re.compile(r"\s")
 _LINE = re.compile(r"[^\r\n]+")
@@ -99,9 +105,9 @@ def open_brat(target: Path) -> Iterator["BratWriter"]:
     """Yields a writer of brat documents; files are there when the block ends well, or not at all.
 
     A document that came as brat goes out with all its lines. Behind them, each linked mention gets a line
-    `N1 Reference T1 MESH:D000082 name` for each predicted id that it does not have yet, and a note,
-    `#1 AnnotatorNotes T1 {...}`, with predicted, decided_by, margin and candidates as JSON. Mentions that the
-    linker found are new `T` lines.
+    `N1 Reference T1 MESH:D000082 name` (or `OWN:HOSP-05`) for each predicted id that it does not have yet,
+    and a note, `#1 AnnotatorNotes T1 {...}`, with predicted, decided_by, margin and candidates as JSON.
+    Mentions that the linker found are new `T` lines.
 
     Args:
         target: a name that ends in .txt or .ann, perhaps with .gz, for one document, whose other file is
@@ -167,7 +173,7 @@ def _read_document(text_path: Path, path: Path) -> Document:
             rows.append((number, _matched(_MENTION, path, number, line)))
         elif line.startswith("N"):
             match = _matched(_NORMALISATION, path, number, line)
-            ids.setdefault(match[1], []).extend(parse_ids(match[2]))
+            ids.setdefault(match[1], []).extend(_concept_ids(match[2]))
         elif line.startswith("R"):
             match = _matched(_RELATION, path, number, line)
             relations.append((match[1], match[2], match[3]))
@@ -253,8 +259,15 @@ def _normalisation(line_id: str, mention_id: str, concept_id: str, name: str) ->
 
 
 def _reference(concept_id: str) -> str:
-    """brat names the resource before the id; ids without one are MeSH's."""
-    return concept_id if ":" in concept_id else f"MESH:{concept_id}"
+    """The id behind its resource; `_concept_ids` gives it back."""
+    if re.fullmatch(MESH_ID, concept_id, re.ASCII):
+        return f"MESH:{concept_id}"
+    is_complete = _RESOURCE.fullmatch(concept_id) and not concept_id.startswith(_OWN_PREFIX)
+    return concept_id if is_complete else f"{_OWN_PREFIX}{concept_id}"
+
+
+def _concept_ids(reference: str) -> tuple[str, ...]:
+    return parse_ids(reference.removeprefix(_OWN_PREFIX))
 
 
 def _added_lines(source: Source, names: dict[str, str], linked: LinkedDocument) -> Iterator[str]:
@@ -262,7 +275,7 @@ def _added_lines(source: Source, names: dict[str, str], linked: LinkedDocument) 
     lines = _lines(source)
     free = FreeIds(line.partition("\t")[0] for line in lines)
     matches = [match for line in lines if (match := _NORMALISATION.fullmatch(line))]
-    known = {(match[1], match[2]) for match in matches}
+    known = {(match[1], concept_id) for match in matches for concept_id in _concept_ids(match[2])}
     if linked.mentions and lines[-1]:
         yield "\n"
     for mention_id, mention in linked.given.items():
@@ -279,7 +292,7 @@ def _link_lines(
 ) -> Iterator[str]:
     preferred = {link.concept_id: link.name for link in linked.links}
     for concept_id in linked.predicted:
-        if (name, _reference(concept_id)) not in known:
+        if (name, concept_id) not in known:
             yield _normalisation(free.take(prefix="N"), name, concept_id, preferred.get(concept_id, ""))
     note = json.dumps(link_row(linked), ensure_ascii=False)
     yield f"{free.take(prefix='#')}\tAnnotatorNotes {name}\t{note}\n"

@@ -10,6 +10,9 @@ from el.corpus.types import Link, LinkedMention
 
 NIL = "-1"
 
+MESH_ID = r"[CDQ](?:\d{6}|\d{9})"
+"""Ids of MeSH's records."""
+
 _SEPARATORS = re.compile(r"[|;,+]")
 _NIL_IDS = {"", "-", NIL}
 _MESH_PREFIX = "MESH:"

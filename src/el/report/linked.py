@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, TextIO
 import jinja2
 from markupsafe import Markup, escape
 
+from el.corpus.fields import MESH_ID
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention
 from el.report.scripts import script_data
 from el.report.segments import Segment, cut_segments
 
-# Ids of MeSH's records, and where those can be read.
-_MESH_ID = r"[CDQ](?:\d{6}|\d{9})"
+# Where MeSH's records can be read.
 _MESH_RECORD = "https://meshb.nlm.nih.gov/record/ui?ui="
 
 # What HTML cannot hold; lone surrogates cannot be written in UTF-8 either.
@@ -129,7 +129,7 @@ class LinkedPage:
             stages=self._stages.most_common(),
             data=script_data(
                 {
-                    "id": f"^{_MESH_ID}$",
+                    "id": f"^{MESH_ID}$",
                     "record": _MESH_RECORD,
                     "stages": {stage: _stage(stage) for stage in self._stages},
                 }
@@ -259,7 +259,7 @@ def _score_text(score: float | None) -> str:
 
 def _record(concept_id: str) -> str:
     """The address of a MeSH record; "" for other ids."""
-    return f"{_MESH_RECORD}{concept_id}" if re.fullmatch(_MESH_ID, concept_id, re.ASCII) else ""
+    return f"{_MESH_RECORD}{concept_id}" if re.fullmatch(MESH_ID, concept_id, re.ASCII) else ""
 
 
 def _printable(value: Any) -> Any:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,10 @@ def write(target: Path, *documents: LinkedDocument) -> None:
 
 
 def document(name: str) -> LinkedDocument:
-    mentions = (Mention("0", (Span(0, 4),), "Ache", "", ("D1",)), Mention("x", (Span(5, 6),), "x", "b c"))
+    mentions = (
+        Mention("0", (Span(0, 4),), "Ache", "", ("D000001",)),
+        Mention("x", (Span(5, 6),), "x", "b c"),
+    )
     relations = (("Causes", "0", "x"), ("CID", "D1", "D2"))
     return LinkedDocument(Document(name, (Passage("", 0, "Ache x"),), mentions, relations), ())
 
@@ -128,9 +132,45 @@ def test_documents_of_other_formats_go_into_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "1.ann").read_text(encoding="utf-8").splitlines() == [
         "T1\tMention 0 4\tAche",
         "T2\tB_c 5 6\tx",
-        "N1\tReference T1 MESH:D1\t",
+        "N1\tReference T1 MESH:D000001\t",
         "R1\tCauses Arg1:T1 Arg2:T2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("concept_id", "reference"),
+    [
+        ("D000082", "MESH:D000082"),
+        ("C000657245", "MESH:C000657245"),
+        ("HP:0000118", "HP:0000118"),
+        ("HOSP-05", "OWN:HOSP-05"),
+        ("D05", "OWN:D05"),
+        ("OWN:1", "OWN:OWN:1"),
+        (":1", "OWN::1"),
+        ("1:", "OWN:1:"),
+    ],
+)
+def test_ids_name_their_resource_and_are_read_back(tmp_path: Path, concept_id: str, reference: str) -> None:
+    path = tmp_path / "note.txt"
+    path.write_text("Ache", encoding="utf-8")
+    path.with_suffix(".ann").write_text("T1\tDisease 0 4\tAche\n", encoding="utf-8")
+    link = Link(concept_id, "Ache", 1.0, "ache")
+    # Twice: an id that is there is not written again.
+    for _ in range(2):
+        (document,) = open_corpus(path)
+        linked = LinkedMention(document.mentions[0], (link,), (concept_id,))
+        write(path, LinkedDocument(document, (linked,)))
+        assert references(path) == [f"N1\tReference T1 {reference}\tAche"]
+    (document,) = open_corpus(path)
+    assert document.mentions[0].concept_ids == (concept_id,)
+    # As a gold id that came in another format.
+    write(path, LinkedDocument(replace(document, source=None), ()))
+    assert references(path) == [f"N1\tReference T1 {reference}\t"]
+
+
+def references(path: Path) -> list[str]:
+    lines = path.with_suffix(".ann").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.startswith("N")]
 
 
 def test_a_name_is_for_one_document(tmp_path: Path) -> None:
