@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from bioc import BioCDocument, biocjson, biocxml
 
 from el.corpus.checks import checked_text, make_document
-from el.corpus.fields import candidate_rows, format_ids, format_scores, parse_ids
+from el.corpus.fields import FreeIds, candidate_rows, format_ids, format_scores, parse_ids
 from el.corpus.types import Document, LinkedMention, Mention, Passage, Role, Span
 from el.errors import InputError
 
@@ -100,7 +100,7 @@ def read_row(path: Path, row: Row, source: object, tolerance: int, moved: list[s
 
     Args:
         path: the file, for messages.
-        row: the value.
+        row: the value; annotations that have no id get one.
         source: what the document keeps of it.
         tolerance: a location that is up to so many characters off is moved to where its text stands.
         moved: gets a line for each annotation moved.
@@ -263,6 +263,7 @@ def with_link_infons(infons: MutableMapping[str, Any], linked: LinkedMention) ->
 def _read_document(
     path: Path, document_id: str, row: Row, source: object, tolerance: int, moved: list[str]
 ) -> Document:
+    _number_annotations(row)
     passages = [_read_passage(path, document_id, passage) for passage in row["passages"]]
     text = checked_text(path, document_id, passages)
     mentions = []
@@ -279,6 +280,15 @@ def _read_document(
         _read_relation(relation) for level in levels(row) for relation in level.get("relations") or ()
     ]
     return make_document(path, document_id, passages, _with_part_texts(mentions), relations, source)
+
+
+def _number_annotations(row: Row) -> None:
+    """Gives annotations without an id one, as BioC allows; a link has to say whose it is."""
+    relations = (relation for level in levels(row) for relation in level.get("relations") or ())
+    free = FreeIds(str(item.get("id")) for item in (*all_annotations(row), *relations))
+    for annotation in all_annotations(row):
+        if annotation.get("id") in (None, ""):
+            annotation["id"] = free.take()
 
 
 def _read_passage(path: Path, document_id: str, row: Row) -> Passage:

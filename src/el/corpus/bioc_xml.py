@@ -49,11 +49,11 @@ def read_bioc(
 ) -> Iterator[Document]:
     """Yields the documents of a BioC XML file.
 
-    An annotation keeps its id; its type is lower-cased; its concept ids come from the infon `MESH`,
-    `identifier` or `Identifier`, the first that is there. A composite gets the texts of those parts
-    that are annotated inside it. A passage given as sentences becomes one passage, and annotations and
-    relations are the document's, at whatever level they stand. All else is kept for `BioCXmlWriter`, but for
-    comments.
+    An annotation keeps its id, or gets one if it has none; its type is lower-cased; its concept ids come
+    from the infon `MESH`, `identifier` or `Identifier`, the first that is there. A composite gets the
+    texts of those parts that are annotated inside it. A passage given as sentences becomes one passage,
+    and annotations and relations are the document's, at whatever level they stand. All else is kept for
+    `BioCXmlWriter`, but for comments.
 
     Args:
         path: the file. A document type may be declared and is never loaded.
@@ -190,6 +190,7 @@ class _Parser:
                     if event == "start":
                         self._take(root, root.index(element))
                     else:
+                        _number_annotations(element)
                         yield XmlSource(_xml(element))
         self._guard.Parse(b"", True)
         root = parser.close()
@@ -259,6 +260,14 @@ def _doctype(name: str, system: str | None, public: str | None) -> str:
 
 def _xml(element: etree._Element) -> str:
     return etree.tostring(element, encoding="unicode", with_tail=False)
+
+
+def _number_annotations(document: etree._Element) -> None:
+    """Gives annotations without an id one, as BioC allows; a link has to say whose it is."""
+    free = FreeIds(element.get("id", "") for element in document.iter("annotation", "relation"))
+    for annotation in document.iter("annotation"):
+        if not annotation.get("id"):
+            annotation.set("id", free.take())
 
 
 def _not_bioc(path: Path, error: Exception) -> InputError:

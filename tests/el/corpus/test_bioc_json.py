@@ -78,6 +78,17 @@ def test_infons_of_others_give_way_to_links_and_are_kept(tmp_path: Path) -> None
     assert len(again.mentions) == 2
 
 
+@pytest.mark.parametrize("nothing", [{}, {"id": None}, {"id": ""}])
+def test_annotations_without_an_id_get_one(tmp_path: Path, nothing: dict[str, Any]) -> None:
+    unnamed = {key: value for key, value in ANNOTATION.items() if key != "id"} | nothing
+    other = ANNOTATION | {"id": "1"}
+    (document,) = read(tmp_path, {"documents": [{**DOCUMENT, "annotations": [unnamed, other]}]})
+    assert sorted(mention.id for mention in document.mentions) == ["1", "2", "3"]
+    linked = tuple(LinkedMention(mention, (), (f"D{mention.id}",)) for mention in document.mentions)
+    (row,) = json.loads(written("bioc-json", LinkedDocument(document, linked)))["documents"]
+    assert [(a["id"], a["infons"]["identifier"]) for a in row["annotations"]] == [("2", "D2"), ("1", "D1")]
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [

@@ -255,6 +255,24 @@ def test_a_collection_may_say_nothing_below_its_documents(tmp_path: Path) -> Non
         read(tmp_path, xml)
 
 
+def test_annotations_without_an_id_get_one(tmp_path: Path) -> None:
+    marks = [
+        annotation(1, "One", (0, 3)).replace(' id="1"', ""),
+        annotation(2, "two", (4, 7)),
+        annotation(3, "six", (8, 11)).replace(' id="3"', ' id=""'),
+    ]
+    relation = '<relation id="1"><node refid="2" role="a"/></relation>'
+    document = read(tmp_path, collection("One two six", *marks, relation))
+    assert [(mention.id, mention.text) for mention in document.mentions] == [
+        ("3", "One"),
+        ("2", "two"),
+        ("4", "six"),
+    ]
+    linked = tuple(LinkedMention(mention, (), (f"D00000{mention.id}",)) for mention in document.mentions)
+    again = read(tmp_path, written("bioc", LinkedDocument(document, linked)))
+    assert [mention.concept_ids for mention in again.mentions] == [("D000003",), ("D000002",), ("D000004",)]
+
+
 def test_comments_and_instructions_are_dropped(tmp_path: Path) -> None:
     document = read(tmp_path, collection("An<!-- old --> <?go on?>ache"))
     assert document.text == "An ache"
