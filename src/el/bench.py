@@ -1,6 +1,6 @@
 """`python -m el.bench`: how fast systems link by name on this machine, in one run.
 
-All retrieve from the same kind of index in the same process, in turn with each mention, so that ratios hold
+All retrieve from the same kind of index in the same process, in turn, so that ratios hold
 where absolute times do not. Every q-net is generated and scored; nothing is cached. Everything slow is
 imported after the arguments are read, so that --help and mistakes answer at once.
 """

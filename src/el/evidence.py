@@ -154,9 +154,9 @@ class EvidenceCollector:
         forms = [self._form(text, expanded) for _, text, expanded in new]
         found = self.ranker.retrieve([text for text, _, _ in new], [self._proposed(form) for form in forms])
         for place, (key, form) in enumerate(zip(new, forms, strict=True)):
-            kept = np.isfinite(found.scores[place])
-            rows = found.name_rows[place, kept]
-            scored[key] = _Scored(form, rows, found.similarities[place, kept], found.scores[place, kept])
+            # Copies, or else the whole batch is kept.
+            columns = found.name_rows, found.similarities, found.scores
+            scored[key] = _Scored(form, *(column[place].copy() for column in columns))
         self._remembered |= scored
         for key in list(itertools.islice(self._remembered, max(len(self._remembered) - _REMEMBERED, 0))):
             del self._remembered[key]

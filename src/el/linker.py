@@ -88,7 +88,6 @@ class LinkerConfig:
 
     Attributes:
         retrieved: names that the first stage retrieves for the model to score.
-        first: how many of them it scores in any case, others as long as they may be among the ten best.
         top_k: candidates that a linked mention keeps.
         use_dictionary: whether it counts that a name is spelled like the mention.
         use_learned_synonyms: whether it counts what the training documents' mentions were linked to.
@@ -97,8 +96,7 @@ class LinkerConfig:
         nil_below: mentions whose best score is lower are linked to nothing; None links all that can be.
     """
 
-    retrieved: int = 256
-    first: int = 48
+    retrieved: int = 64
     top_k: int = 10
     use_dictionary: bool = True
     use_learned_synonyms: bool = False
@@ -107,7 +105,7 @@ class LinkerConfig:
     nil_below: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("retrieved", "first", "top_k"):
+        for name in ("retrieved", "top_k"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if self.nil_below is not None and not 0.0 <= self.nil_below <= 1.0:
@@ -192,9 +190,7 @@ class Linker:
         self._combination = chosen_combination(self.config, combinations)
         alone = dataclasses.replace(self.config, use_document=False)
         self._first_reading = chosen_combination(alone, combinations)
-        self.ranker = ModelRanker(
-            engine, vectors, ontology, self.config.retrieved, candidates, first=self.config.first
-        )
+        self.ranker = ModelRanker(engine, vectors, ontology, self.config.retrieved, candidates)
         self._given_spellings = spellings
         self._origin = origin
         self._tagger_folder = tagger

@@ -14,14 +14,10 @@ from el.index.vectors import NameVectors
 from el.inputs import query_input
 from el.ontology import Ontology
 from el.progress import progress
-from el.search.engine import Engine, Generated
+from el.search.engine import Engine
 
 # Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.
 _QUERY_BATCH = 32
-# More names are scored where one of them may be of one of as many of the best concepts.
-_SURE = 10
-# Of what names of a similarity score, so many standard deviations above the mean are thought possible.
-_DEVIATIONS = 2.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Retrieved:
     Attributes:
         name_rows: (B, K) int64, the names that were retrieved.
         similarities: (B, K) float32, the dot products by which they were.
-        scores: (B, K) float32, what the model scored them; -inf where it did not.
+        scores: (B, K) float32, the model's.
     """
 
     name_rows: npt.NDArray[np.int64]
@@ -50,8 +46,6 @@ class ModelRanker:
         vectors: of the ontology's names, made by the model's passage tower.
         ontology: the concepts.
         retrieved: K, the names that the first stage retrieves.
-        first: how many of them are scored in any case, more where it takes them; see `score_in_steps`.
-            All are, if None.
         candidates: the only ids that may be ranked, by an exact search; None for all, by the graph.
         description: shown with the progress; silent where "".
     """
@@ -64,7 +58,6 @@ class ModelRanker:
         retrieved: int,
         candidates: Collection[str] | None = None,
         description: str = "",
-        first: int | None = None,
     ) -> None:
         self.engine = engine
         self.vectors = vectors
@@ -72,7 +65,6 @@ class ModelRanker:
         self.retrieved = retrieved
         self.rows = None if candidates is None else ontology.rows_of_names(candidates)
         self.description = description
-        self.first = max(min(first or retrieved, retrieved), 1)
 
     def among(self, rows: npt.NDArray[np.int64]) -> "ModelRanker":
         """Returns this ranker for some of its names: (n,) int64 rows, ascending."""
@@ -84,8 +76,8 @@ class ModelRanker:
         """Returns one ranking a query, of at most `k` concepts."""
         texts, positions = distinct_inputs(queries)
         found = self.retrieve(texts)
-        scored = np.where(np.isfinite(found.scores), found.name_rows, -1)
-        rankings = rank_concepts(scored, found.scores, self.ontology.concept_of_name, self.ontology.ids, k)
+        concepts, ids = self.ontology.concept_of_name, self.ontology.ids
+        rankings = rank_concepts(found.name_rows, found.scores, concepts, ids, k)
         return [rankings[position] for position in positions]
 
     def retrieve(
@@ -109,16 +101,7 @@ class ModelRanker:
                     for place, row in enumerate(rows):
                         self._propose(encoded.vectors[place], proposed[row], found[place], near[place])
                 similarities[rows], names[rows] = near, found
-                generated = self.engine.generate(encoded)
-                scores[rows] = score_in_steps(
-                    self.engine,
-                    self.vectors,
-                    generated,
-                    found,
-                    self.ontology.concept_of_name[found],
-                    near,
-                    self.first,
-                )
+                scores[rows] = self.engine.score(encoded, self.vectors.gather(found))
                 advance(len(rows))
         return Retrieved(names, similarities, scores)
 
@@ -137,80 +120,11 @@ class ModelRanker:
         similarities: npt.NDArray[np.float32],
     ) -> None:
         """Puts proposed names first, in place; the last of (K,) retrieved names make room for new ones."""
-        proposed = proposed[: self.first]
+        proposed = proposed[: len(names)]
         others = np.flatnonzero(~np.isin(names, proposed))[: len(names) - len(proposed)]
         names[:] = np.concatenate([proposed, names[others]])
         products = self.vectors.gather(proposed) @ vector
         similarities[:] = np.concatenate([products, similarities[others]])
-
-
-def score_in_steps(
-    engine: Engine,
-    vectors: NameVectors,
-    generated: Generated,
-    names: npt.NDArray[np.int64],
-    concepts: npt.NDArray[np.int64],
-    similarities: npt.NDArray[np.float32],
-    first: int,
-) -> npt.NDArray[np.float32]:
-    """Scores retrieved names, the later ones only where the scores of those before say that they may be best.
-
-    A line is fitted to scores by similarity. Where even a name well above the line at the next similarity
-    would be of none of the ten best concepts so far, scoring ends; otherwise as many names more are scored,
-    and so on.
-
-    Args:
-        engine: scores.
-        vectors: of the names.
-        generated: for B mentions.
-        names: (B, K) int64 name rows, the most similar first.
-        concepts: (B, K) int64, the concept row of each.
-        similarities: (B, K) float32, theirs.
-        first: names that are scored in any case.
-
-    Returns:
-        (B, K) float32 scores, -inf for names that were not scored.
-    """
-    scores = np.full(names.shape, -np.inf, dtype=np.float32)
-    unsure, start, stop = np.arange(len(names)), 0, min(first, names.shape[1])
-    while True:
-        own = generated if len(unsure) == len(names) else generated.of(unsure)
-        scores[unsure, start:stop] = engine.score(own, vectors.gather(names[unsure, start:stop]))
-        if stop == names.shape[1]:
-            return scores
-        possible = _possible(scores[unsure, :stop], similarities[unsure, : stop + 1])
-        worst = [_last_of_best(scores[row, :stop], concepts[row, :stop]) for row in unsure]
-        unsure = unsure[possible >= np.array(worst)]
-        if not len(unsure):
-            return scores
-        start, stop = stop, min(2 * stop, names.shape[1])
-
-
-def _last_of_best(scores: npt.NDArray[np.float32], concepts: npt.NDArray[np.int64]) -> float:
-    """The score of the last of the best concepts, of (M,) names; -inf where there are fewer concepts."""
-    seen: set[int] = set()
-    for place in np.argsort(-scores).tolist():
-        seen.add(int(concepts[place]))
-        if len(seen) == _SURE:
-            return float(scores[place])
-    return -np.inf
-
-
-def _possible(
-    scores: npt.NDArray[np.float32], similarities: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """What the next name may score, (B,); given (B, M) scores and (B, M + 1) similarities, its own last."""
-    known = similarities[:, :-1]
-    mean, middle = scores.mean(axis=1), known.mean(axis=1)
-    x, y = known - middle[:, None], scores - mean[:, None]
-    xx, xy, yy = (np.einsum("bm,bm->b", *pair) for pair in ((x, x), (x, y), (y, y)))
-    # Equal similarities tell nothing of a slope.
-    slopes = xy / np.maximum(xx, np.finfo(np.float32).tiny)
-    deviations = np.sqrt(np.maximum(yy - slopes * xy, 0) / y.shape[1])
-    possible: npt.NDArray[np.float32] = (
-        mean + slopes * (similarities[:, -1] - middle) + _DEVIATIONS * deviations
-    )
-    return possible
 
 
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:

@@ -20,7 +20,7 @@ CORPUS = """1|t|A cold after aspirin
 1\t13\t20\taspirin\tChemical\tD001241
 1\t21\t40\tAcute liver failure\tDisease\tD017114
 """
-SECTION = "benchmark: {mentions: 3, batch: 2, candidates: 40, first: 40, exhaustive: 2, sizes: [5, 90]}\n"
+SECTION = "benchmark: {mentions: 3, batch: 2, candidates: 40, exhaustive: 2, sizes: [5, 90]}\n"
 
 
 @pytest.fixture(scope="module")

@@ -206,15 +206,3 @@ def test_equal_mentions_are_scored_once_and_the_latest_remembered(
     # A form that stands for something else is another.
     collector.collect([query("cold", "common cold")])
     assert asked[-1] == "common cold"
-
-
-def test_names_that_were_not_scored_are_no_candidates(
-    ranker: ModelRanker, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second, third = ontology.first_name[[2, 5, 9]].tolist()
-    scores = np.array([[2.0, -np.inf, 1.0]], dtype=np.float32)
-    rows = np.array([[first, second, third]])
-    monkeypatch.setattr(ModelRanker, "retrieve", lambda *_: Retrieved(rows, np.abs(scores), scores))
-    evidence = collect(ranker, query("cold"), dictionary=False)
-    assert evidence.concepts.tolist() == [2, 9]
-    assert evidence.of("model").tolist() == [0.0, -1.0]

@@ -1,9 +1,6 @@
 """Rankers of models against brute force over all names."""
 
-from collections.abc import Sequence
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
@@ -12,10 +9,9 @@ from el.evaluation.queries import Query
 from el.index.vectors import NameVectors
 from el.models import BiEncoder, EncoderSource, RetrievalModel
 from el.ontology import Ontology
-from el.rankers import ModelRanker, distinct_inputs, score_in_steps
+from el.rankers import ModelRanker, distinct_inputs
 from el.search import exhaustive
 from el.search.compiling import make_engine
-from el.search.engine import Encoded, Generated
 from el.search.exhaustive import rank_exhaustively
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
@@ -181,89 +177,3 @@ def test_a_ranker_among_some_names(model: RetrievalModel, vectors: NameVectors, 
     few = ModelRanker(make_engine(model), vectors, ontology, 5, {"D003139"}).among(preferred)
     assert few.retrieve(["cold"]).name_rows[0].tolist() == [ontology.name_rows("D003139")[0]]
     assert ranker.rows is None
-
-
-class Scores:
-    """An engine that scores names by what a table says of them."""
-
-    kind, passage_tower = "table", ""
-
-    def __init__(self, table: dict[int, float]) -> None:
-        self.table = table
-        self.asked: list[list[int]] = []
-
-    def encode(self, texts: Sequence[str]) -> Encoded:
-        return Encoded(np.zeros((len(texts), 1), np.float32), (np.arange(len(texts)),))
-
-    def generate(self, encoded: Encoded) -> Generated:
-        return Generated(encoded.tokens)
-
-    def score(self, generated: Generated, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        rows = passages[:, :, 0].astype(int)
-        self.asked += [[int(generated.parts[0][place]), *names] for place, names in enumerate(rows.tolist())]
-        return np.vectorize(lambda row: self.table.get(row, 0.0))(rows).astype(np.float32)
-
-
-def test_more_names_are_scored_only_where_they_may_be_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rankers, "_SURE", 1)
-    # Each name's vector is its number.
-    vectors = NameVectors(np.arange(30, dtype=np.float16)[:, None], {})
-    names = np.arange(30).reshape(3, 10)
-    similarities = np.tile(np.linspace(1, 0, 10, dtype=np.float32), (3, 1))
-    # Scores that fall as similarities do; that go up and down; and that do so first, and fall then.
-    table = [
-        [9, 8, 7, 6, 9, 9, 9, 9, 9, 9],
-        [1, 3, 0, 2, 1, 3, 0, 2, 1, 3],
-        [1, 3, 0, 2, -20, -30, -40, -50, 9, 9],
-    ]
-    engine = Scores(dict(enumerate(map(float, np.concatenate(table)))))
-    three = engine.generate(engine.encode(["a", "b", "c"]))
-    scores = score_in_steps(engine, vectors, three, names, names, similarities, 4)
-    assert engine.asked == [
-        [0, 0, 1, 2, 3],
-        [1, 10, 11, 12, 13],
-        [2, 20, 21, 22, 23],
-        [1, 14, 15, 16, 17],
-        [2, 24, 25, 26, 27],
-        [1, 18, 19],
-    ]
-    never = -np.inf
-    assert scores.tolist() == [[*table[0][:4], *[never] * 6], table[1], [*table[2][:8], never, never]]
-    one = engine.generate(engine.encode(["a"]))
-    whole = score_in_steps(engine, vectors, one, names[:1], names[:1], similarities[:1], 80)
-    assert whole.tolist() == table[:1]
-
-
-def test_names_are_scored_until_there_are_enough_concepts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rankers, "_SURE", 2)
-    vectors = NameVectors(np.arange(12, dtype=np.float16)[:, None], {})
-    # As similar as they score; the first six names are of one concept.
-    engine, names = Scores({row: 12.0 - row for row in range(12)}), np.arange(12)[None]
-    concepts = np.maximum(names - 5, 0)
-    one = engine.generate(engine.encode(["a"]))
-    similarities = np.linspace(1, 0, 12, dtype=np.float32)[None]
-    scores = score_in_steps(engine, vectors, one, names, concepts, similarities, 2)
-    assert np.isfinite(scores).sum() == 8
-    assert np.isfinite(score_in_steps(engine, vectors, one, names, names, similarities, 3)).sum() == 3
-
-
-def test_names_of_equal_similarity_may_all_be_best() -> None:
-    vectors = NameVectors(np.arange(8, dtype=np.float16)[:, None], {})
-    engine, names = Scores({7: 5.0}), np.arange(8)[None]
-    one = engine.generate(engine.encode(["a"]))
-    scores = score_in_steps(engine, vectors, one, names, names, np.ones((1, 8), np.float32), 2)
-    assert scores.tolist() == [[0, 0, 0, 0, 0, 0, 0, 5]]
-
-
-def test_names_that_were_not_scored_are_not_ranked(
-    model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    query = [Query("d/0", "d", "cold", "disease", (), "cold")]
-    whole = ModelRanker(make_engine(model), vectors, ontology, 40).rank(query, 40)[0]
-    monkeypatch.setattr(rankers, "_SURE", 1)
-    for possible, fewer in ((-np.inf, True), (np.inf, False)):
-        monkeypatch.setattr(rankers, "_possible", lambda scores, _, it=possible: np.full(len(scores), it))
-        found = ModelRanker(make_engine(model), vectors, ontology, 40, first=8).rank(query, 40)[0]
-        assert (len(found.concept_ids) < len(whole.concept_ids)) == fewer
-        assert set(found.concept_ids) <= set(whole.concept_ids)
-        assert np.isfinite(found.scores).all()

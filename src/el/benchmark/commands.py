@@ -24,7 +24,6 @@ from el.files import atomic_folder, read_json, write_json
 from el.index.vectors import NameVectors
 from el.linker import FindMentions, Linker
 from el.models import BiEncoder, Hypencoder, RetrievalModel, load_model
-from el.ontology import Ontology
 from el.rankers import distinct_inputs
 from el.report.plots import size_plot
 from el.search.compiling import make_engine
@@ -50,7 +49,7 @@ def bench_stage() -> None:
     systems = []
     for name in space.trained_systems:
         model = load_model(space.finetuned(name))
-        systems.append(_timed(name, model, space.vectors(model), space.ontology, config))
+        systems.append(_timed(name, model, space.vectors(model), config))
     queries = split_queries(
         load_split(space.data / "corpus", "dev"),
         load_protocol(PROTOCOLS / "full.yaml"),
@@ -93,13 +92,13 @@ def bench_linker(
     vectors, ontology, own = linker.ranker.vectors, linker.ontology, model.head.config.depth
     bi_encoder = BiEncoder(model.retrieving_tower(), None, model.tokenizer)
     systems = [
-        _timed("bi_encoder", bi_encoder, vectors, ontology, config),
-        _timed(f"hypencoder_{own}", model, vectors, ontology, config),
+        _timed("bi_encoder", bi_encoder, vectors, config),
+        _timed(f"hypencoder_{own}", model, vectors, config),
     ]
     sample = _sample(queries, config.mentions)
     texts = distinct_inputs(sample)[0]
     untrained = [
-        _timed(f"hypencoder_{depth}_untrained", _of_depth(model, depth, texts), vectors, ontology, config)
+        _timed(f"hypencoder_{depth}_untrained", _of_depth(model, depth, texts), vectors, config)
         for depth in depths
         if depth != own
     ]
@@ -118,11 +117,8 @@ def bench_linker(
             (out / "sizes.svg").write_text(plot, encoding="utf-8")
 
 
-def _timed(
-    name: str, model: RetrievalModel, vectors: NameVectors, ontology: Ontology, config: BenchmarkConfig
-) -> Timed:
-    engine, concepts = make_engine(model), ontology.concept_of_name
-    return Timed(name, model, engine, vectors, concepts, config.candidates, config.first)
+def _timed(name: str, model: RetrievalModel, vectors: NameVectors, config: BenchmarkConfig) -> Timed:
+    return Timed(name, model, make_engine(model), vectors, config.candidates)
 
 
 def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder:

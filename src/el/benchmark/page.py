@@ -33,8 +33,8 @@ def latency_page(
     """
     caption = (
         f"Milliseconds a mention, one at a time, {config.mentions} distinct mentions of dev, all systems in "
-        f"turn with each; {config.candidates} names retrieved by the graph, {config.first} scored by a q-net "
-        f"in any case, others as long as they may be among the ten best; then batches of {config.batch}. "
+        f"turn; {config.candidates} names retrieved by the graph and scored by a q-net; then batches of "
+        f"{config.batch}. "
         f"One process, {machine['threads']} threads, {machine['processor']}; its peak memory "
         f"{figures['peak_memory_mb']:.0f} MB. A q-net is generated while names are searched for; generate: "
         "what is left of that then. A bi-encoder's search has scored its names already. "

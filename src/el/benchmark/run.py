@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from el.benchmark.memory import peak_memory_mb
-from el.benchmark.scaling import scaled_names, scaled_vectors
+from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import (
     PAUSE_SECONDS,
     Timed,
@@ -48,8 +48,7 @@ class BenchmarkConfig:
     Attributes:
         mentions: how many distinct ones, one at a time and in batches.
         batch: mentions at once in the second timing.
-        candidates: names that are retrieved.
-        first: how many of them q-nets score in any case.
+        candidates: names that are retrieved, and that q-nets score.
         exhaustive: mentions for which q-nets also score all names, to see what the search loses.
         sizes: numbers of names, beside the ontology's own, at which the shallowest q-net and the bi-encoder
             are timed.
@@ -58,19 +57,15 @@ class BenchmarkConfig:
     mentions: int
     batch: int
     candidates: int
-    first: int
     exhaustive: int
     sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if (
-            min(self.mentions, self.batch, self.candidates, self.first, *self.sizes) < 1
-            or self.exhaustive < 0
-        ):
+        if min(self.mentions, self.batch, self.candidates, *self.sizes) < 1 or self.exhaustive < 0:
             raise ConfigError(
-                f"mentions is {self.mentions}, batch {self.batch}, candidates {self.candidates}, first "
-                f"{self.first}, sizes {list(self.sizes)}; each must be 1 or more; exhaustive is "
-                f"{self.exhaustive}; it must be 0 or more"
+                f"mentions is {self.mentions}, batch {self.batch}, candidates {self.candidates}, sizes "
+                f"{list(self.sizes)}; each must be 1 or more; exhaustive is {self.exhaustive}; it must be 0 "
+                "or more"
             )
 
 
@@ -215,14 +210,8 @@ class Benchmark:
         every = {
             count: scaled_vectors(self.shallowest.vectors, count, self.scratch) for count in self.config.sizes
         }
-        concepts = self.ontology.concept_of_name
         systems = [
-            replace(
-                system,
-                name=f"{system.name}_at_{count}",
-                vectors=vectors,
-                concepts=concepts if count == own else concepts[scaled_names(own, count)],
-            )
+            replace(system, name=f"{system.name}_at_{count}", vectors=vectors)
             for count, vectors in sorted({**every, own: self.shallowest.vectors}.items())
             for system in (self.bi_encoder, self.shallowest)
         ]

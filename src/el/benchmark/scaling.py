@@ -33,12 +33,6 @@ def scaled_vectors(vectors: NameVectors, count: int, folder: Path) -> NameVector
     return NameVectors(graph.vectors, {}, graph, path.parent)
 
 
-def scaled_names(names: int, count: int) -> npt.NDArray[np.int64]:
-    """Which of an ontology's names each of the vectors of `scaled_vectors` is, (count,) name rows."""
-    order = np.random.default_rng(0).permutation(names)
-    return order[np.arange(count) % names]
-
-
 def _read(path: Path) -> None:
     """Brings a file into memory, or else what looks at it first waits for the disk."""
     with path.open("rb") as stream:
@@ -48,7 +42,8 @@ def _read(path: Path) -> None:
 
 def _perturbed(vectors: NameVectors, count: int) -> npt.NDArray[np.float16]:
     generator = np.random.default_rng(1)
-    names = scaled_names(len(vectors), count)
+    order = np.random.default_rng(0).permutation(len(vectors))
+    names = order[np.arange(count) % len(vectors)]
     found = np.empty((count, vectors.vectors.shape[1]), dtype=np.float16)
     for start in range(0, count, _BLOCK):
         places = np.arange(start, min(start + _BLOCK, count))

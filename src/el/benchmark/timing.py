@@ -15,14 +15,18 @@ from el.index.vectors import NameVectors
 from el.models import Hypencoder, RetrievalModel
 from el.ontology import Ontology
 from el.progress import progress
-from el.rankers import ModelRanker, score_in_steps
-from el.search.engine import Engine, Generated
+from el.rankers import ModelRanker
+from el.search.engine import Encoded, Engine
 
 # Similarities and rows.
 _Found = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 STEPS = ("encode", "search", "generate", "score")
-_WARM_UP = 10
+# More than what an engine takes to compile what is met often.
+_WARM_UP = 40
+# Mentions of a system, then it is another's turn: as few as the machine's moods allow, as many as a system
+# takes to have its own weights in the processor's cache, where it is not alone otherwise either.
+_TURN = 20
 # Of batches.
 _ROUNDS = 5
 # PyTorch's threads wait actively for a while, in the way of what is timed next.
@@ -38,9 +42,7 @@ class Timed:
         model: as it was trained.
         engine: the same, as it runs.
         vectors: of the ontology's names.
-        concepts: (N,) int64, the concept row of each of these.
-        candidates: names that are retrieved.
-        first: how many of them a q-net scores in any case; see `score_in_steps`.
+        candidates: names that are retrieved, and that a q-net scores.
         flat: whether they are found by comparing with every name, in place of the graph.
     """
 
@@ -48,9 +50,7 @@ class Timed:
     model: RetrievalModel
     engine: Engine
     vectors: NameVectors
-    concepts: npt.NDArray[np.int64]
     candidates: int
-    first: int
     flat: bool = False
 
     @property
@@ -67,38 +67,37 @@ class Timed:
         found: _Found = storage.search(queries, self.candidates)
         return found
 
-    def score(self, generated: Generated, found: _Found) -> npt.NDArray[np.float32]:
-        """Scores (B, K) candidates: (B, K) float32, -inf where that is not worth while."""
-        similarities, rows = found
-        concepts = self.concepts[rows]
-        return score_in_steps(self.engine, self.vectors, generated, rows, concepts, similarities, self.first)
+    def score(self, encoded: Encoded, found: _Found) -> npt.NDArray[np.float32]:
+        """Scores (B, K) candidates: (B, K) float32."""
+        return self.engine.score(encoded, self.vectors.gather(found[1]))
 
     def ranker(self, ontology: Ontology) -> ModelRanker:
-        return ModelRanker(self.engine, self.vectors, ontology, self.candidates, first=self.first)
+        return ModelRanker(self.engine, self.vectors, ontology, self.candidates)
 
 
 def time_singles(
     systems: Sequence[Timed], texts: Sequence[str], description: str
 ) -> dict[str, dict[str, float]]:
-    """Times one mention at a time, by all systems in turn.
+    """Times one mention at a time, by all systems in turn, each with a few mentions.
 
     Returns:
         For each system and each of encode (tokens and tower), search, generate (what is left of it when the
         search, beside which it runs, is done), score (names are fetched and the q-net is applied; a
         bi-encoder's search has scored already) and total: p50 and p95 in milliseconds.
     """
-    for text in texts[:_WARM_UP]:
-        for system in systems:
+    for system in systems:
+        for text in texts[:_WARM_UP]:
             time_once(system, text)
     turns = list(systems)
     seconds: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
     with progress(description, len(texts)) as advance:
-        for text in texts:
+        for start in range(0, len(texts), _TURN):
+            mentions = texts[start : start + _TURN]
             for system in turns:
-                seconds[system.name].append(time_once(system, text))
-            # What ran before is in the processor's cache: each comes first, and after each other, as often.
+                seconds[system.name] += [time_once(system, text) for text in mentions]
+            # The machine may be slower for a while: each comes first, and after each other, as often.
             turns.append(turns.pop(0))
-            advance(1)
+            advance(len(mentions))
     return {name: _percentiles(np.array(steps)) for name, steps in seconds.items()}
 
 
@@ -118,10 +117,10 @@ def time_once(system: Timed, text: str) -> tuple[float, ...]:
     clock.append(time.perf_counter())
     found = system.search(encoded.vectors)
     clock.append(time.perf_counter())
-    generated = system.engine.generate(encoded)
+    system.engine.wait(encoded)
     clock.append(time.perf_counter())
     if system.generates:
-        system.score(generated, found)
+        system.score(encoded, found)
     clock.append(time.perf_counter())
     return tuple(stop - start for start, stop in itertools.pairwise(clock))
 

@@ -123,7 +123,9 @@ class FoldedQNets(nn.Module):
                 projected, z = z.split(list(self.config.weight_shapes[layer]), dim=-1)
                 z = z + torch.matmul(projected, context.transpose(1, 2)) + bias
             x = self.config.finish_layer(layer, z, x)
-        return torch.matmul(x, output.transpose(1, 2)).squeeze(-1)
+        # A product, written as a sum: what follows the last product of matrices is computed in float32, also
+        # where these are in bf16, whose 8 bits would make scores equal that are not.
+        return (x * output).sum(dim=-1)
 
 
 def _layer(head: HyperHead, layer: int) -> nn.Linear:

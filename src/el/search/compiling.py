@@ -25,7 +25,6 @@ from el.search.engine import (
     CompiledEngine,
     Encoded,
     Engine,
-    Generated,
 )
 from el.search.saving import save_compiled
 
@@ -48,13 +47,13 @@ class TorchEngine:
         tokens = encoding["input_ids"], encoding["attention_mask"]
         return Encoded(self.model.first_stage(*tokens).cpu().numpy(), tokens)
 
-    def generate(self, encoded: Encoded) -> Generated:
-        return Generated(encoded.tokens)
+    def wait(self, encoded: Encoded) -> None:
+        """Nothing has begun."""
 
     @torch.inference_mode()
-    def score(self, generated: Generated, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def score(self, encoded: Encoded, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         with inference_precision(self.model.device):
-            queries = self.model.encode_queries(*generated.parts)
+            queries = self.model.encode_queries(*encoded.tokens)
         scores = queries(torch.from_numpy(passages).to(self.model.device))
         found: npt.NDArray[np.float32] = scores.float().cpu().numpy()
         return found

@@ -4,6 +4,7 @@ OpenVINO runs it, as `el.search.compiling` wrote it. What the models do stays in
 needed here: it takes as long to load as all the rest of a linker.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,16 @@ import numpy.typing as npt
 
 from el.errors import InputError, MismatchError
 from el.files import read_json
-from el.search.compiled import check_file, open_compiled, open_tokenizer
+from el.search.compiled import chained, check_file, compiled, open_tokenizer, read_network
+from el.search.single import SingleMention
 
-FORMAT = "el-compiled-2"
+FORMAT = "el-compiled-3"
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 QUERY, GENERATOR, SCORER = "query.xml", "generator.xml", "scorer.xml"
 # Tokens of a batch, a multiple: each other shape than the last takes the compiled networks milliseconds.
 _MULTIPLE = 8
+# Mentions of as many tokens that come one at a time before it is worth half a second to compile for them.
+_FEW = 8
 # Of the manifest, beside the format.
 _KEYS = {"kind", "model", "passage_tower", "weights", "factor", "max_tokens", "padding"}
 
@@ -38,23 +42,8 @@ class Encoded:
     tokens: tuple[Any, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Generated:
-    """What scores names for B mentions: generated q-nets, or a bi-encoder's vectors.
-
-    Attributes:
-        parts: the engine's own, each with B rows; maybe in memory that the engine uses again.
-    """
-
-    parts: tuple[Any, ...]
-
-    def of(self, rows: npt.NDArray[np.int64]) -> "Generated":
-        """Returns copies of some of the mentions', of (n,) rows."""
-        return Generated(tuple(part[rows] for part in self.parts))
-
-
 class Engine(Protocol):
-    """Encodes mentions, generates their q-nets and scores names for them.
+    """Encodes mentions, generates their q-nets and scores names with them.
 
     Attributes:
         kind: the model's, such as "hypencoder".
@@ -67,24 +56,21 @@ class Engine(Protocol):
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Encodes B texts, as `query_input` gives them; each is cut to the model's length."""
 
-    def generate(self, encoded: Encoded) -> Generated:
-        """Generates the q-nets of B mentions, or waits for what began when they were encoded.
+    def wait(self, encoded: Encoded) -> None:
+        """Waits for q-nets that began to be generated when the mentions were encoded; `score` does so too."""
 
-        They are good until others are generated or encoded; copies, by `Generated.of`, are good for ever.
-        """
-
-    def score(self, generated: Generated, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def score(self, encoded: Encoded, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scores (B, M, D) names, each mention's own: (B, M) float32."""
 
 
 class CompiledEngine:
     """A Hypencoder's or bi-encoder's query side, compiled. One pass of the tower serves vectors and q-nets.
 
-    The q-net of a mention that is encoded by itself is generated in a thread of its own from then on: what
-    searches for names, which has one thread to do, does not wait for it. Not for several threads at once.
+    Mentions that come one at a time go through networks of their own (`SingleMention`), once as many of the
+    same number of tokens have come. Not for several threads at once.
 
     Args:
-        folder: what `compile_model` wrote.
+        folder: what `compile_model` wrote; not needed any more when it is open.
 
     Attributes:
         model: the model's fingerprint.
@@ -111,54 +97,51 @@ class CompiledEngine:
         self._tokenizer.enable_truncation(manifest["max_tokens"])
         padding, token = manifest["padding"]
         self._tokenizer.enable_padding(pad_id=padding, pad_token=token, pad_to_multiple_of=_MULTIPLE)
-        self._query = open_compiled(folder / QUERY)
-        self._generates = Path(SCORER).with_suffix(".bin").name in manifest["weights"]
-        # The mention whose q-net is being generated, and what was generated last.
-        self._begun: Encoded | None = None
-        self._latest: Generated | None = None
-        if self._generates:
-            self._generator = open_compiled(folder / GENERATOR)
-            self._background = open_compiled(folder / GENERATOR, threads=1)
-            self._scorer = open_compiled(folder / SCORER)
+        generates = Path(SCORER).with_suffix(".bin").name in manifest["weights"]
+        names = (QUERY, GENERATOR, SCORER) if generates else (QUERY,)
+        self._networks = [read_network(folder / name) for name in names]
+        self._query = compiled(self._networks[0])
+        self._scorer = compiled(chained(*self._networks[1:])) if generates else None
+        # By the number of tokens: how many mentions came one at a time, and what they go through.
+        self._met: Counter[int] = Counter()
+        self._singles: dict[int, SingleMention] = {}
+        # The mention whose q-net was begun last, and where.
+        self._begun: tuple[Encoded, SingleMention] | None = None
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         rows = self._tokenizer.encode_batch_fast(list(texts))
         ids = np.array([row.ids for row in rows], dtype=np.int64)
         mask = np.array([row.attention_mask for row in rows], dtype=np.int64)
-        outputs = self._query.infer([ids, mask], share_inputs=True)
-        encoded = Encoded(outputs[0], (outputs[1], mask) if self._generates else ())
-        if self._generates:
-            self._begin(encoded)
+        single = self._single(ids.shape[1]) if len(rows) == 1 else None
+        if single is not None:
+            vectors, *hidden = single.encode(ids, mask)
+        else:
+            vectors, *hidden = self._query.infer([ids, mask], share_inputs=True).to_tuple()
+        encoded = Encoded(vectors, (*hidden, mask))
+        self._begun = None if single is None else (encoded, single)
         return encoded
 
-    def generate(self, encoded: Encoded) -> Generated:
-        if not self._generates:
-            return Generated((encoded.vectors,))
-        if encoded is self._begun:
-            request, self._begun = self._background, None
-            request.wait()
-        else:
-            request = self._generator
-            request.infer([*encoded.tokens], share_inputs=True, share_outputs=True)
-        # Not copied: those of a batch are 40 MB.
-        self._latest = Generated(tuple(tensor.data for tensor in request.output_tensors))
-        return self._latest
+    def wait(self, encoded: Encoded) -> None:
+        if (single := self._scoring(encoded)) is not None:
+            single.wait()
 
-    def score(self, generated: Generated, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        if not self._generates:
-            products: npt.NDArray[np.float32] = np.matmul(passages, generated.parts[0][:, :, None])[:, :, 0]
+    def score(self, encoded: Encoded, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if self._scorer is None:
+            products: npt.NDArray[np.float32] = np.matmul(passages, encoded.vectors[:, :, None])[:, :, 0]
             return products * np.float32(self._factor)
-        assert generated is self._latest or generated.parts[0].flags.owndata, "good until the next"
-        scores: npt.NDArray[np.float32] = self._scorer.infer([passages, *generated.parts], share_inputs=True)[
-            0
-        ]
+        if (single := self._scoring(encoded)) is not None:
+            return single.score(passages)
+        inputs = [*encoded.tokens, passages]
+        scores: npt.NDArray[np.float32] = self._scorer.infer(inputs, share_inputs=True)[0]
         return scores
 
-    def _begin(self, encoded: Encoded) -> None:
-        """Begins to generate in the background, where it is a single mention's q-net."""
-        if self._begun is not None:
-            self._background.wait()
-        self._begun = self._latest = None
-        if len(encoded.vectors) == 1:
-            self._background.start_async([*encoded.tokens], share_inputs=True)
-            self._begun = encoded
+    def _scoring(self, encoded: Encoded) -> SingleMention | None:
+        """What is generating a mention's q-net, unless another mention was encoded since."""
+        return self._begun[1] if self._begun is not None and self._begun[0] is encoded else None
+
+    def _single(self, tokens: int) -> SingleMention | None:
+        """What a mention of so many tokens goes through by itself; None as long as few have come."""
+        self._met[tokens] += 1
+        if tokens not in self._singles and self._met[tokens] > _FEW:
+            self._singles[tokens] = SingleMention(self._networks, tokens)
+        return self._singles.get(tokens)
