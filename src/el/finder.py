@@ -157,7 +157,7 @@ class DictionaryFinder:
             return []
         found = []
         for row in self._spellings.names(form).tolist():
-            name = self._ontology.name_texts[row]
+            name = self._ontology.name_text(row)
             kind = self._ontology.kinds[int(self._ontology.concept_of_name[row])]
             is_abbreviation = _is_abbreviation(name)
             # The spelling alone would make "KF 17837" of "KF17837".

@@ -485,8 +485,8 @@ class Linker:
         return self.ranker.engine.kind
 
     def _link(self, concept: int, name: int, score: float) -> Link:
-        concept_id, texts = self.ontology.ids[concept], self.ontology.name_texts
-        return Link(concept_id, texts[int(self.ontology.first_name[concept])], score, texts[name])
+        preferred = self.ontology.name_text(int(self.ontology.first_name[concept]))
+        return Link(self.ontology.ids[concept], preferred, score, self.ontology.name_text(name))
 
 
 @dataclass(frozen=True)

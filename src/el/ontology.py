@@ -160,8 +160,12 @@ class Ontology:
 
     @functools.cached_property
     def name_texts(self) -> list[str]:
-        """All names' texts, in name-row order."""
+        """All names' texts, in name-row order. Of MeSH they take 65 MB more than `name_text` needs."""
         return _strings(self.names["text"])
+
+    def name_text(self, row: int) -> str:
+        """The text of one name row."""
+        return str(self.names["text"][row].as_py())
 
     @functools.cached_property
     def concept_of_name(self) -> npt.NDArray[np.int64]:

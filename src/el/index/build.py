@@ -107,7 +107,9 @@ def update_name_vectors(
     places[new] = len(old.vectors) + np.arange(len(new))
     with atomic_folder(folder) as temporary:
         extend_graph(old.folder / NAMES, vectors, temporary / NAMES)
-        np.save(temporary / PLACES, places.astype(np.int32))
+        # As long as names stand where their vectors do, a search need not ask which may be found.
+        if not np.array_equal(places, np.arange(len(old.vectors) + len(new))):
+            np.save(temporary / PLACES, places.astype(np.int32))
         _write_manifest(temporary, model, ontology)
     shutil.rmtree(scratch)
     return NameVectors.open(folder, ontology)
@@ -145,7 +147,8 @@ def compact_name_vectors(vectors: NameVectors, ontology: Ontology, folder: Path)
 def _old_places(texts: Sequence[str], old: NameVectors, old_texts: Sequence[str]) -> npt.NDArray[np.int64]:
     """(N,) for each text the row of a vector made of the same, none twice; -1 where there is none."""
     known: dict[str, list[int]] = {}
-    for row, text in enumerate(old_texts):
+    # The last first, so that of equal texts each finds its own.
+    for row, text in reversed([*enumerate(old_texts)]):
         known.setdefault(text, []).append(row if old.places is None else int(old.places[row]))
     found = (known[text].pop() if known.get(text) else -1 for text in texts)
     return np.fromiter(found, dtype=np.int64, count=len(texts))

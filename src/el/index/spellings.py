@@ -99,7 +99,7 @@ class Spellings:
             return np.empty(0, dtype=np.int64)
         stop = np.searchsorted(self.keys, key, side="right")
         # Two spellings may have one hash.
-        equal = [spelling(self.ontology.name_texts[row]) == wanted for row in self.rows[start:stop]]
+        equal = [spelling(self.ontology.name_text(row)) == wanted for row in self.rows[start:stop].tolist()]
         found: npt.NDArray[np.int64] = self.rows[start:stop][np.array(equal, dtype=bool)].astype(np.int64)
         return found
 

@@ -121,6 +121,17 @@ def test_update_encodes_what_is_new(
     same_as_built_anew(model, ontology, back, tmp_path)
 
 
+def test_an_index_that_is_updated_without_a_change_stays_as_simple(
+    model: BiEncoder, ontology: Ontology, tmp_path: Path
+) -> None:
+    # Two names may read the same.
+    texts = [*ontology.name_texts[:-1], ontology.name_texts[0]]
+    old = build_name_vectors(model, ontology, texts, tmp_path / "old", tmp_path / "scratch")
+    update = update_name_vectors(model, ontology, texts, old, texts, tmp_path / "new", tmp_path / "scratch")
+    assert old.places is update.places is None
+    np.testing.assert_array_equal(update.vectors[:], old.vectors[:])
+
+
 def same_as_built_anew(model: BiEncoder, ontology: Ontology, found: NameVectors, scratch: Path) -> None:
     texts, count = ontology.name_texts, len(ontology.name_texts)
     anew = build_name_vectors(model, ontology, texts, scratch / "anew", scratch / "s")
