@@ -8,7 +8,9 @@ _AND = re.compile(r",\s*(?:and|or)\s+|\s+(?:and/or|and|or)\s+|,\s*|\s*/\s*")
 _SHARED_WORDS = 3
 
 
-def parts_of(text: str, is_name: Callable[[str], bool]) -> tuple[str, ...]:
+def parts_of(
+    text: str, is_name: Callable[[str], bool], is_learned: Callable[[str], bool] = lambda _: False
+) -> tuple[str, ...]:
     """The names that a coordination stands for, where all of them are names.
 
     "renal and hepatic failure" is "renal failure" and "hepatic failure"; "pulmonary edema or fibrosis" is
@@ -17,6 +19,8 @@ def parts_of(text: str, is_name: Callable[[str], bool]) -> tuple[str, ...]:
     Args:
         text: of a mention.
         is_name: whether an ontology has a name that is spelled like a text.
+        is_learned: whether training mentions of a text show what it means, which counts for parts alone: such
+            a mention may be the very coordination.
 
     Returns:
         Two or more names; none where the text is a name itself, or no reading makes names of all parts.
@@ -24,7 +28,8 @@ def parts_of(text: str, is_name: Callable[[str], bool]) -> tuple[str, ...]:
     pieces = [piece for piece in _AND.split(text) if piece.strip()]
     if len(pieces) < 2 or is_name(text):
         return ()
-    return next((parts for parts in _readings(pieces) if all(map(is_name, parts))), ())
+    readings = (parts for parts in _readings(pieces) if all(is_name(p) or is_learned(p) for p in parts))
+    return next(readings, ())
 
 
 def _readings(pieces: Sequence[str]) -> Iterator[tuple[str, ...]]:

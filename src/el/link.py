@@ -144,7 +144,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="FILE|FOLDER|-",
-        help="a file, a folder for several inputs, - for standard output (default: -; with --html none)",
+        help="a file, a folder for several inputs, - for standard output (default: -; --html alone: none)",
     )
     parser.add_argument(
         "-f",
@@ -242,6 +242,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("standard input can be read once; give - once")
     if options.force and options.resume:
         raise UsageError("give either --force or --resume")
+    if options.html is not None and options.resume:
+        raise UsageError("--html shows all documents, and --resume links those that are left; give either")
     if options.html is not None and options.jobs > 1:
         raise UsageError("--html takes one process; leave out --jobs")
     if options.html is not None and options.html.exists() and not options.force:
@@ -282,11 +284,16 @@ def _input_files(
     return files
 
 
+def _page_alone(options: argparse.Namespace) -> bool:
+    """Whether nothing but a page is wanted."""
+    return options.html is not None and options.output is None and options.format is None
+
+
 def _into_folder(options: argparse.Namespace, files: dict[Path, Path]) -> bool:
     """Whether each input has an output of its own, in a folder."""
     output = options.output
     if output in (None, _STANDARD):
-        if len(files) > 1 and options.format not in _TABLES and not (options.html and output is None):
+        if len(files) > 1 and options.format not in _TABLES and not _page_alone(options):
             raise UsageError(
                 "several inputs need a folder for their outputs, --output FOLDER, or a format that holds "
                 f"them all: --format {', '.join(_TABLES)}"
@@ -396,7 +403,7 @@ def _link_into_one(
                 return 0
             for source in files:
                 _check_target(source, target, options)
-        elif options.html is None or options.output == _STANDARD:
+        elif not _page_alone(options):
             target = stack.enter_context(_standard_output(go_on=options.html is not None))
         show = stack.enter_context(_page(options.html)) if options.html else lambda _: None
         return link_into_one(list(files), _settings(options, spool), target, show, missing)

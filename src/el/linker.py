@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from el.composites import parts_of
-from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention
+from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, margin_of
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
 from el.evaluation.rankings import Ranking
@@ -353,8 +353,27 @@ class Linker:
         whole = dataclasses.replace(query, type=kind_of_type(query.type) or query.type)
         if not self.config.use_dictionary:
             return [whole]
-        parts = parts_of(whole.expanded, lambda text: len(self._spellings.names(text)) > 0)
+        parts = parts_of(
+            whole.expanded,
+            lambda text: self._has(self._named(text), whole.type),
+            lambda text: self._has(self._learned(text), whole.type),
+        )
         return [whole, *(dataclasses.replace(whole, text=part, expanded=part) for part in parts)]
+
+    def _has(self, concepts: Iterable[int], type: str) -> bool:
+        """Whether one of some concept rows is of a mention's type, if the ontology tells types apart."""
+        kind = kind_of_type(type)
+        return any(kind not in self._kinds or self.ontology.kinds[concept] == kind for concept in concepts)
+
+    def _named(self, text: str) -> list[int]:
+        """The concept rows that have a name of this spelling."""
+        return list(self.ontology.concept_of_name[self._spellings.names(text)].tolist())
+
+    def _learned(self, text: str) -> list[int]:
+        """The concept rows that training mentions of this form have, if that is to count."""
+        if self.synonyms is None or not self.config.use_learned_synonyms:
+            return []
+        return [self.ontology.row_of[concept_id] for concept_id in self.synonyms.counts_of(text)]
 
     def _mentions(
         self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
@@ -415,7 +434,9 @@ class Linker:
         predicted = tuple(concept_id for concept_id, score in answers.items() if score >= threshold)
         decided_by = parts[0].decided_by if parts else whole.decided_by
         kept = tuple(in_order[: max(self.config.top_k, len(answers))])
-        return LinkedMention(mention, kept, predicted, decided_by)
+        # The candidates begin with the parts' answers: what is next to each, only its own decision knows.
+        margin = min((margin_of(part.links) for part in parts if part.links), default=margin_of(whole.links))
+        return LinkedMention(mention, kept, predicted, decided_by, margin)
 
     @property
     def has_tagger(self) -> bool:

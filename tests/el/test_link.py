@@ -220,8 +220,10 @@ def test_a_page_to_look_at(
     assert capsys.readouterr().out == ""
     assert "D001241" in page.read_text()
     assert code_of(file, "-l", linker, "--html", page) == 2
-    assert code_of(file, "-l", linker, "--html", page, "--force", "-o", "-") == 0
-    assert "D001241" in capsys.readouterr().out
+    # Who names an output or a format wants one.
+    for wanted in (["-o", "-"], ["-f", "tsv"]):
+        assert code_of(file, "-l", linker, "--html", page, "--force", *wanted) == 0
+        assert "D001241" in capsys.readouterr().out
 
 
 def test_a_mention_is_explained(linker: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -298,6 +300,7 @@ def test_arguments_that_do_not_go_together(linker: Path, file: Path, tmp_path: P
         [file, "--find-mentions", "maybe"],
         [file, "--force", "--resume"],
         [file, "--html", "x.html", "--jobs", "2"],
+        [file, "--html", "x.html", "--resume"],
     ):
         assert code_of(*arguments, "-l", linker) == 2, arguments
     assert not (tmp_path / "out").exists()

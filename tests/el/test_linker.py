@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span
+from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span, margin_of
 from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
 from el.evidence import Combination
@@ -474,13 +474,29 @@ def test_a_composite_gets_the_concepts_of_its_parts(folder: Path, linker: Linker
     assert none.predicted == ()
 
 
+def test_parts_are_of_the_mentions_type(linker: Linker) -> None:
+    text = "aspirin and headache"
+    given = mentions_of(text, text)
+    assert len(link_one(linker, given).mentions[0].predicted) == 1
+    untyped = replace(given, mentions=(replace(given.mentions[0], type=""),))
+    assert link_one(linker, untyped).mentions[0].predicted == ("D001241", "D006261")
+
+
+def test_learned_forms_are_parts_but_no_wholes(linker: Linker) -> None:
+    text = "zonk and common cold"
+    learned = [document("Zonk", "D006261"), document(text, "D006261", "D003139")]
+    known = linker.restricted(None, learned)
+    assert len(link_one(linker, mentions_of(text, text)).mentions[0].predicted) == 1
+    assert link_one(known, mentions_of(text, text)).mentions[0].predicted == ("D006261", "D003139")
+
+
 def test_mentions_behind_a_composite_keep_their_own_links(linker: Linker) -> None:
-    text = "aspirin and lithium for a headache"
-    linked = link_one(linker, mentions_of(text, "aspirin and lithium", "headache"))
+    text = "common cold and liver failure with a headache"
+    linked = link_one(linker, mentions_of(text, "common cold and liver failure", "headache"))
     # Documents of one id are told apart too.
     again = list(linker.link([linked.document, linked.document]))
     assert [[m.predicted for m in one.mentions] for one in again] == [
-        [("D001241", "D008094"), ("D006261",)]
+        [("D003139", "D017093"), ("D006261",)]
     ] * 2
 
 
@@ -518,9 +534,19 @@ def test_a_linker_travels_to_other_processes(folder: Path, linker: Linker) -> No
 
 def test_the_margin_is_that_to_the_next_candidate(linker: Linker) -> None:
     linked = link_one(linker, mentions_of(TEXT, "jaundiced skin")).mentions[0]
-    assert linked.margin == linked.links[0].score - linked.links[1].score
-    assert replace(linked, links=linked.links[:1]).margin == linked.links[0].score
-    assert replace(linked, links=()).margin == 0.0
+    assert linked.margin == margin_of(linked.links) == linked.links[0].score - linked.links[1].score
+    assert margin_of(linked.links[:1]) == linked.links[0].score
+    assert margin_of(()) == 0.0
+
+
+def test_the_margin_of_a_composite_is_the_least_of_its_parts(linker: Linker) -> None:
+    parts = ("headache", "common cold", "liver failure")
+    alone = [link_one(linker, mentions_of(part, part)).mentions[0].margin for part in parts]
+    text = "headache, common cold or liver failure"
+    linked = link_one(linker, mentions_of(text, text)).mentions[0]
+    # Beside the others of the document each is read a little differently.
+    assert linked.margin == pytest.approx(min(alone), abs=0.1)
+    assert linked.margin > 0
 
 
 def test_weighted_evidence_adds_up_to_the_logits(linker: Linker) -> None:

@@ -139,17 +139,14 @@ class LinkedMention:
         links: its candidates, best first.
         predicted: the ids it is linked to; empty for NIL, several for a composite.
         decided_by: the stage that decided; "" if unknown.
+        margin: see `margin_of`; of a composite the least that one of its parts has.
     """
 
     mention: Mention
     links: tuple[Link, ...]
     predicted: tuple[str, ...]
     decided_by: str = ""
-
-    @property
-    def margin(self) -> float:
-        """See `margin_of`."""
-        return margin_of(self.links)
+    margin: float = 0.0
 
     @property
     def scores(self) -> tuple[float | None, ...]:

@@ -25,7 +25,7 @@ from tests.el.corpus.writing import written
 MENTION = Mention("0", (Span(3, 7),), "ache", "disease")
 DOCUMENT = Document("7", (Passage("title", 0, "An ache"), Passage("abstract", 8, "It\nis.")), (MENTION,))
 LINKS = (Link("D000002", "Pain", 0.75, "ache"), Link("D000003", "Other", 0.5, "other"))
-LINKED = LinkedDocument(DOCUMENT, (LinkedMention(MENTION, LINKS, ("D000002",), "search"),))
+LINKED = LinkedDocument(DOCUMENT, (LinkedMention(MENTION, LINKS, ("D000002",), "search", 0.25),))
 
 PUBTATOR = "7|t|An ache\n7|a|Is it?\n7\t3\t7\tache\tDisease\tD000001\n\n"
 BIOC = (

@@ -102,7 +102,7 @@ def test_links_are_added_and_all_other_keys_kept(tmp_path: Path) -> None:
     link = Link("D000002", "Pain", 0.75, "ache")
     found = LinkedMention(Mention("0", (Span(0, 2),), "An", "chemical"), (), ())
     linked = LinkedDocument(
-        document, (LinkedMention(document.mentions[0], (link,), ("D000002",), "search"), found)
+        document, (LinkedMention(document.mentions[0], (link,), ("D000002",), "search", 0.75), found)
     )
     candidate = {"id": "D000002", "name": "Pain", "score": 0.75, "matched_name": "ache"}
     links = {"predicted": ["D000002"], "decided_by": "search", "margin": 0.75, "candidates": [candidate]}
