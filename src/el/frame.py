@@ -20,6 +20,7 @@ COLUMNS = {
     "score": "float64",
     "predicted": "bool",
     "decided_by": "str",
+    "margin": "float64",
 }
 
 
@@ -31,7 +32,8 @@ def links_frame(documents: Iterable[LinkedDocument]) -> pd.DataFrame:
 
     Returns:
         The `COLUMNS`: the document's and the mention's ids, its offsets (code points), text and type; the
-        candidate's rank from 1, id, names and score; whether it is an answer; and what decided.
+        candidate's rank from 1, id, names and score; whether it is an answer; what decided; and
+        the mention's margin, see `LinkedMention`.
     """
     rows = [
         (
@@ -48,6 +50,7 @@ def links_frame(documents: Iterable[LinkedDocument]) -> pd.DataFrame:
             link.score,
             link.concept_id in linked.predicted,
             linked.decided_by,
+            linked.margin,
         )
         for document in documents
         for linked in document.mentions

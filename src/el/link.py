@@ -377,6 +377,7 @@ def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
 def _check_target(source: Path, target: Path, options: argparse.Namespace) -> None:
     """Refuses an output that is the input, or would replace something."""
     from el.corpus.formats import output_files
+    from el.link_files import is_done
 
     # With --resume, an output that exists and is not passed over lacks something.
     may_replace = options.force or (options.resume and target.exists())
@@ -384,8 +385,9 @@ def _check_target(source: Path, target: Path, options: argparse.Namespace) -> No
         if path.exists() and path.samefile(source):
             raise UsageError(f"{path} is the input itself; give another --output")
         if path.exists() and not may_replace:
+            resumed = "keep it" if is_done(target) else "make it again, for it lacks what was passed over"
             raise UsageError(
-                f"{path} exists; give another --output, --force to replace it, or --resume to keep it"
+                f"{path} exists; give another --output, --force to replace it, or --resume to {resumed}"
             )
 
 

@@ -125,7 +125,9 @@ def link_into_one(
     linker = settings.load()
     with contextlib.ExitStack() as stack:
         write = show
-        if target is not None and corpora:
+        if not corpora:
+            _mark_stale(target)
+        elif target is not None:
             writer = stack.enter_context(
                 _writer(target, settings, corpora[0], lambda: not (missing or failed))
             )
@@ -134,15 +136,16 @@ def link_into_one(
         # How many documents a file has nobody knows before the end.
         advance = stack.enter_context(progress("link documents", len(corpora) if several else None))
         for corpus in corpora:
+            own: list[str] = []
             try:
-                told = _link(linker, corpus, settings, write, (lambda _: None) if several else advance)
+                _link(linker, corpus, settings, write, (lambda _: None) if several else advance, own)
             except InputError as error:
                 # The rest of a file that nobody can make sense of.
                 if not settings.keep_going:
                     raise
-                told = [_message(error, settings)]
-            _tell(told)
-            failed += bool(told)
+                own.append(_message(error, settings))
+            _tell(own)
+            failed += bool(own)
             if several:
                 advance(1)
     return failed
@@ -174,6 +177,12 @@ def _mark(target: Path) -> Path:
     return target.with_name(f".{target.name}.incomplete")
 
 
+def _mark_stale(target: Path | TextIO | None) -> None:
+    """Marks an output of before that stays, where nothing could be made anew."""
+    if isinstance(target, Path) and target.exists():
+        _mark(target).touch()
+
+
 def _opened(source: Path, settings: Settings, problems: list[str]) -> Corpus | None:
     try:
         return open_corpus(source, settings.read_as)
@@ -188,15 +197,16 @@ def _link_file(linker: Linker, settings: Settings, job: Job) -> list[str]:
     """Links a file into another. Returns what had to be passed over, a message each."""
     problems: list[str] = []
     corpus = _opened(job.source, settings, problems)
-    if corpus is None:
-        return problems
     try:
-        with _writer(job.target, settings, corpus, lambda: not problems) as writer:
-            problems += _link(linker, corpus, settings, writer.write, lambda _: None)
+        if corpus is not None:
+            with _writer(job.target, settings, corpus, lambda: not problems) as writer:
+                _link(linker, corpus, settings, writer.write, lambda _: None, problems)
+            return problems
     except ElError as error:
         if not settings.keep_going:
             raise
-        return [_message(error, settings)]
+        problems.append(_message(error, settings))
+    _mark_stale(job.target)
     return problems
 
 
@@ -206,9 +216,9 @@ def _link(
     settings: Settings,
     write: Callable[[LinkedDocument], None],
     advance: Callable[[int], None],
-) -> list[str]:
-    """Links the documents of a file. Returns those that had to be passed over, a message each."""
-    problems: list[str] = []
+    problems: list[str],
+) -> None:
+    """Links the documents of a file; `problems` gets a message for each that had to be passed over."""
     skip = (lambda error: problems.append(_message(error, settings))) if settings.keep_going else None
     for linked in linker.link(corpus.documents(skip), settings.find_mentions, settings.types):
         try:
@@ -219,7 +229,6 @@ def _link(
                 raise
             problems.append(_message(error, settings))
         advance(1)
-    return problems
 
 
 def _message(error: ElError, settings: Settings) -> str:

@@ -342,7 +342,8 @@ class Linker:
             for number, (document, own) in enumerate(zip(documents, mentions, strict=True))
             for query in _queries(document, own, self.inputs.context_characters)
         ]
-        decisions = iter(self.decide([*itertools.chain(*readings)], self.config.top_k))
+        # Two at least, for the margin.
+        decisions = iter(self.decide([*itertools.chain(*readings)], max(self.config.top_k, 2)))
         by_mention = (list(itertools.islice(decisions, len(each))) for each in readings)
         for document, own in zip(documents, mentions, strict=True):
             linked = tuple(self._linked(mention, next(by_mention)) for mention in own)

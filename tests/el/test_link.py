@@ -200,6 +200,23 @@ def test_one_output_that_lacks_something_is_made_again(linker: Path, file: Path,
     assert out.read_text() == "precious"
 
 
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_an_output_that_could_not_be_made_anew_is_not_done(
+    linker: Path, tmp_path: Path, in_folder: bool
+) -> None:
+    file = tmp_path / "in.pubtator"
+    arguments = [file, "-l", linker, "-o", f"{tmp_path}/out/" if in_folder else tmp_path / "out.pubtator"]
+    file.write_text(PUBTATOR)
+    assert code_of(*arguments) == 0
+    file.write_bytes(PUBTATOR.encode("utf-16"))
+    assert code_of(*arguments, "--force", "--keep-going") == 1
+    # What was made of the file before is there still.
+    assert code_of(*arguments, "--resume", "--keep-going") == 1
+    file.write_text(PUBTATOR)
+    assert code_of(*arguments, "--resume") == 0
+    assert not list(tmp_path.rglob("*.incomplete"))
+
+
 def test_many_files_make_one_table(
     linker: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -539,6 +539,14 @@ def test_the_margin_is_that_to_the_next_candidate(linker: Linker) -> None:
     assert margin_of(()) == 0.0
 
 
+def test_the_margin_is_the_same_where_one_candidate_is_kept(folder: Path, linker: Linker) -> None:
+    few = Linker.load(folder, top_k=1)
+    for text in ("jaundiced skin", "headache, common cold or liver failure"):
+        one, all = (link_one(each, mentions_of(text, text)).mentions[0] for each in (few, linker))
+        assert len(one.links) < len(all.links)
+        assert one.margin == all.margin
+
+
 def test_the_margin_of_a_composite_is_the_least_of_its_parts(linker: Linker) -> None:
     parts = ("headache", "common cold", "liver failure")
     alone = [link_one(linker, mentions_of(part, part)).mentions[0].margin for part in parts]

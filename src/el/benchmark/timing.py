@@ -24,8 +24,8 @@ _Found = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 STEPS = ("encode", "search", "generate", "score")
 # More than what an engine takes to compile what is met often.
 _WARM_UP = 40
-# Mentions of a system, then it is another's turn: as few as the machine's moods allow, as many as a system
-# takes to have its own weights in the processor's cache, where it is not alone otherwise either.
+# Mentions of a system, then it is another's turn: enough for its own weights to be in the processor's cache,
+# as they are where it is alone.
 _TURN = 20
 # Of batches.
 _ROUNDS = 5
@@ -88,11 +88,13 @@ def time_singles(
     for system in systems:
         for text in texts[:_WARM_UP]:
             time_once(system, text)
+    # Where there are few mentions, each system has its turn at every place all the same.
+    turn = max(min(_TURN, len(texts) // len(systems)), 1)
     turns = list(systems)
     seconds: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
     with progress(description, len(texts)) as advance:
-        for start in range(0, len(texts), _TURN):
-            mentions = texts[start : start + _TURN]
+        for start in range(0, len(texts), turn):
+            mentions = texts[start : start + turn]
             for system in turns:
                 seconds[system.name] += [time_once(system, text) for text in mentions]
             # The machine may be slower for a while: each comes first, and after each other, as often.

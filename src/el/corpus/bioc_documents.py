@@ -263,12 +263,15 @@ def with_link_infons(infons: MutableMapping[str, Any], linked: LinkedMention) ->
 def _read_document(
     path: Path, document_id: str, row: Row, source: object, tolerance: int, moved: list[str]
 ) -> Document:
+    given = {annotation.get("id") for annotation in all_annotations(row)}
     _number_annotations(row)
     passages = [_read_passage(path, document_id, passage) for passage in row["passages"]]
     text = checked_text(path, document_id, passages)
     mentions = []
     for annotation in all_annotations(row):
         place = f"document {document_id}, annotation {annotation['id']}"
+        if annotation["id"] not in given:
+            place += " (it has no id)"
         if not annotation["locations"]:
             raise InputError(path, place, "has no location", "Add one or remove the annotation")
         mention = _read_mention(annotation)

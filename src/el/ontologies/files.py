@@ -122,7 +122,7 @@ def _checked(path: Path, entries: Iterable[Entry], reading: Reading, notes: list
         notes.append(f"{elsewhere:,} concepts of other namespaces than {reading.namespace} left out")
     if not places:
         problem = f"no concepts are left: {'; '.join(notes)}" if notes else "holds no concepts"
-        raise InputError(path, "", problem, "Give a file with concepts that are in use")
+        raise InputError(path, "", problem, "Give a file with named concepts that are in use")
 
 
 def _is_of_namespace(entry: Entry, namespace: str) -> bool:

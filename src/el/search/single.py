@@ -71,7 +71,7 @@ class SingleMention:
         return scores
 
     def _scorer(self, passages: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Any]:
-        names, generated = np.empty_like(passages), self._generator.output_tensors
+        names, generated = np.empty(passages.shape, dtype=np.float32), self._generator.output_tensors
         scorer = compiled(self._qnets, [names.shape, *(tensor.shape for tensor in generated)])
         _read(scorer, [_shared(names), *generated])
         return names, scorer

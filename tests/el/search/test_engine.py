@@ -95,6 +95,11 @@ def test_mentions_that_come_one_at_a_time_are_as_in_a_batch(
     monkeypatch.setattr(search_engine, "SingleMention", Counted)
     # From the third of a number of tokens on, by networks for that number.
     monkeypatch.setattr(search_engine, "_FEW", 2)
+    other = make_engine(model)
+    for expected_count in (0, 0, 1, 1):
+        other.encode(["cold"])
+        assert len(made) == expected_count
+    made.clear()
     for _ in range(3):
         for place, text in enumerate(TEXTS):
             encoded = engine.encode([text])
@@ -125,9 +130,34 @@ def test_what_was_encoded_before_stays_so(model: RetrievalModel, monkeypatch: py
         assert np.abs(others - kept).max() > 0.1 * spread
 
 
+def test_a_qnet_is_whole_before_the_next_begins(
+    source: EncoderSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_engine, "_FEW", 0)
+    engine = make_engine(models(source)["one tower"])
+    engine.encode(["cold"])
+    (single,) = engine._singles.values()
+    calls = []
+
+    class Recorded:
+        def __init__(self, name: str, request: Any) -> None:
+            self.name, self.request = name, request
+
+        def __getattr__(self, call: str) -> Any:
+            calls.append(f"{self.name} {call}")
+            return getattr(self.request, call)
+
+    for name in ("_query", "_generator"):
+        monkeypatch.setattr(single, name, Recorded(name, getattr(single, name)))
+    engine.encode(["lead"])
+    # What generates reads where the query's network writes.
+    assert calls[:3] == ["_generator wait", "_query infer", "_generator start_async"]
+
+
 def test_nearly_equal_names_are_told_apart(source: EncoderSource) -> None:
     engine = make_engine(models(source)["one tower"])
-    # In bf16 scores of such a size are at least 1 / 2 ** 9 of it apart, or the same.
+    # In bf16 scores of such a size are at least 1 / 2 ** 9 of it apart, or the same. Fails on no machine that
+    # has float32 alone.
     names = passages(1, 1) + 1e-3 * np.random.default_rng(2).normal(size=(1, 200, WIDTH)).astype(np.float32)
     for texts in (["cold"], ["cold", "lead"]):
         scores = engine.score(engine.encode(texts), names.repeat(len(texts), axis=0))
