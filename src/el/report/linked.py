@@ -52,17 +52,18 @@ _STAGES = {
 
 
 @contextlib.contextmanager
-def linked_page(stream: TextIO, title: str) -> Iterator["LinkedPage"]:
+def linked_page(stream: TextIO, title: str, source: str = "") -> Iterator["LinkedPage"]:
     """Writes a page of linked documents; it is whole when the block ends well.
 
     Args:
         stream: open for text, in UTF-8.
         title: of the page.
+        source: a line on what linked the documents, below the title; "" for none.
 
     Yields:
         The page, that takes one document after the other.
     """
-    page = LinkedPage(stream, title)
+    page = LinkedPage(stream, title, source)
     yield page
     page.close()
 
@@ -75,11 +76,10 @@ class LinkedPage:
     links below each document can be read.
 
     Args:
-        stream: open for text, in UTF-8.
-        title: of the page.
+        stream, title, source: as of `linked_page`.
     """
 
-    def __init__(self, stream: TextIO, title: str) -> None:
+    def __init__(self, stream: TextIO, title: str, source: str = "") -> None:
         self._stream = stream
         self._documents = self._mentions = self._linked = 0
         self._types: Counter[str] = Counter()
@@ -96,6 +96,7 @@ class LinkedPage:
         self._write(
             "linked_head.html",
             title=title,
+            source=source,
             style=self._style,
             style_hash=_hash(self._style),
             script_hash=_hash(self._script),

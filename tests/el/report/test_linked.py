@@ -62,8 +62,9 @@ def test_what_a_page_cannot_hold_is_replaced() -> None:
 
 
 def test_texts_cannot_break_out_of_the_page() -> None:
-    root = parsed(render(nasty_document(), nasty_document(), title=NASTY))
+    root = parsed(render(nasty_document(), nasty_document(), title=NASTY, source=NASTY))
     assert root.findtext(".//title") == root.findtext(".//h1") == NASTY
+    assert root.get_element_by_id("source").text == NASTY
     # One of each document, that of the page, and the program.
     assert len(list(root.iter("script"))) == 4
     assert not list(root.iter("img"))
