@@ -93,9 +93,12 @@ def test_the_panel_says_why(browser: Browser) -> None:
     ]
     assert browser.run("return document.querySelector('#answers a').href").endswith("?ui=D051437")
     browser.press("j", "j", "j")
-    assert "NIL" in browser.run(PANEL)
-    assert "remdesivir" in browser.run(PANEL)
-    browser.press("j")
+    said = browser.run(PANEL)
+    for text in ("NIL", "the first is remdesivir", "Matched name", "0.110, no other candidate"):
+        assert text in said
+    browser.press("k")
+    assert "Closest name" in browser.run(PANEL)
+    browser.press("j", "j")
     # No record of MeSH, so no link.
     assert browser.run("return document.querySelectorAll('#candidates a').length") == 1
 
@@ -130,8 +133,8 @@ def test_a_slash_leads_to_the_search_where_letters_are_letters(browser: Browser)
 
 
 def test_a_screen_reader_hears_what_a_mention_is_linked_to(browser: Browser) -> None:
-    assert browser.label("#d1m0") == "Renal failure: Renal Insufficiency D051437"
-    assert browser.label("#d1m3") == "zoltrixamide: NIL"
+    assert browser.label("#d1m0") == "Renal failure: Renal Insufficiency D051437, score 0.938"
+    assert browser.label("#d1m3") == "zoltrixamide: NIL, best score 0.110"
     browser.press("j")
     expanded = "return document.getElementById('{}').getAttribute('aria-expanded')"
     assert browser.run(expanded.format("d1m0")) == "true"
@@ -186,6 +189,13 @@ def test_the_search_leaves_the_documents_that_have_the_text(browser: Browser) ->
     choose(browser, "search", "helps")
     browser.press("j")
     assert focused(browser) == "d2m0"
+
+
+def test_a_table_can_be_reached_and_is_not_cut_off(browser: Browser) -> None:
+    browser.run("document.querySelector('details').open = true")
+    wide = "const wide = document.querySelector('.wide'); return"
+    assert browser.run(f"{wide} wide.scrollWidth === wide.clientWidth && wide.tabIndex === 0")
+    assert browser.label(".wide") == "Links of first"
 
 
 def test_texts_do_no_harm(window: Browser, tmp_path: Path) -> None:

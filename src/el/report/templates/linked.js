@@ -35,9 +35,9 @@ function candidates(mention) {
     candidatesOf.set(mention.article, JSON.parse(mention.article.querySelector("script").textContent));
   }
   const { lists, mentions: rows } = candidatesOf.get(mention.article);
-  const [list, answers] = rows[Number(mention.handle.id.split("m")[1])];
+  const [list, answers, margin] = rows[Number(mention.handle.id.split("m")[1])];
   const links = lists[list].map(([id, name, score, matched]) => ({ id, name, score, matched: matched || name }));
-  return { links, answers };
+  return { links, answers, margin };
 }
 
 function element(tag, text, className) {
@@ -49,7 +49,7 @@ function element(tag, text, className) {
 
 function record(id) {
   if (!meshId.test(id)) return element("bdi", id);
-  const link = element("a", `${id} ↗`);
+  const link = element("a", `${id}\u00a0↗`);
   link.href = page.record + id;
   link.target = "_blank";
   link.rel = "noopener noreferrer";
@@ -75,22 +75,21 @@ function fillAnswers(links, answers) {
     return line;
   });
   if (!answers.length) {
-    texts.push(element("p", "NIL: no concept"));
-    texts.push(element("p", links.length ? "No candidate was sure enough." : "There are no candidates.", "why"));
+    const why = element("p", links.length ? "No candidate was sure enough; the first is " : "There are no candidates.", "why");
+    if (links.length) why.append(element("bdi", links[0].name), " ", record(links[0].id));
+    texts.push(element("p", "NIL: no concept"), why);
   }
   byId("answers").replaceChildren(...texts);
 }
 
-function fillScores(links, answers) {
-  const taken = answers.map((id) => links.find((candidate) => candidate.id === id)).filter(Boolean);
-  const others = links.filter((candidate) => !answers.includes(candidate.id));
-  const score = taken.length ? Math.min(...taken.map((candidate) => candidate.score)) : null;
+function fillScores(links, answers, margin, score) {
+  const taken = answers.length ? answers.map((id) => links.find((candidate) => candidate.id === id)).filter(Boolean) : links.slice(0, 1);
   byId("matched").textContent = taken.map((candidate) => candidate.matched).join("; ") || "–";
-  byId("score").textContent = answers.length || !links.length ? digits(score) : `${digits(links[0].score)}, of the first candidate`;
-  byId("margin").textContent = score === null ? "–" : others.length ? digits(score - others[0].score) : "no other candidate";
+  byId("score").textContent = (score || "–") + (answers.length || !links.length ? "" : ", of the first candidate");
+  byId("margin").textContent = digits(margin) + (links.length === 1 ? ", no other candidate" : "");
 }
 
-function fillCandidates(links, answers) {
+function fillCandidates(links, answers, nearest) {
   const body = byId("candidates").tBodies[0];
   body.replaceChildren();
   byId("candidates").hidden = !links.length;
@@ -101,7 +100,7 @@ function fillCandidates(links, answers) {
     concept.scope = "row";
     concept.append(element("bdi", name), " ", record(id));
     if (matched !== name) {
-      const note = element("span", "matched ", "matched");
+      const note = element("span", `${nearest.toLowerCase()} `, "matched");
       note.append(element("bdi", matched));
       concept.append(note);
     }
@@ -117,17 +116,18 @@ function show(mention) {
   byId("hint").hidden = Boolean(mention);
   if (!mention) return;
   mark(mention, true);
-  const { links, answers } = candidates(mention);
+  const { links, answers, margin } = candidates(mention);
   const row = byId(mention.handle.hash.slice(1));
-  const [label, why] = page.stages[mention.handle.dataset.stage];
+  const [label, why, nearest] = page.stages[mention.handle.dataset.stage];
   byId("mention").textContent = row.cells[0].textContent;
   byId("type").textContent = mention.handle.dataset.type;
   byId("decided").textContent = answers.length ? "Decided by" : "First candidate by";
   byId("stage").textContent = label;
   byId("why").textContent = why;
+  byId("nearest").textContent = nearest;
   fillAnswers(links, answers);
-  fillScores(links, answers);
-  fillCandidates(links, answers);
+  fillScores(links, answers, margin, mention.handle.dataset.score);
+  fillCandidates(links, answers, nearest);
   byId("panel").scrollTop = 0;
 }
 
