@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 # Keys without a character, as the protocol has them.
-TAB, ENTER, ESCAPE = "\ue004", "\ue007", "\ue00c"
+TAB, ENTER, ESCAPE, SPACE = "\ue004", "\ue007", "\ue00c", "\ue00d"
 
 # The sandbox does not start as root, and containers have little shared memory.
 _ARGUMENTS = [

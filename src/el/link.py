@@ -407,24 +407,37 @@ def _link_into_one(
                 _check_target(source, target, options)
         elif not _page_alone(options):
             target = stack.enter_context(_standard_output(go_on=options.html is not None))
-        show = stack.enter_context(_page(options.html)) if options.html else lambda _: None
+        show = stack.enter_context(_page(options)) if options.html else lambda _: None
         return link_into_one(list(files), _settings(options, spool), target, show, missing)
     # The reader of standard output stopped early.
     return 0
 
 
 @contextlib.contextmanager
-def _page(path: Path) -> "Iterator[Callable[[LinkedDocument], None]]":
+def _page(options: argparse.Namespace) -> "Iterator[Callable[[LinkedDocument], None]]":
     """Yields what puts a linked document on a page, which is whole when the block ends well."""
     from el.files import atomic_file
     from el.report.linked import linked_page
 
     with (
-        atomic_file(path) as temporary,
+        atomic_file(options.html) as temporary,
         temporary.open("w", encoding="utf-8", newline="\n") as stream,
-        linked_page(stream, path.stem) as page,
+        linked_page(stream, options.html.stem, _provenance(options)) as page,
     ):
         yield page.write
+
+
+def _provenance(options: argparse.Namespace) -> str:
+    """What links the documents, in a line: the linker, its ontology, and what is asked of it."""
+    from el.ontology import describe_ontology
+
+    parts = [f"Linker: {options.linker.resolve().name}"]
+    # What is wrong with a linker is told when it is opened.
+    with contextlib.suppress(ElError):
+        parts.append(f"ontology: {describe_ontology(options.linker / 'ontology')}")
+    if options.min_precision is not None:
+        parts.append(f"--min-precision {options.min_precision}")
+    return " · ".join(parts)
 
 
 def _explain(options: argparse.Namespace) -> None:

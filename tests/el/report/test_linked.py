@@ -62,15 +62,16 @@ def test_what_a_page_cannot_hold_is_replaced() -> None:
 
 
 def test_texts_cannot_break_out_of_the_page() -> None:
-    root = parsed(render(nasty_document(), nasty_document(), title=NASTY))
+    root = parsed(render(nasty_document(), nasty_document(), title=NASTY, source=NASTY))
     assert root.findtext(".//title") == root.findtext(".//h1") == NASTY
+    assert root.get_element_by_id("source").text == NASTY
     # One of each document, that of the page, and the program.
     assert len(list(root.iter("script"))) == 4
     assert not list(root.iter("img"))
     allowed = {
-        "aria-label aria-labelledby aria-live autocomplete charset class content data-m data-nil data-score "
-        "data-stage data-type dir for hidden href http-equiv id lang max min name placeholder rel role scope "
-        "step tabindex target type value"
+        "aria-label aria-labelledby aria-live autocomplete charset class content data-kind data-m data-nil "
+        "data-score data-stage data-type dir for hidden href http-equiv id lang max min name placeholder "
+        "rel role scope step tabindex target title type value"
     }
     names = {name for element in root.iter() for name in element.attrib}
     assert names <= set(*map(str.split, allowed))
@@ -79,10 +80,9 @@ def test_texts_cannot_break_out_of_the_page() -> None:
     assert [cell.text_content() for cell in article.find(".//tbody/tr")] == [
         NASTY,
         NASTY,
-        NASTY,
-        NASTY,
-        NASTY + "2",
+        f"{NASTY} {NASTY} matched {NASTY}2",
         "0.500",
+        "0.250",
         NASTY,
     ]
     assert data_of(article)["lists"][0][0] == [NASTY, NASTY, 0.5, NASTY + "2"]
@@ -119,8 +119,9 @@ def test_mentions_are_marked_once_for_the_keyboard_and_by_type() -> None:
     # Of a composite the least score counts, of a NIL the first candidate's.
     assert [handle.get("data-score") for handle in handles] == ["0.938", "0.938", "0.961", "0.110"]
     assert handles[1].get("aria-label") == (
-        "Renal and hepatic failure: Renal Insufficiency D051437; Liver Failure D017093"
+        "Renal and hepatic failure: Renal Insufficiency D051437; Liver Failure D017093, score 0.938"
     )
+    assert handles[3].get("aria-label") == "zoltrixamide: NIL, best score 0.110"
     classes = {mark.get("data-m"): set(mark.classes) for mark in article.xpath(".//span[@data-m]")}
     assert {"chemical", "nil"} <= classes["3"]
     assert "disease" in classes["0"]
@@ -136,14 +137,16 @@ def test_links_are_in_a_table_that_needs_no_script() -> None:
     assert rows[0] == [
         "Renal failure",
         "disease",
-        "D051437",
-        "Renal Insufficiency",
-        "Renal Failure",
+        "Renal Insufficiency D051437 matched Renal Failure",
         "0.938",
+        "0.907",
         "dictionary",
     ]
-    assert rows[2][6] == "learned synonym"
-    assert rows[3] == ["zoltrixamide", "chemical", "NIL", "", "", "0.110", "q-net"]
+    # What was learned need not be like any name of the concept.
+    assert rows[2][2] == "Liver Failure D017093 closest Hepatic Failure"
+    assert rows[2][5] == "learned synonym"
+    nil = "NIL first candidate: remdesivir"
+    assert rows[3] == ["zoltrixamide", "chemical", nil, "0.110", "0.110", "model (q-net)"]
     for handle in article.find_class("handle"):
         assert article.get_element_by_id(handle.get("href")[1:]).tag == "tr"
 
@@ -157,7 +160,7 @@ def test_ids_of_mesh_alone_are_linked_to_it(concept_id: str, linked: bool) -> No
     mention = linked_mention(document, "x", "disease", [], [concept_id])
     (cell,) = parsed(render(LinkedDocument(document, (mention,)))).xpath("//tbody/tr/td[2]")
     assert cell.text_content() == concept_id
-    assert cell.xpath("a/@href") == [f"https://meshb.nlm.nih.gov/record/ui?ui={concept_id}"] * linked
+    assert cell.xpath(".//a/@href") == [f"https://meshb.nlm.nih.gov/record/ui?ui={concept_id}"] * linked
 
 
 def test_candidates_are_stored_once() -> None:
@@ -165,7 +168,12 @@ def test_candidates_are_stored_once() -> None:
     twice = dataclasses.replace(first, mention=second.mention)
     article = next(parsed(render(LinkedDocument(report().document, (first, twice, *others)))).iter("article"))
     data = data_of(article)
-    assert data["mentions"] == [[0, ["D051437"]], [0, ["D051437"]], [1, ["D017093"]], [2, []]]
+    assert data["mentions"] == [
+        [0, ["D051437"], 0.9071],
+        [0, ["D051437"], 0.9071],
+        [1, ["D017093"], 0.961],
+        [2, [], 0.11],
+    ]
     assert data["lists"][0][0] == ["D051437", "Renal Insufficiency", 0.9381, "Renal Failure"]
     # A matched name that is the preferred name is not repeated.
     assert data["lists"][2] == [["C000657245", "remdesivir", 0.11, ""]]
@@ -177,7 +185,18 @@ def test_scores_that_are_no_numbers_are_left_out() -> None:
     mention = linked_mention(document, "x", "disease", links, ["D1"])
     article = next(parsed(render(LinkedDocument(document, (mention,)))).iter("article"))
     assert [score for _, _, score, _ in data_of(article)["lists"][0]] == [None, None]
+    assert data_of(article)["mentions"] == [[0, ["D1"], None]]
     assert article.find_class("handle")[0].get("data-score") == ""
+
+
+def test_the_margin_is_that_of_the_mention(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LinkedMention, "margin", 0.123456)
+    article = next(parsed(render(report())).iter("article"))
+    assert [margin for _, _, margin in data_of(article)["mentions"]] == [0.1235] * 4
+    assert article.xpath(".//tbody/tr/td[4]/text()") == ["0.123"] * 4
+    bare_mention = linked_mention(report().document, "mild", "disease")
+    article = next(parsed(render(LinkedDocument(report().document, (bare_mention,)))).iter("article"))
+    assert data_of(article)["mentions"] == [[0, [], None]]
 
 
 def test_the_summary_counts_what_was_written() -> None:
@@ -186,7 +205,7 @@ def test_the_summary_counts_what_was_written() -> None:
     types = [option.text for option in root.get_element_by_id("of-type")]
     assert types == ["all", "disease (3)", "chemical (2)"]
     stages = [option.text for option in root.get_element_by_id("by-stage")]
-    assert stages == ["all", "dictionary (2)", "unknown (1)", "learned synonym (1)", "q-net (1)"]
+    assert stages == ["all", "dictionary (2)", "unknown (1)", "learned synonym (1)", "model (q-net) (1)"]
     assert parsed(render(short_note())).get_element_by_id("summary").text.startswith("1 document, 1 mention:")
     assert parsed(render()).get_element_by_id("summary").text.startswith("0 documents, 0 mentions:")
 

@@ -6,7 +6,9 @@ const meshId = new RegExp(page.id);
 const roomy = matchMedia("(min-width: 70rem)");
 
 document.querySelector(".columns").before(byId("controls"));
+document.querySelector("main").prepend(byId("none"));
 for (const id of ["filters", "help", "panel"]) byId(id).hidden = false;
+for (const kind of document.querySelectorAll(".legend .m")) kind.hidden = !document.querySelector(`main .${kind.dataset.kind}`);
 
 // A mention: its stop of the keyboard and its marks in the text.
 const mentions = [];
@@ -16,7 +18,7 @@ for (const handle of document.querySelectorAll(".handle")) {
   handle.setAttribute("aria-controls", "panel");
   handle.setAttribute("aria-expanded", "false");
   const score = handle.dataset.score === "" ? 0 : Number(handle.dataset.score);
-  const mention = { handle, marks: [], article: handle.closest("article"), place: mentions.length, score, off: false };
+  const mention = { handle, marks: [], article: handle.closest("article"), place: mentions.length, score, off: false, faint: false };
   mentions.push(mention);
   ofHandle.set(handle.id, mention);
 }
@@ -27,17 +29,20 @@ for (const mark of document.querySelectorAll("main .m")) mentionOf(mark).marks.p
 const candidatesOf = new WeakMap();
 let shown = null;
 let pinned = false;
-// The mention that was opened last: from there the keys go on.
+// The mention and the document that were opened last, and the place there, which is halfway between two
+// mentions at a document's heading: from there the keys go on.
 let last = null;
+let lastArticle = null;
+let place = null;
 
 function candidates(mention) {
   if (!candidatesOf.has(mention.article)) {
     candidatesOf.set(mention.article, JSON.parse(mention.article.querySelector("script").textContent));
   }
   const { lists, mentions: rows } = candidatesOf.get(mention.article);
-  const [list, answers] = rows[Number(mention.handle.id.split("m")[1])];
+  const [list, answers, margin] = rows[Number(mention.handle.id.split("m")[1])];
   const links = lists[list].map(([id, name, score, matched]) => ({ id, name, score, matched: matched || name }));
-  return { links, answers };
+  return { links, answers, margin };
 }
 
 function element(tag, text, className) {
@@ -49,7 +54,7 @@ function element(tag, text, className) {
 
 function record(id) {
   if (!meshId.test(id)) return element("bdi", id);
-  const link = element("a", `${id} ↗`);
+  const link = element("a", `${id}\u00a0↗`);
   link.href = page.record + id;
   link.target = "_blank";
   link.rel = "noopener noreferrer";
@@ -75,22 +80,21 @@ function fillAnswers(links, answers) {
     return line;
   });
   if (!answers.length) {
-    texts.push(element("p", "NIL: no concept"));
-    texts.push(element("p", links.length ? "No candidate was sure enough." : "There are no candidates.", "why"));
+    const why = element("p", links.length ? "No candidate was sure enough; the first is " : "There are no candidates.", "why");
+    if (links.length) why.append(element("bdi", links[0].name), " ", record(links[0].id));
+    texts.push(element("p", "NIL: no concept"), why);
   }
   byId("answers").replaceChildren(...texts);
 }
 
-function fillScores(links, answers) {
-  const taken = answers.map((id) => links.find((candidate) => candidate.id === id)).filter(Boolean);
-  const others = links.filter((candidate) => !answers.includes(candidate.id));
-  const score = taken.length ? Math.min(...taken.map((candidate) => candidate.score)) : null;
+function fillScores(links, answers, margin, score) {
+  const taken = answers.length ? answers.map((id) => links.find((candidate) => candidate.id === id)).filter(Boolean) : links.slice(0, 1);
   byId("matched").textContent = taken.map((candidate) => candidate.matched).join("; ") || "–";
-  byId("score").textContent = answers.length || !links.length ? digits(score) : `${digits(links[0].score)}, of the first candidate`;
-  byId("margin").textContent = score === null ? "–" : others.length ? digits(score - others[0].score) : "no other candidate";
+  byId("score").textContent = (score || "–") + (answers.length || !links.length ? "" : ", of the first candidate");
+  byId("margin").textContent = digits(margin) + (links.length === 1 ? ", no other candidate" : "");
 }
 
-function fillCandidates(links, answers) {
+function fillCandidates(links, answers, nearest) {
   const body = byId("candidates").tBodies[0];
   body.replaceChildren();
   byId("candidates").hidden = !links.length;
@@ -101,7 +105,7 @@ function fillCandidates(links, answers) {
     concept.scope = "row";
     concept.append(element("bdi", name), " ", record(id));
     if (matched !== name) {
-      const note = element("span", "matched ", "matched");
+      const note = element("span", `${nearest.toLowerCase()} `, "matched");
       note.append(element("bdi", matched));
       concept.append(note);
     }
@@ -117,17 +121,18 @@ function show(mention) {
   byId("hint").hidden = Boolean(mention);
   if (!mention) return;
   mark(mention, true);
-  const { links, answers } = candidates(mention);
+  const { links, answers, margin } = candidates(mention);
   const row = byId(mention.handle.hash.slice(1));
-  const [label, why] = page.stages[mention.handle.dataset.stage];
+  const [label, why, nearest] = page.stages[mention.handle.dataset.stage];
   byId("mention").textContent = row.cells[0].textContent;
   byId("type").textContent = mention.handle.dataset.type;
   byId("decided").textContent = answers.length ? "Decided by" : "First candidate by";
   byId("stage").textContent = label;
   byId("why").textContent = why;
+  byId("nearest").textContent = nearest;
   fillAnswers(links, answers);
-  fillScores(links, answers);
-  fillCandidates(links, answers);
+  fillScores(links, answers, margin, mention.handle.dataset.score);
+  fillCandidates(links, answers, nearest);
   byId("panel").scrollTop = 0;
 }
 
@@ -140,6 +145,8 @@ function open(mention) {
   show(mention);
   pinned = true;
   last = mention;
+  lastArticle = mention.article;
+  place = mention.place;
   mention.handle.scrollIntoView({ block: "nearest" });
 }
 
@@ -149,51 +156,91 @@ function close() {
 }
 
 // Filters.
-const controls = ["search", "from", "of-type", "by-stage", "answer"].map(byId);
-const [search, from, ofType, byStage, answer] = controls;
+const controls = ["search", "from", "to", "of-type", "by-stage", "answer", "unsure"].map(byId);
+const [search, from, to, ofType, byStage, answer, unsure] = controls;
 const articles = [...document.querySelectorAll("article")];
+const leastSure = [...mentions].sort((one, other) => one.score - other.score);
+const reachable = (mention) => !mention.off && !mention.faint && !mention.article.hidden;
 
-function filterMentions() {
+// What the search reads of a document; made when it is first asked for.
+const texts = new Map();
+const fold = (text) => text.replace(/\s+/g, " ").trim().toLowerCase();
+function textOf(article) {
+  if (!texts.has(article)) {
+    const parts = [...article.querySelectorAll("h2, .text, .concept bdi")];
+    texts.set(article, parts.map((part) => fold(part.textContent)).join("\n"));
+  }
+  return texts.get(article);
+}
+
+function filter() {
   byId("least").textContent = Number(from.value).toFixed(2);
-  for (const mention of mentions) {
-    const { type, stage, nil } = mention.handle.dataset;
-    mention.off = (ofType.value && ofType.value !== `=${type}`) || (byStage.value && byStage.value !== `=${stage}`)
-      || (answer.value && (answer.value === "nil") !== (nil !== undefined));
-    mention.handle.hidden = Boolean(mention.off);
-    for (const part of mention.marks) {
-      part.classList.toggle("off", Boolean(mention.off));
-      part.classList.toggle("faint", mention.score < Number(from.value));
-    }
-  }
+  byId("most").textContent = Number(to.value).toFixed(2);
+  for (const mention of mentions) filterMention(mention);
+  filterDocuments();
   tell();
 }
 
+function filterMention(mention) {
+  const { type, stage, nil } = mention.handle.dataset;
+  mention.off = Boolean((ofType.value && ofType.value !== `=${type}`) || (byStage.value && byStage.value !== `=${stage}`)
+    || (answer.value && (answer.value === "nil") !== (nil !== undefined)));
+  mention.faint = mention.score < Number(from.value) || mention.score > Number(to.value);
+  mention.handle.hidden = mention.off || mention.faint;
+  for (const part of mention.marks) {
+    part.classList.toggle("off", mention.off);
+    part.classList.toggle("faint", mention.faint);
+  }
+}
+
+// Scores hide no document: what is faint is still there to be read.
 function filterDocuments() {
-  const wanted = search.value.trim().toLowerCase();
+  const wanted = fold(search.value);
+  const narrowed = ofType.value || byStage.value || answer.value;
+  const matching = new Set(mentions.filter((mention) => !mention.off).map((mention) => mention.article));
   for (const article of articles) {
-    const texts = [...article.querySelectorAll("h2, .text, tbody")].map((part) => part.textContent);
-    article.hidden = !texts.join("\n").toLowerCase().includes(wanted);
+    article.hidden = Boolean((narrowed && !matching.has(article)) || (wanted && !textOf(article).includes(wanted)));
   }
-  tell();
 }
-
-const reachable = (mention) => !mention.off && !mention.article.hidden;
 
 function tell() {
   const documents = articles.filter((article) => !article.hidden).length;
-  const own = mentions.filter((mention) => reachable(mention) && mention.score >= Number(from.value)).length;
-  byId("count").textContent = `${own} of ${mentions.length} mentions, ${documents} of ${articles.length} documents`;
+  byId("count").textContent = `${mentions.filter(reachable).length} of ${mentions.length} mentions, ${documents} of ${articles.length} documents`;
+  byId("none").hidden = documents > 0 || !articles.length;
+  byId("wanted").textContent = `No document has ${wish()}.`;
   if (shown && !reachable(shown)) close();
+}
+
+// The filters in words.
+function wish() {
+  const chosen = (select) => select.selectedOptions[0].textContent.replace(/ \(\d+\)$/, "");
+  const mention = [
+    ofType.value && `of type ${chosen(ofType)}`,
+    byStage.value && `decided by ${chosen(byStage)}`,
+    answer.value && (answer.value === "nil" ? "without a concept" : "with a concept"),
+  ].filter(Boolean).join(", ");
+  return [search.value && `“${search.value}”`, mention && `a mention ${mention}`].filter(Boolean).join(" and ");
 }
 
 let waiting = 0;
 for (const control of controls) {
   control.addEventListener("input", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(control === search ? filterDocuments : filterMentions, 100);
+    waiting = setTimeout(filter, 100);
   });
 }
+// Neither bound passes the other.
+from.addEventListener("input", () => { to.value = Math.max(from.value, to.value); });
+to.addEventListener("input", () => { from.value = Math.min(from.value, to.value); });
+// Another order begins at its first mention.
+unsure.addEventListener("input", () => { last = null; });
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
+for (const button of document.querySelectorAll(".reset")) {
+  button.addEventListener("click", () => {
+    byId("filters").reset();
+    filter();
+  });
+}
 
 // Pointer.
 const main = document.querySelector("main");
@@ -201,20 +248,20 @@ const markAt = (event) => event.target.closest(".m");
 
 main.addEventListener("pointerover", (event) => {
   const found = markAt(event);
-  if (found && !pinned && roomy.matches && event.pointerType === "mouse" && !mentionOf(found).off) show(mentionOf(found));
+  if (found && !pinned && roomy.matches && event.pointerType === "mouse" && reachable(mentionOf(found))) show(mentionOf(found));
 });
 
 // The shortest mention at a place; when that is open, the one around it.
 main.addEventListener("click", (event) => {
   const found = [];
   for (let part = markAt(event); part; part = part.parentElement.closest(".m")) {
-    if (!mentionOf(part).off) found.push(mentionOf(part));
+    if (reachable(mentionOf(part))) found.push(mentionOf(part));
   }
   if (!found.length) return;
-  const next = pinned ? found[found.indexOf(shown) + 1] : found[0];
-  if (!next) return close();
-  next.handle.focus({ preventScroll: true });
-  open(next);
+  const wanted = pinned ? found[found.indexOf(shown) + 1] : found[0];
+  if (!wanted) return close();
+  wanted.handle.focus({ preventScroll: true });
+  open(wanted);
 });
 
 main.addEventListener("focusin", (event) => {
@@ -229,10 +276,31 @@ main.addEventListener("focusout", (event) => {
 byId("close").addEventListener("click", () => leave());
 
 // Keyboard.
+// The next of a list that is wanted, after a place in it; null is before its beginning and behind its end.
+function next(list, from, by, wanted) {
+  let at = by > 0 ? Math.floor(from ?? -1) + 1 : Math.ceil(from ?? list.length) - 1;
+  while (list[at] && !wanted(list[at])) at += by;
+  return list[at];
+}
+
 function step(by) {
-  let place = last ? last.place + by : by > 0 ? 0 : mentions.length - 1;
-  while (mentions[place] && !reachable(mentions[place])) place += by;
-  if (mentions[place]) mentions[place].handle.focus();
+  const found = unsure.checked
+    ? next(leastSure, last && leastSure.indexOf(last), by, reachable)
+    : next(mentions, place, by, reachable);
+  if (found) found.handle.focus();
+}
+
+// To the heading of another document.
+function turn(by) {
+  const article = next(articles, lastArticle && articles.indexOf(lastArticle), by, (one) => !one.hidden);
+  if (!article) return;
+  close();
+  last = null;
+  lastArticle = article;
+  const above = ({ handle }) => handle.compareDocumentPosition(article) === Node.DOCUMENT_POSITION_FOLLOWING;
+  place = mentions.findLastIndex(above) + 0.5;
+  article.scrollIntoView();
+  article.querySelector("h2").focus({ preventScroll: true });
 }
 
 // Closes the panel; the keyboard goes back to the mention.
@@ -247,6 +315,8 @@ function leave() {
 const keys = {
   j: () => step(1),
   k: () => step(-1),
+  n: () => turn(1),
+  N: () => turn(-1),
   "/": () => search.focus(),
   p: () => { if (shown) byId("panel").querySelector("a, button").focus(); },
 };
@@ -255,20 +325,24 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const mention = ofHandle.get(event.target.id);
   if (event.key === "Escape") {
-    if (event.target === search) search.blur();
+    if (controls.includes(event.target)) event.target.blur();
     else leave();
-  } else if (event.key === "Enter" && mention) {
+  } else if (["Enter", " "].includes(event.key) && mention) {
     event.preventDefault();
     if (shown === mention && pinned) close();
     else open(mention);
-  } else if (keys[event.key] && !event.target.closest("input, select")) {
+  } else if (keys[event.key] && ![search, ofType, byStage, answer].includes(event.target)) {
     event.preventDefault();
     keys[event.key]();
   }
 });
 
 // On paper there is no panel: the tables say what it would.
-addEventListener("beforeprint", () => { for (const table of document.querySelectorAll("details")) table.open = true; });
-addEventListener("afterprint", () => { for (const table of document.querySelectorAll("details")) table.open = false; });
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const table of opened) table.open = true;
+});
+addEventListener("afterprint", () => { for (const table of opened) table.open = false; });
 
-filterMentions();
+filter();
