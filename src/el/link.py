@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"interrupted{again}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     if failed:
-        raise ElError(f"{failed} of the inputs were passed over, wholly or in part; see above")
+        raise ElError(f"{failed} of the inputs passed over, wholly or in part; see above")
 
 
 def add_linker_argument(parser: argparse.ArgumentParser) -> None:
@@ -210,8 +210,8 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--min-precision",
         metavar="P",
         type=_share,
-        help="answer only where so large a share of answers was right on held-out mentions, such as 0.95; "
-        "other mentions get -1 (default: answer all)",
+        help="answer only where so large a share of answers was right on held-out given mentions, such as "
+        "0.95; other mentions get -1 (default: answer all)",
     )
 
 

@@ -254,14 +254,22 @@ def _by_processes(
     context = multiprocessing.get_context("spawn")
     number = context.Value("i", 0)
     pool = ProcessPoolExecutor(processes, context, _take_processors, (number, processes))
+    stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
     # What has not begun when a file cannot be used does not begin any more.
     stack.callback(pool.shutdown, cancel_futures=True)
+    signal.signal(signal.SIGINT, _interrupt_once)
     try:
         yield from _results(pool, jobs, settings, _AHEAD * processes)
     except BrokenProcessPool as error:
         raise ElError(
             "a process was ended from outside, perhaps for want of memory. Give fewer --jobs, and --resume"
         ) from error
+
+
+def _interrupt_once(*_: object) -> None:
+    """Ends the command when the files under way are done; a second Ctrl-C does not disturb that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _results(pool: Executor, jobs: Iterable[Job], settings: Settings, ahead: int) -> Iterator[list[str]]:

@@ -666,7 +666,10 @@ def save_linker(
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     if not (folder / _MANIFEST).is_file():
-        raise InputError(folder, "", "no linker here", "Make it with `make run`, or give the folder of one")
+        remedy = (
+            "Make one with `python -m el.index` (MeSH) or `make run` (the sample), or give another folder"
+        )
+        raise InputError(folder, "", "no linker here", remedy)
     manifest = read_json(folder / _MANIFEST)
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:

@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from el.errors import ElError
 from el.evidence import KINDS
 from el.explain import explain
 from el.link import main
-from el.link_files import Job, Settings, link_into_files
+from el.link_files import Job, Settings, _interrupt_once, link_into_files
 from el.linker import Decision, Linker
 from tests.tiny import save_tiny_linker
 
@@ -377,6 +378,16 @@ def test_without_arguments_the_sample_is_linked(
     assert {("acetaminophen", "D000082"), ("AKI", "D058186"), ("ALF", "D017114")} <= rows
 
 
+def test_a_second_interruption_does_not_disturb_the_first() -> None:
+    before = signal.signal(signal.SIGINT, _interrupt_once)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_interrupted(linker: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -489,6 +500,8 @@ def test_processes_are_handed_a_few_files_at_a_time(
     monkeypatch.setattr("el.link_files._link_by_own", link)
     jobs = Jobs(Job(Path(str(number)), tmp_path / str(number)) for number in range(100))
     assert link_into_files(jobs, Settings(linker), 2) == 1
+    # As it was before the processes.
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert len(waiting) == 100
     assert max(waiting) < 20
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterable
 
-from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
+from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span, margin_of
 from el.report.linked import linked_page
 
 RENAL = (
@@ -29,7 +29,7 @@ def linked_mention(
         spans.append(Span(start, start + len(piece)))
         start += len(piece)
     mention = Mention(words, tuple(spans), document.text_of(tuple(spans)), type)
-    return LinkedMention(mention, tuple(links), tuple(predicted), decided_by)
+    return LinkedMention(mention, tuple(links), tuple(predicted), decided_by, margin_of(links))
 
 
 def report() -> LinkedDocument:

@@ -189,9 +189,9 @@ def test_scores_that_are_no_numbers_are_left_out() -> None:
     assert article.find_class("handle")[0].get("data-score") == ""
 
 
-def test_the_margin_is_that_of_the_mention(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LinkedMention, "margin", 0.123456)
-    article = next(parsed(render(report())).iter("article"))
+def test_the_margin_is_that_of_the_mention() -> None:
+    mentions = tuple(dataclasses.replace(linked, margin=0.123456) for linked in report().mentions)
+    article = next(parsed(render(LinkedDocument(report().document, mentions))).iter("article"))
     assert [margin for _, _, margin in data_of(article)["mentions"]] == [0.1235] * 4
     assert article.xpath(".//tbody/tr/td[4]/text()") == ["0.123"] * 4
     bare_mention = linked_mention(report().document, "mild", "disease")
