@@ -79,7 +79,11 @@ def test_round_trip(model: FixedScorer, tmp_path: Path) -> None:
     assert isinstance(again, FixedScorer)
     assert again.settings() == model.settings()
     passages = model.encode_passages_text(["liver", "influenza"])
-    assert torch.equal(again.encode_queries_text(TEXTS)(passages), model.encode_queries_text(TEXTS)(passages))
+    saved = again.state_dict()
+    assert all(torch.equal(saved[name], tensor) for name, tensor in model.state_dict().items())
+    # Mentions are encoded in bf16 where the machine multiplies it, not to the last bit the same each time.
+    scores = (each.encode_queries_text(TEXTS)(passages) for each in (again, model))
+    torch.testing.assert_close(*scores, rtol=1e-2, atol=1e-2)
     (tmp_path / "m" / "config.json").write_text("{}")
     with pytest.raises(InputError, match="depth"):
         load_model(tmp_path / "m")
