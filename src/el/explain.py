@@ -4,7 +4,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from el.corpus.types import margin_of
 from el.evaluation.queries import Query
 from el.evidence import KINDS
 from el.linker import Linker
@@ -26,27 +25,25 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
         console: where to.
     """
     query = Query("", "", text, kind_of_type(mention_type) or mention_type, (), text)
-    # Two at least, for the margin.
-    (decision,) = linker.decide([query], max(linker.config.top_k, 2))
+    (decision,) = linker.decide([query], linker.config.top_k)
     if not decision.links:
         console.print(f"{text}: no candidates", markup=False, highlight=False)
         return
     weighted = linker.weighted_evidence(query)
-    links = decision.links[: linker.config.top_k]
-    rows = [weighted[link.concept_id] for link in links]
+    rows = [weighted[link.concept_id] for link in decision.links]
     shown = [kind for kind in KINDS if any(abs(row[kind]) >= _LEAST for row in rows)]
     best, threshold = decision.links[0], linker.config.nil_below or 0.0
     table = Table(box=None)
     # Names may be cut where a terminal is narrow; of half an id or a number nobody knows what it is.
     for heading in ("id", "name", "matched name", "score", *shown):
         table.add_column(heading, no_wrap="name" not in heading, overflow="fold")
-    for link, row in zip(links, rows, strict=True):
+    for link, row in zip(decision.links, rows, strict=True):
         values = (f"{row[kind]:+.2f}" for kind in shown)
         # Escaped: in "benzo[a]pyrene", brackets are part of the name.
         names = map(escape, (link.concept_id, link.name, link.matched_name))
         table.add_row(*names, f"{link.score:.3f}", *values)
     answer = best.concept_id if best.score >= threshold else f"-1 (no score reaches {threshold:.3f})"
-    margin = f"{margin_of(decision.links):.3f} above the next"
+    margin = f"{decision.margin:.3f} above the next"
     told = f"{text}: {answer}, decided by {decision.decided_by}, {margin}\n"
     console.print(told, markup=False, highlight=False)
     console.print(table)

@@ -132,10 +132,12 @@ class Decision:
         decided_by: the strongest reason for the first of them: "learned_synonym" (most training mentions of
             the form have it), "dictionary" (a name is spelled like the mention), "abbreviation" (a name is
             spelled like what the mention stands for), or the model's kind.
+        margin: see `margin_of`; of all candidates, not of `links` alone.
     """
 
     links: tuple[Link, ...]
     decided_by: str
+    margin: float
 
 
 class Linker:
@@ -342,8 +344,7 @@ class Linker:
             for number, (document, own) in enumerate(zip(documents, mentions, strict=True))
             for query in _queries(document, own, self.inputs.context_characters)
         ]
-        # Two at least, for the margin.
-        decisions = iter(self.decide([*itertools.chain(*readings)], max(self.config.top_k, 2)))
+        decisions = iter(self.decide([*itertools.chain(*readings)], self.config.top_k))
         by_mention = (list(itertools.islice(decisions, len(each))) for each in readings)
         for document, own in zip(documents, mentions, strict=True):
             linked = tuple(self._linked(mention, next(by_mention)) for mention in own)
@@ -436,7 +437,7 @@ class Linker:
         decided_by = parts[0].decided_by if parts else whole.decided_by
         kept = tuple(in_order[: max(self.config.top_k, len(answers))])
         # The candidates begin with the parts' answers: what is next to each, only its own decision knows.
-        margin = min((margin_of(part.links) for part in parts if part.links), default=margin_of(whole.links))
+        margin = min((part.margin for part in parts if part.links), default=whole.margin)
         return LinkedMention(mention, kept, predicted, decided_by, margin)
 
     @property
@@ -495,9 +496,10 @@ class Linker:
         order = sorted(range(len(shares)), key=lambda row: (-shares[row], ids[evidence.concepts[row]]))
         links = tuple(
             self._link(int(evidence.concepts[row]), int(evidence.names[row]), float(shares[row]))
-            for row in order[:k]
+            for row in order[: max(k, 2)]
         )
-        return Decision(links, self._reason(query, evidence, order[0]) if order else self.ranker.engine.kind)
+        reason = self._reason(query, evidence, order[0]) if order else self.ranker.engine.kind
+        return Decision(links[:k], reason, margin_of(links))
 
     def _reason(self, query: Query, evidence: Evidence, row: int) -> str:
         if evidence.of("learned_share")[row] > _MOST:

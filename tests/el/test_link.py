@@ -632,7 +632,7 @@ def test_brackets_of_names_are_shown_and_an_empty_mention_is_not_explained(
 ) -> None:
     opened = Linker.load(linker)
     link = Link("D1", "Benzo[a]pyrene", 1.0, "3,4-benz[a]pyrene")
-    opened.decide = lambda *_: [Decision((link,), "model")]  # type: ignore[method-assign, assignment]
+    opened.decide = lambda *_: [Decision((link,), "model", link.score)]  # type: ignore[method-assign, assignment]
     opened.weighted_evidence = lambda _: {"D1": dict.fromkeys(KINDS, 0.0)}  # type: ignore[method-assign]
     explain(opened, "[b]anthracene", "", Console())
     out = capsys.readouterr().out

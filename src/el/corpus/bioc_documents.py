@@ -263,14 +263,13 @@ def with_link_infons(infons: MutableMapping[str, Any], linked: LinkedMention) ->
 def _read_document(
     path: Path, document_id: str, row: Row, source: object, tolerance: int, moved: list[str]
 ) -> Document:
-    given = {annotation.get("id") for annotation in all_annotations(row)}
-    _number_annotations(row)
+    numbered = _number_annotations(row)
     passages = [_read_passage(path, document_id, passage) for passage in row["passages"]]
     text = checked_text(path, document_id, passages)
     mentions = []
     for annotation in all_annotations(row):
         place = f"document {document_id}, annotation {annotation['id']}"
-        if annotation["id"] not in given:
+        if annotation["id"] in numbered:
             place += " (it has no id)"
         if not annotation["locations"]:
             raise InputError(path, place, "has no location", "Add one or remove the annotation")
@@ -285,13 +284,14 @@ def _read_document(
     return make_document(path, document_id, passages, _with_part_texts(mentions), relations, source)
 
 
-def _number_annotations(row: Row) -> None:
-    """Gives annotations without an id one, as BioC allows; a link has to say whose it is."""
+def _number_annotations(row: Row) -> set[str]:
+    """Gives annotations without an id one, as BioC allows; a link has to say whose it is. Returns these."""
     relations = (relation for level in levels(row) for relation in level.get("relations") or ())
     free = FreeIds(str(item.get("id")) for item in (*all_annotations(row), *relations))
-    for annotation in all_annotations(row):
-        if annotation.get("id") in (None, ""):
-            annotation["id"] = free.take()
+    without = [annotation for annotation in all_annotations(row) if annotation.get("id") in (None, "")]
+    for annotation in without:
+        annotation["id"] = free.take()
+    return {annotation["id"] for annotation in without}
 
 
 def _read_passage(path: Path, document_id: str, row: Row) -> Passage:
