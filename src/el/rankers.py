@@ -94,14 +94,15 @@ class ModelRanker:
         names = np.empty((len(texts), width), dtype=np.int64)
         similarities, scores = (np.empty(names.shape, dtype=np.float32) for _ in range(2))
         with progress(self.description, len(texts)) as advance:
-            for rows in by_length([len(text) for text in texts], _QUERY_BATCH):
-                encoded = self.engine.encode([texts[row] for row in rows])
+            tokens = self.engine.tokenize(texts)
+            for rows in by_length([len(own) for own in tokens], _QUERY_BATCH):
+                encoded = self.engine.encode([tokens[row] for row in rows])
                 near, found = self._nearest(encoded.vectors)
                 if proposed is not None:
                     for place, row in enumerate(rows):
                         self._propose(encoded.vectors[place], proposed[row], found[place], near[place])
                 similarities[rows], names[rows] = near, found
-                scores[rows] = self.engine.score(encoded, self.vectors.gather(found))
+                scores[rows] = self.engine.score(encoded, self.vectors.gather_half(found))
                 advance(len(rows))
         return Retrieved(names, similarities, scores)
 

@@ -1,5 +1,7 @@
 """Rankers of models against brute force over all names."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from el.ontology import Ontology
 from el.rankers import ModelRanker, distinct_inputs
 from el.search import exhaustive
 from el.search.compiling import make_engine
+from el.search.engine import Encoded
 from el.search.exhaustive import rank_exhaustively
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
@@ -90,6 +93,27 @@ def test_ranks_the_retrieved_names_by_the_models_scores(
         np.testing.assert_allclose(ranking.scores, expected, atol=0.05)
         for concept_id, score in zip(ranking.concept_ids, ranking.scores, strict=True):
             assert score == pytest.approx(best[concept_id], abs=0.05)
+
+
+def test_batches_are_of_texts_of_similar_numbers_of_tokens(
+    source: EncoderSource, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rankers, "_QUERY_BATCH", 2)
+    engine = make_engine(tiny_hypencoder(source).eval())
+    ranker, counts = ModelRanker(engine, vectors, ontology, 8), []
+    # As many characters or more are fewer tokens.
+    texts = ["cold", "c" + " " * 30 + "o", "common cold", "a" + " " * 9]
+    alone = [ranker.retrieve([text]).scores[0] for text in texts]
+    encode = engine.encode
+
+    def counted(tokens: Sequence[Sequence[int]]) -> Encoded:
+        counts.append([len(own) for own in tokens])
+        return encode(tokens)
+
+    monkeypatch.setattr(engine, "encode", counted)
+    together = ranker.retrieve(texts).scores
+    assert counts == [[3, 4], [6, 12]]
+    np.testing.assert_allclose(together, np.stack(alone), atol=0.05)
 
 
 def test_exhaustive_ranking_needs_no_first_stage(

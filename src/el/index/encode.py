@@ -33,7 +33,7 @@ def _encode_in_batches(
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
     tower = _fast_copy(model.passage_tower, model.device)
     # Characters say too little: of names of equal length one may have thrice the tokens of another.
-    for rows in by_length(model.token_counts(texts), BATCH):
+    for rows in by_length([len(ids) for ids in model.token_ids(texts)], BATCH):
         encoding = model.tokenize([texts[row] for row in rows])
         vectors = tower(encoding["input_ids"], encoding["attention_mask"])
         yield rows, vectors.to("cpu", torch.float16).numpy()

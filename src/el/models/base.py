@@ -90,13 +90,17 @@ class RetrievalModel(nn.Module, abc.ABC):
         """Encodes (B, S) int64 token ids and mask as B queries."""
 
     def retrieving_tower(self) -> Tower:
-        """The tower whose vectors of mentions retrieve the first candidates."""
+        """The tower whose vectors of mentions are near to those of their names."""
         return self.query_tower
 
     def first_stage(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Returns (B, D) float32 vectors that retrieve the first candidates of (B, S) mentions."""
+        """Returns the (B, D) float32 vectors of (B, S) mentions that are near to those of their names."""
         vectors: Tensor = self.retrieving_tower()(input_ids, attention_mask)
         return vectors
+
+    def retrieval_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Returns (B, D) float32 vectors that retrieve the candidates of (B, S) mentions."""
+        return self.first_stage(input_ids, attention_mask)
 
     @abc.abstractmethod
     def encode_mentions(
@@ -138,15 +142,16 @@ class RetrievalModel(nn.Module, abc.ABC):
         )
         return encoding.to(self.device)
 
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Returns how many tokens of each text `tokenize` keeps, special ones included.
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of the tokens that `tokenize` keeps of each text, special ones included.
 
         Raises:
             ValueError: the checkpoint came without a tokenizer.
         """
         if not texts:
             return []
-        return [len(ids) for ids in self._tokenizer()(list(texts), truncation=True)["input_ids"]]
+        ids: list[list[int]] = self._tokenizer()(list(texts), truncation=True)["input_ids"]
+        return ids
 
     def _tokenizer(self) -> PreTrainedTokenizerBase:
         if self.tokenizer is None:

@@ -24,11 +24,11 @@ from torch.nn import functional
 from el.models.hyper_head import HyperHead
 
 # Of a padded token's logit; its exponential is 0 in every precision.
-_MASKED = -1e4
+MASKED = -1e4
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class Part:
     """One weight matrix or bias that is generated.
 
     Attributes:
@@ -56,21 +56,21 @@ class FoldedGenerator(nn.Module):
     @torch.no_grad()
     def __init__(self, head: HyperHead) -> None:
         super().__init__()
-        matrices, vectors = _parts(head)
+        matrices, vectors = parts_of(head)
         parts = [*matrices, *vectors]
         self.outs = [len(part.embeddings) for part in parts]
         self.ins = [part.value.out_features for part in matrices]
         roots = [math.sqrt(out) for out in self.outs]
         attention = [p.embeddings @ p.key.weight / root for p, root in zip(parts, roots, strict=True)]
         shifts = [p.embeddings @ p.key.bias / root for p, root in zip(parts, roots, strict=True)]
-        self.attention_and_values = _linear(
+        self.attention_and_values = linear_layer(
             torch.cat([*attention, *(part.value.weight for part in matrices)]),
             torch.cat([*shifts, *(part.value.bias for part in matrices)]),
         )
-        self.vector_values = nn.ModuleList(_linear(p.value.weight, p.value.bias) for p in vectors)
+        self.vector_values = nn.ModuleList(linear_layer(p.value.weight, p.value.bias) for p in vectors)
         # Vectors are projected before they are applied, matrices never.
         self.projections = nn.ModuleList(
-            _linear(part.projection.weight, part.base[0] + part.projection.bias) for part in vectors
+            linear_layer(part.projection.weight, part.base[0] + part.projection.bias) for part in vectors
         )
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
@@ -84,16 +84,16 @@ class FoldedGenerator(nn.Module):
             The generated hidden layers' contexts C, (B, out, in) each, their biases, (B, 1, out) each, and
             the output's weights, (B, 1, in).
         """
-        masked = ((1 - attention_mask) * _MASKED).unsqueeze(-1).to(hidden.dtype)
+        masked = ((1 - attention_mask) * MASKED).unsqueeze(-1).to(hidden.dtype)
         product = self.attention_and_values(hidden)
         logits, values = product.split([sum(self.outs), sum(self.ins)], dim=-1)
         attention = (logits + masked).softmax(dim=1).transpose(1, 2).split(self.outs, dim=1)
         matrices = len(self.ins)
         of_matrices = zip(attention[:matrices], values.split(self.ins, dim=-1), strict=True)
-        contexts = [_context(torch.matmul(own, value)) for own, value in of_matrices]
+        contexts = [as_context(torch.matmul(own, value)) for own, value in of_matrices]
         of_vectors = zip(attention[matrices:], self.vector_values, self.projections, strict=True)
         vectors = [
-            projection(_context(value(torch.matmul(own, hidden)))) for own, value, projection in of_vectors
+            projection(as_context(value(torch.matmul(own, hidden)))) for own, value, projection in of_vectors
         ]
         return (*contexts, *vectors)
 
@@ -112,10 +112,10 @@ class FoldedQNets(nn.Module):
         self.layers = nn.ModuleList(_layer(head, layer) for layer in range(self.config.depth))
 
     def forward(self, passages: Tensor, *generated: Tensor) -> Tensor:
-        """Returns (B, M) scores of (B, M, v0) passages, each query's own."""
+        """Returns (B, M) scores of (B, M, v0) passages in any precision, each query's own."""
         *hidden, output = generated
         depth = len(hidden) // 2
-        x = passages * self.config.input_scale
+        x = passages.float() * self.config.input_scale
         for layer, linear in enumerate(self.layers):
             z = linear(x)
             if self.config.generate_hidden:
@@ -132,12 +132,12 @@ def _layer(head: HyperHead, layer: int) -> nn.Linear:
     """From x to x P and x B, (in + out), side by side; to x B alone where hidden layers are not generated."""
     base = head.hyper_base_matrices[layer][0]
     if not head.config.generate_hidden:
-        return _linear(base, head.hyper_base_vectors[layer][0])
+        return linear_layer(base, head.hyper_base_vectors[layer][0])
     projection = cast("nn.Linear", head.weight_hyper_projection[layer])
-    return _linear(torch.cat([projection.weight.T, base + projection.bias]))
+    return linear_layer(torch.cat([projection.weight.T, base + projection.bias]))
 
 
-def _parts(head: HyperHead) -> tuple[list[_Part], list[_Part]]:
+def parts_of(head: HyperHead) -> tuple[list[Part], list[Part]]:
     """What is generated: matrices of the hidden layers; vectors, their biases and the output's weights."""
     depth = head.config.depth
     hidden = range(depth) if head.config.generate_hidden else range(0)
@@ -145,14 +145,14 @@ def _parts(head: HyperHead) -> tuple[list[_Part], list[_Part]]:
     return matrices, [*(_part(head, depth + 1 + layer) for layer in hidden), _part(head, depth)]
 
 
-def _part(head: HyperHead, number: int) -> _Part:
+def _part(head: HyperHead, number: int) -> Part:
     """The weights, up to the depth, or the bias behind them, with a number among the projections."""
     is_bias = number > head.config.depth
     layer = number - head.config.depth - 1 if is_bias else number
     embeddings = head.bias_query_embeddings if is_bias else head.weight_query_embeddings
     projections = head.bias_hyper_projection if is_bias else head.weight_hyper_projection
     bases = head.hyper_base_vectors if is_bias else head.hyper_base_matrices
-    return _Part(
+    return Part(
         embeddings[layer][0],
         cast("nn.Linear", head.key_projections[number]),
         cast("nn.Linear", head.value_projections[number]),
@@ -161,12 +161,12 @@ def _part(head: HyperHead, number: int) -> _Part:
     )
 
 
-def _context(attended: Tensor) -> Tensor:
+def as_context(attended: Tensor) -> Tensor:
     """C, (B, out, in), of what attention made of the values."""
     return functional.layer_norm(functional.relu(attended), attended.shape[-1:])
 
 
-def _linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     linear.weight.copy_(weight)
     if bias is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from el.errors import ConfigError, InputError
@@ -275,6 +276,17 @@ class Hypencoder(RetrievalModel):
     def retrieve_by_query_tower(self, trained: bool) -> None:
         """Says whether the query tower's vectors are trained to retrieve."""
         self.spec = replace(self.spec, embedding_representation=self.spec.pooling if trained else None)
+
+    def retrieval_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Returns (B, D) float32 vectors that retrieve the candidates of (B, S) mentions.
+
+        Where hidden layers are near the identity these are the q-nets' own output weights, scaled to length
+        1; otherwise the retrieving tower's vectors.
+        """
+        if not self.head.is_near_identity():
+            return self.first_stage(input_ids, attention_mask)
+        hidden = self.query_tower.hidden(input_ids, attention_mask)
+        return functional.normalize(self.head.output_weights(hidden, attention_mask), dim=-1)
 
     def encode_mentions(
         self, input_ids: Tensor, attention_mask: Tensor, tower_gradients: bool = True

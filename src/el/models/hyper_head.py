@@ -13,6 +13,8 @@ from el.models.qnet import QNetConfig, QNets
 _PUBLISHED_WIDTH = 768
 # Nearly all coordinates of unit variance, and of token vectors, are above minus this.
 _SHIFT = 2.0
+# Share of a layer's scale up to which what is not the identity counts as little.
+_NEAR = 0.5
 # Activations that leave large positive numbers as they are.
 _IDENTITY_ABOVE_ZERO = ("relu", "gelu", "leaky_relu")
 
@@ -118,6 +120,32 @@ class HyperHead(nn.Module):
         _linear(self.weight_hyper_projection, output).weight.copy_(
             torch.eye(width) * scale / (width * magnitude)
         )
+
+    @torch.no_grad()
+    def is_near_identity(self) -> bool:
+        """Whether hidden layers are nearly multiples of the identity, as after a start as dot product.
+
+        Scores are then nearly dot products of passages with the output weights, which therefore retrieve. A
+        unit's weights are d e_i, the identity's, and two things more, whose lengths are compared with d: the
+        rest of the base, on average over units, and about |P|, for rows of C have length sqrt(in).
+        """
+        config, width = self.config, self.config.vector_dimensions[0]
+        if set(config.vector_dimensions[:-1]) != {width} or not config.do_layer_norm:
+            return False
+        if not config.generate_hidden or config.activation_type not in _IDENTITY_ABOVE_ZERO:
+            return False
+        for layer in range(config.depth):
+            base = self.hyper_base_matrices[layer][0]
+            scale = base.diagonal().mean()
+            rest = base - scale * torch.eye(width, device=base.device)
+            projection = _linear(self.weight_hyper_projection, layer).weight
+            if rest.norm() / math.sqrt(width) + projection.norm() > _NEAR * scale:
+                return False
+        return True
+
+    def output_weights(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """Returns the q-nets' (B, v[N]) output weights; takes what `forward` takes."""
+        return self._weight(hidden, (attention_mask == 0).unsqueeze(1), self.config.depth).squeeze(1)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> QNets:
         """Generates q-nets.

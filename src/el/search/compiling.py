@@ -9,12 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from el.files import atomic_folder, sampled_sha256, write_json
 from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import BiEncoder
 from el.models.folded import FoldedGenerator, FoldedQNets
 from el.models.hypencoder import Hypencoder
+from el.models.hyper_head import HyperHead
+from el.models.low_rank import LowRankGenerator, LowRankQNets, OutputWeights
+from el.models.tower import Tower
 from el.search.engine import (
     FORMAT,
     GENERATOR,
@@ -28,9 +33,8 @@ from el.search.engine import (
 )
 from el.search.saving import save_compiled
 
-# Shapes that tracing sees; all but the width are free afterwards.
-_EXAMPLE_TEXTS = ["acute liver failure", "cold"]
-_EXAMPLE_PASSAGES = 3
+# What tracing sees.
+_EXAMPLES = ["cold", "acute liver failure"]
 
 
 class TorchEngine:
@@ -41,20 +45,27 @@ class TorchEngine:
         self.kind = model.kind
         self.passage_tower = model.passage_tower.fingerprint()
 
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.model.token_ids(texts)
+
     @torch.inference_mode()
-    def encode(self, texts: Sequence[str]) -> Encoded:
-        encoding = self.model.tokenize(texts)
-        tokens = encoding["input_ids"], encoding["attention_mask"]
-        return Encoded(self.model.first_stage(*tokens).cpu().numpy(), tokens)
+    def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
+        assert self.model.tokenizer is not None
+        padding = self.model.tokenizer.pad_token_id
+        ids = pad_sequence([torch.tensor(own) for own in tokens], batch_first=True, padding_value=padding)
+        lengths = torch.tensor([len(own) for own in tokens])
+        mask = (torch.arange(ids.shape[1]) < lengths.unsqueeze(1)).long()
+        inputs = ids.to(self.model.device), mask.to(self.model.device)
+        return Encoded(self.model.retrieval_vectors(*inputs).cpu().numpy(), inputs)
 
     def wait(self, encoded: Encoded) -> None:
         """Nothing has begun."""
 
     @torch.inference_mode()
-    def score(self, encoded: Encoded, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def score(self, encoded: Encoded, passages: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
         with inference_precision(self.model.device):
-            queries = self.model.encode_queries(*encoded.tokens)
-        scores = queries(torch.from_numpy(passages).to(self.model.device))
+            queries = self.model.encode_queries(*encoded.others)
+        scores = queries(torch.from_numpy(passages).to(self.model.device).float())
         found: npt.NDArray[np.float32] = scores.float().cpu().numpy()
         return found
 
@@ -77,22 +88,21 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
     """
     assert isinstance(model, BiEncoder | Hypencoder)
     assert model.tokenizer is not None
-    module = _QuerySide(model)
-    encoding = model.tokenize(_EXAMPLE_TEXTS)
-    tokens = encoding["input_ids"], encoding["attention_mask"]
-    width = model.passage_tower.width
     with atomic_folder(folder) as temporary, torch.no_grad():
-        save_compiled(module, tokens, [[-1, -1], [-1, -1]], temporary / QUERY)
+        # What differs between the two may have any size.
+        tokens, others = (tuple(model.tokenize(texts).values()) for texts in (_EXAMPLES, _EXAMPLES[:1]))
+        query = _query_side(model)
+        _save(query, tokens, others, temporary / QUERY)
         if isinstance(model, Hypencoder):
-            hidden = module(*tokens)[1]
-            generator, qnets = FoldedGenerator(model.head).eval(), FoldedQNets(model.head).eval()
-            generated = generator(hidden, tokens[1])
-            passages = torch.randn(len(hidden), _EXAMPLE_PASSAGES, width)
-            save_compiled(
-                generator, (hidden, tokens[1]), [[-1, -1, hidden.shape[-1]], [-1, -1]], temporary / GENERATOR
+            generator, qnets = _generator_and_qnets(model.head)
+            inputs, other_inputs = ((*query(*own)[1:], own[1]) for own in (tokens, others))
+            _save(generator, inputs, other_inputs, temporary / GENERATOR)
+            names, other_names = (
+                torch.randn(len(own[0]), 2 + len(own[0]), model.passage_tower.width).half()
+                for own in (tokens, others)
             )
-            shapes = [[-1, -1, width], *([-1, *part.shape[1:]] for part in generated)]
-            save_compiled(qnets, (passages, *generated), shapes, temporary / SCORER)
+            inputs, other_inputs = (names, *generator(*inputs)), (other_names, *generator(*other_inputs))
+            _save(qnets, inputs, other_inputs, temporary / SCORER)
         (temporary / TOKENIZER).write_text(model.tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
         manifest = {
             "format": FORMAT,
@@ -102,35 +112,87 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
             "weights": {path.name: sampled_sha256(path) for path in sorted(temporary.glob("*.bin"))},
             "factor": 1.0 / model.temperature if isinstance(model, BiEncoder) else 1.0,
             "max_tokens": model.tokenizer.model_max_length,
-            "padding": [model.tokenizer.pad_token_id, model.tokenizer.pad_token],
+            "padding": model.tokenizer.pad_token_id,
         }
         write_json(temporary / MANIFEST, manifest)
 
 
-class _QuerySide(nn.Module):
-    """Token ids and mask, (B, S), to first-stage vectors (B, D) and, for q-nets, token vectors (B, S, D)."""
+def _query_side(model: BiEncoder | Hypencoder) -> nn.Module:
+    """From token ids and mask, (B, S), to vectors that retrieve (B, D) and what q-nets are generated from."""
+    if not isinstance(model, Hypencoder):
+        return _Vectors(model.query_tower).eval()
+    if model.head.is_near_identity():
+        return _OutputWeights(model).eval()
+    return _VectorsAndTokens(model).eval()
 
-    def __init__(self, model: BiEncoder | Hypencoder) -> None:
+
+def _generator_and_qnets(head: HyperHead) -> tuple[nn.Module, nn.Module]:
+    if head.is_near_identity():
+        return LowRankGenerator(head).eval(), LowRankQNets(head).eval()
+    return FoldedGenerator(head).eval(), FoldedQNets(head).eval()
+
+
+def _save(module: nn.Module, example: tuple[Tensor, ...], other: tuple[Tensor, ...], path: Path) -> None:
+    shapes = [
+        [size if size == another else -1 for size, another in zip(one.shape, two.shape, strict=True)]
+        for one, two in zip(example, other, strict=True)
+    ]
+    save_compiled(module, example, shapes, path)
+
+
+class _Traceable(nn.Module):
+    """A tower that can be traced for any shape."""
+
+    def __init__(self, tower: Tower) -> None:
         super().__init__()
-        self.tower = copy.deepcopy(model.query_tower).eval()
-        self.retrieving = self.tower
-        if isinstance(model, Hypencoder) and model.retrieving_tower() is not model.query_tower:
-            self.retrieving = copy.deepcopy(model.retrieving_tower()).eval()
-        self.with_tokens = isinstance(model, Hypencoder)
-        for tower in {self.tower, self.retrieving}:
-            # Can be traced for any shape.
-            tower.transformer.set_attn_implementation("eager")  # type: ignore[operator]
+        self.tower = copy.deepcopy(tower)
+        self.tower.transformer.set_attn_implementation("eager")  # type: ignore[operator]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Returns (B, S, D) token vectors."""
+        # Not `Tower.hidden`: its checks of the input cannot be traced.
+        hidden: Tensor = self.tower.transformer(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).last_hidden_state
+        return hidden
+
+
+class _Vectors(nn.Module):
+    """A tower's (B, D) vectors."""
+
+    def __init__(self, tower: Tower) -> None:
+        super().__init__()
+        self.tower = _Traceable(tower)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        hidden = _hidden(self.tower.transformer, input_ids, attention_mask)
-        retrieving = hidden
+        return (self.tower.tower.pool(self.tower(input_ids, attention_mask), attention_mask),)
+
+
+class _VectorsAndTokens(nn.Module):
+    """The retrieving tower's (B, D) vectors, and the query tower's (B, S, D) token vectors."""
+
+    def __init__(self, model: Hypencoder) -> None:
+        super().__init__()
+        self.tower = self.retrieving = _Traceable(model.query_tower)
+        if model.retrieving_tower() is not model.query_tower:
+            self.retrieving = _Traceable(model.retrieving_tower())
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        hidden = retrieving = self.tower(input_ids, attention_mask)
         if self.retrieving is not self.tower:
-            retrieving = _hidden(self.retrieving.transformer, input_ids, attention_mask)
-        vectors = self.retrieving.pool(retrieving, attention_mask)
-        return (vectors, hidden) if self.with_tokens else (vectors,)
+            retrieving = self.retrieving(input_ids, attention_mask)
+        return self.retrieving.tower.pool(retrieving, attention_mask), hidden
 
 
-def _hidden(transformer: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    # Not `Tower.hidden`: its checks of the input cannot be traced.
-    hidden: Tensor = transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-    return hidden
+class _OutputWeights(nn.Module):
+    """The q-nets' output weights, scaled to length 1, (B, D), and as they are, (B, 1, D); token vectors."""
+
+    def __init__(self, model: Hypencoder) -> None:
+        super().__init__()
+        self.tower = _Traceable(model.query_tower)
+        self.output = OutputWeights(model.head)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        hidden = self.tower(input_ids, attention_mask)
+        output = self.output(hidden, attention_mask)
+        return functional.normalize(output.squeeze(1), dim=-1), output, hidden

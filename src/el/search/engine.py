@@ -18,7 +18,7 @@ from el.files import read_json
 from el.search.compiled import chained, check_file, compiled, open_tokenizer, read_network
 from el.search.single import SingleMention
 
-FORMAT = "el-compiled-3"
+FORMAT = "el-compiled-4"
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 QUERY, GENERATOR, SCORER = "query.xml", "generator.xml", "scorer.xml"
 # Tokens of a batch, a multiple: each other shape than the last takes the compiled networks milliseconds.
@@ -35,11 +35,11 @@ class Encoded:
 
     Attributes:
         vectors: (B, D) float32; retrieve candidates.
-        tokens: what the engine keeps of them for their q-nets.
+        others: what the engine keeps of them for their q-nets.
     """
 
     vectors: npt.NDArray[np.float32]
-    tokens: tuple[Any, ...]
+    others: tuple[Any, ...]
 
 
 class Engine(Protocol):
@@ -53,14 +53,17 @@ class Engine(Protocol):
     kind: str
     passage_tower: str
 
-    def encode(self, texts: Sequence[str]) -> Encoded:
-        """Encodes B texts, as `query_input` gives them; each is cut to the model's length."""
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the token ids of texts, as `query_input` gives them; each is cut to the model's length."""
+
+    def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
+        """Encodes B tokenized texts, best such of a similar length."""
 
     def wait(self, encoded: Encoded) -> None:
         """Waits for q-nets that began to be generated when the mentions were encoded; `score` does so too."""
 
-    def score(self, encoded: Encoded, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores (B, M, D) names, each mention's own: (B, M) float32."""
+    def score(self, encoded: Encoded, passages: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+        """Scores (B, M, D) float16 names, each mention's own: (B, M) float32."""
 
 
 class CompiledEngine:
@@ -95,8 +98,7 @@ class CompiledEngine:
         self._factor: float = manifest["factor"]
         self._tokenizer = open_tokenizer(folder / TOKENIZER)
         self._tokenizer.enable_truncation(manifest["max_tokens"])
-        padding, token = manifest["padding"]
-        self._tokenizer.enable_padding(pad_id=padding, pad_token=token, pad_to_multiple_of=_MULTIPLE)
+        self._padding: int = manifest["padding"]
         generates = Path(SCORER).with_suffix(".bin").name in manifest["weights"]
         names = (QUERY, GENERATOR, SCORER) if generates else (QUERY,)
         self._networks = [read_network(folder / name) for name in names]
@@ -108,16 +110,17 @@ class CompiledEngine:
         # The mention whose q-net was begun last, and where.
         self._begun: tuple[Encoded, SingleMention] | None = None
 
-    def encode(self, texts: Sequence[str]) -> Encoded:
-        rows = self._tokenizer.encode_batch_fast(list(texts))
-        ids = np.array([row.ids for row in rows], dtype=np.int64)
-        mask = np.array([row.attention_mask for row in rows], dtype=np.int64)
-        single = self._single(ids.shape[1]) if len(rows) == 1 else None
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        return [row.ids for row in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
+        ids, mask = self._padded(tokens)
+        single = self._single(ids.shape[1]) if len(tokens) == 1 else None
         if single is not None:
-            vectors, *hidden = single.encode(ids, mask)
+            vectors, *others = single.encode(ids, mask)
         else:
-            vectors, *hidden = self._query.infer([ids, mask], share_inputs=True).to_tuple()
-        encoded = Encoded(vectors, (*hidden, mask))
+            vectors, *others = self._query.infer([ids, mask], share_inputs=True).to_tuple()
+        encoded = Encoded(vectors, (*others, mask))
         self._begun = None if single is None else (encoded, single)
         return encoded
 
@@ -125,15 +128,24 @@ class CompiledEngine:
         if (single := self._scoring(encoded)) is not None:
             single.wait()
 
-    def score(self, encoded: Encoded, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def score(self, encoded: Encoded, passages: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
         if self._scorer is None:
-            products: npt.NDArray[np.float32] = np.matmul(passages, encoded.vectors[:, :, None])[:, :, 0]
+            names = passages.astype(np.float32)
+            products: npt.NDArray[np.float32] = np.matmul(names, encoded.vectors[:, :, None])[:, :, 0]
             return products * np.float32(self._factor)
         if (single := self._scoring(encoded)) is not None:
             return single.score(passages)
-        inputs = [*encoded.tokens, passages]
+        inputs = [*encoded.others, passages]
         scores: npt.NDArray[np.float32] = self._scorer.infer(inputs, share_inputs=True)[0]
         return scores
+
+    def _padded(self, tokens: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(B, S) ids and their mask, with S a multiple of `_MULTIPLE`."""
+        lengths = np.array([len(own) for own in tokens])
+        ids = np.full((len(tokens), -(-max(lengths) // _MULTIPLE) * _MULTIPLE), self._padding, dtype=np.int64)
+        for row, own in zip(ids, tokens, strict=True):
+            row[: len(own)] = own
+        return ids, (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
 
     def _scoring(self, encoded: Encoded) -> SingleMention | None:
         """What is generating a mention's q-net, unless another mention was encoded since."""

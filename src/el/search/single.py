@@ -30,11 +30,11 @@ class SingleMention:
         self._generates = bool(own)
         if own:
             generator, self._qnets = own
-            hidden = self._query.output_tensors[1]
-            self._generator = compiled(generator, [hidden.shape, (1, tokens)], threads=1)
-            _read(self._generator, [hidden, _shared(self._inputs[1])])
+            encoded = [*self._query.output_tensors[1:], _shared(self._inputs[1])]
+            self._generator = compiled(generator, [tensor.shape for tensor in encoded], threads=1)
+            _read(self._generator, encoded)
             # By the number of names: where these are to be written, and what scores them.
-            self._scorers: dict[int, tuple[npt.NDArray[np.float32], Any]] = {}
+            self._scorers: dict[int, tuple[npt.NDArray[np.float16], Any]] = {}
 
     def encode(
         self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]
@@ -42,7 +42,7 @@ class SingleMention:
         """Encodes (1, S) token ids and their mask, and begins to generate the q-net.
 
         Returns:
-            (1, D) float32, the vector; of a Hypencoder also (1, S, D) float32, the token vectors.
+            (1, D) float32, the vector; of a Hypencoder also what its q-net is generated from.
         """
         self.wait()
         for own, given in zip(self._inputs, (ids, mask), strict=True):
@@ -58,8 +58,8 @@ class SingleMention:
         if self._generates:
             self._generator.wait()
 
-    def score(self, passages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores (1, M, D) names by the q-net of the latest mention: (1, M) float32."""
+    def score(self, passages: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+        """Scores (1, M, D) float16 names by the q-net of the latest mention: (1, M) float32."""
         self.wait()
         count = passages.shape[1]
         if count not in self._scorers:
@@ -70,8 +70,8 @@ class SingleMention:
         scores: npt.NDArray[np.float32] = scorer.output_tensors[0].data.copy()
         return scores
 
-    def _scorer(self, passages: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Any]:
-        names, generated = np.empty(passages.shape, dtype=np.float32), self._generator.output_tensors
+    def _scorer(self, passages: npt.NDArray[np.float16]) -> tuple[npt.NDArray[np.float16], Any]:
+        names, generated = np.empty(passages.shape, dtype=np.float16), self._generator.output_tensors
         scorer = compiled(self._qnets, [names.shape, *(tensor.shape for tensor in generated)])
         _read(scorer, [_shared(names), *generated])
         return names, scorer

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from el.index import graph as module
 from el.index.graph import NameGraph, build_graph, compact_graph, extend_graph, graph_bytes
 
 
@@ -43,6 +44,28 @@ def test_less_effort_finds_less(tmp_path: Path) -> None:
     exact = np.argmax(queries @ vectors.astype(np.float32).T, axis=1)
     found = [np.mean(graph.search(queries, 1, effort)[1][:, 0] == exact) for effort in (1, 200)]
     assert found[0] < found[1] > 0.95
+
+
+def test_more_effort_for_queries_that_are_far_from_all_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = unit_vectors(5000, 32)
+    graph = built(vectors, tmp_path / "graph")
+    # The first hundred are names, in whatever length; the others are far from all.
+    queries = np.concatenate([3 * vectors[:100].astype(np.float32), unit_vectors(100, 32, 2)])
+    exact = np.argsort(-(queries @ vectors.astype(np.float32).T), axis=1)[:, :10]
+    assert np.all((queries[100:] * vectors[exact[100:, 0]]).sum(axis=1) < 0.9)
+
+    def shares(far: float) -> list[float]:
+        monkeypatch.setattr(module, "_FAR", far)
+        rows = graph.search(queries, 10)[1]
+        each = [np.isin(one, other).mean() for one, other in zip(rows, exact, strict=True)]
+        return [float(np.mean(each[:100])), float(np.mean(each[100:]))]
+
+    monkeypatch.setattr(module, "_SEARCH_EFFORT", 10)
+    before, after = shares(-1.0), shares(0.9)
+    assert after[0] == before[0] < 0.99
+    assert before[1] + 0.05 < after[1] > 0.95
 
 
 def test_a_small_graph_is_the_same_every_time(tmp_path: Path) -> None:

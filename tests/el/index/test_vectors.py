@@ -93,6 +93,14 @@ def test_gather() -> None:
     assert vectors.gather(np.empty((4, 0), dtype=np.int64)).shape == (4, 0, 8)
 
 
+def test_gather_in_half_precision(built: Path, ontology: Ontology) -> None:
+    vectors, rows = NameVectors.open(built, ontology), np.array([[3, 1], [1, 0]])
+    for own in (vectors, random_vectors(10)):
+        gathered = own.gather_half(rows)
+        assert gathered.dtype == np.float16
+        assert np.array_equal(gathered.astype(np.float32), own.gather(rows))
+
+
 def changed(ontology: Ontology) -> Ontology:
     """Without the first concept, and with one whose names are another's and new."""
     concepts = [ontology.concept(row) for row in range(len(ontology))]

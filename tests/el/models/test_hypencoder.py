@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional
 from transformers import BertConfig, BertModel
 
 from el.errors import ConfigError, InputError
@@ -435,3 +436,19 @@ def test_freezing_keeps_the_passage_tower_in_evaluation(source: EncoderSource) -
 def test_load_model_of_a_folder_without_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no model here"):
         load_model(tmp_path)
+
+
+def test_output_weights_retrieve_where_layers_are_near_the_identity(source: EncoderSource) -> None:
+    model = Hypencoder.from_encoder(
+        source, [WIDTH, WIDTH, WIDTH, 1], normalize=True, input_scale=WIDTH**0.5
+    ).eval()
+    batch = model.tokenize(["headache", "liver failure"])
+    first = model.first_stage(**batch)
+    torch.testing.assert_close(model.retrieval_vectors(**batch), first)
+    model.initialise_as_dot_product(20.0, [])
+    found = model.retrieval_vectors(**batch)
+    torch.testing.assert_close(found.norm(dim=-1), torch.ones(2))
+    output = model.encode_queries(**batch).weights[-1].squeeze(-1)
+    torch.testing.assert_close(functional.cosine_similarity(found, output), torch.ones(2))
+    # At the start these are the tower's own vectors.
+    assert functional.cosine_similarity(found, first).min() > 0.99

@@ -14,7 +14,7 @@ from el.errors import InputError, MismatchError
 from el.models import BiEncoder, EncoderSource, FixedScorer, Hypencoder, RetrievalModel
 from el.search import engine as search_engine
 from el.search.compiling import TorchEngine, compile_model, make_engine
-from el.search.engine import CompiledEngine
+from el.search.engine import CompiledEngine, Encoded, Engine
 from el.search.single import SingleMention
 from tests.tiny import WIDTH, tiny_encoder, tiny_hypencoder
 
@@ -36,6 +36,22 @@ def two_towers(source: EncoderSource, trained: bool) -> Hypencoder:
     return model
 
 
+def near_identity(source: EncoderSource) -> Hypencoder:
+    """As training leaves a model that starts as a dot product."""
+    torch.manual_seed(7)
+    model = Hypencoder.from_encoder(
+        source, (WIDTH, WIDTH, WIDTH, 1), normalize=True, input_scale=WIDTH**0.5
+    ).eval()
+    model.initialise_as_dot_product(20.0, TEXTS)
+    with torch.no_grad():
+        for i in range(2):
+            model.head.weight_query_embeddings[i].normal_()
+            model.head.weight_hyper_projection[i].weight.normal_(std=0.1 / WIDTH)
+            model.head.hyper_base_matrices[i].add_(0.1 / WIDTH * torch.randn(WIDTH, WIDTH))
+    assert model.head.is_near_identity()
+    return model
+
+
 def models(source: EncoderSource) -> dict[str, RetrievalModel]:
     hypencoders = {
         "one tower": tiny_hypencoder(source).eval(),
@@ -46,17 +62,30 @@ def models(source: EncoderSource) -> dict[str, RetrievalModel]:
         # At the start of training all q-nets are nearly the same, and attention is sharp, which bf16 blurs.
         torch.nn.init.normal_(model.head.weight_query_embeddings[-1])
         torch.nn.init.normal_(model.head.weight_hyper_projection[-1].weight, std=0.5 * WIDTH**-0.5)
-    return {"bi_encoder": BiEncoder.from_encoder(source).eval(), **hypencoders}
+    near = {"near the identity": near_identity(source)}
+    return {"bi_encoder": BiEncoder.from_encoder(source).eval(), **hypencoders, **near}
 
 
-@pytest.fixture(params=["bi_encoder", "one tower", "query tower retrieves", "passage tower retrieves"])
+@pytest.fixture(
+    params=[
+        "bi_encoder",
+        "one tower",
+        "query tower retrieves",
+        "passage tower retrieves",
+        "near the identity",
+    ]
+)
 def model(request: pytest.FixtureRequest, source: EncoderSource) -> RetrievalModel:
     return models(source)[request.param]
 
 
-def passages(count: int, each: int) -> npt.NDArray[np.float32]:
-    vectors = np.random.default_rng(1).normal(size=(count, each, WIDTH)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+def encode(engine: Engine, texts: Sequence[str]) -> Encoded:
+    return engine.encode(engine.tokenize(texts))
+
+
+def passages(count: int, each: int) -> npt.NDArray[np.float16]:
+    vectors = np.random.default_rng(1).normal(size=(count, each, WIDTH))
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float16)
 
 
 def test_compiled_is_as_the_model(model: RetrievalModel) -> None:
@@ -64,10 +93,10 @@ def test_compiled_is_as_the_model(model: RetrievalModel) -> None:
     assert isinstance(compiled, CompiledEngine)
     assert (compiled.kind, compiled.passage_tower) == (plain.kind, plain.passage_tower)
     assert compiled.model == model.fingerprint()
-    spread = np.abs(plain.score(plain.encode(TEXTS[:1]), passages(1, 200))).max()
+    spread = np.abs(plain.score(encode(plain, TEXTS[:1]), passages(1, 200))).max()
     for count, each in ((1, 1), (4, 7), (3, 200)):
         texts, names = TEXTS[:count], passages(count, each)
-        ours, expected = compiled.encode(texts), plain.encode(texts)
+        ours, expected = encode(compiled, texts), encode(plain, texts)
         assert ours.vectors.dtype == np.float32
         # Both in bf16, where the machine has it.
         np.testing.assert_allclose(ours.vectors, expected.vectors, atol=1e-2)
@@ -83,7 +112,7 @@ def test_mentions_that_come_one_at_a_time_are_as_in_a_batch(
     engine = make_engine(model)
     # Two are of the same number of tokens.
     names = {count: passages(len(TEXTS), count) for count in (3, 5)}
-    together = engine.encode(TEXTS)
+    together = encode(engine, TEXTS)
     expected = {count: engine.score(together, own) for count, own in names.items()}
     made = []
 
@@ -97,12 +126,12 @@ def test_mentions_that_come_one_at_a_time_are_as_in_a_batch(
     monkeypatch.setattr(search_engine, "_FEW", 2)
     other = make_engine(model)
     for expected_count in (0, 0, 1, 1):
-        other.encode(["cold"])
+        encode(other, ["cold"])
         assert len(made) == expected_count
     made.clear()
     for _ in range(3):
         for place, text in enumerate(TEXTS):
-            encoded = engine.encode([text])
+            encoded = encode(engine, [text])
             np.testing.assert_allclose(encoded.vectors[0], together.vectors[place], atol=1e-2)
             engine.wait(encoded)
             for count, own in names.items():
@@ -117,11 +146,11 @@ def test_what_was_encoded_before_stays_so(model: RetrievalModel, monkeypatch: py
     for few in (100, 0):
         monkeypatch.setattr(search_engine, "_FEW", few)
         engine, names = make_engine(model), passages(1, 3)
-        first = engine.encode(["cold"])
+        first = encode(engine, ["cold"])
         vectors, scores = first.vectors.copy(), engine.score(first, names)
         kept = scores.copy()
         # While its q-net is being generated, that of the first is not at hand any more.
-        other = engine.encode(["lead"])
+        other = encode(engine, ["lead"])
         assert np.array_equal(first.vectors, vectors)
         again, others = engine.score(first, names), engine.score(other, names)
         assert np.array_equal(scores, kept)
@@ -135,7 +164,7 @@ def test_a_qnet_is_whole_before_the_next_begins(
 ) -> None:
     monkeypatch.setattr(search_engine, "_FEW", 0)
     engine = make_engine(models(source)["one tower"])
-    engine.encode(["cold"])
+    encode(engine, ["cold"])
     (single,) = engine._singles.values()
     calls = []
 
@@ -149,7 +178,7 @@ def test_a_qnet_is_whole_before_the_next_begins(
 
     for name in ("_query", "_generator"):
         monkeypatch.setattr(single, name, Recorded(name, getattr(single, name)))
-    engine.encode(["lead"])
+    encode(engine, ["lead"])
     # What generates reads where the query's network writes.
     assert calls[:3] == ["_generator wait", "_query infer", "_generator start_async"]
 
@@ -158,9 +187,9 @@ def test_nearly_equal_names_are_told_apart(source: EncoderSource) -> None:
     engine = make_engine(models(source)["one tower"])
     # In bf16 scores of such a size are at least 1 / 2 ** 9 of it apart, or the same. Fails on no machine that
     # has float32 alone.
-    names = passages(1, 1) + 1e-3 * np.random.default_rng(2).normal(size=(1, 200, WIDTH)).astype(np.float32)
+    names = passages(1, 1) + 1e-3 * np.random.default_rng(2).normal(size=(1, 200, WIDTH)).astype(np.float16)
     for texts in (["cold"], ["cold", "lead"]):
-        scores = engine.score(engine.encode(texts), names.repeat(len(texts), axis=0))
+        scores = engine.score(encode(engine, texts), names.repeat(len(texts), axis=0))
         assert all(len(np.unique(row)) > 150 for row in scores)
 
 
