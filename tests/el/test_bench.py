@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from el.bench import main
+from el.benchmark.linking import with_context
 from el.benchmark.page import size_curves
 from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import STEPS
 from el.errors import ConfigError, ElError, UsageError
 from el.index.vectors import NameVectors
+from el.inputs import tokens_for
+from el.linker import Linker
 from tests.tiny import save_tiny_linker
 
 CORPUS = """1|t|A cold after aspirin
@@ -36,6 +39,15 @@ def arguments(linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return ["--linker", str(linker), "corpus.txt", "--depths", "2", "3", "--output", "out"]
 
 
+def test_a_linker_that_is_made_to_read_context(linker: Path, tmp_path: Path) -> None:
+    long = ["cold" * 50]
+    for folder, context in ((with_context(linker, 20, tmp_path), 20), (linker, 0)):
+        opened = Linker.load(folder)
+        assert opened.inputs.context_characters == context
+        (tokens,) = opened.ranker.engine.tokenize(long)
+        assert (len(tokens) == tokens_for(20)) is bool(context)
+
+
 def test_a_linker_is_timed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(arguments)
     figures = json.loads(Path("out/latency.json").read_text())
@@ -51,6 +63,7 @@ def test_a_linker_is_timed(arguments: list[str], capsys: pytest.CaptureFixture[s
     assert {"bi_encoder_flat/total_p50_ratio", "graph_search/against_ours"} <= set(figures)
     assert figures["el_link/documents_per_second"] > 0
     assert figures["el_link_finding/documents_per_second"] > 0
+    assert figures["el_link_context/documents_per_second"] > 0
     # Of a process without PyTorch.
     assert 0 < figures["el_link/peak_memory_mb"] < figures["peak_memory_mb"]
     curves = size_curves(figures)

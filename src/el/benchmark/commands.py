@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from el.benchmark.linking import time_linker
+from el.benchmark.linking import time_linker, with_context
 from el.benchmark.page import WHOLE, latency_page, size_curves, systems_of
 from el.benchmark.run import Benchmark, BenchmarkConfig
 from el.benchmark.timing import Timed
@@ -32,6 +32,8 @@ from el.stages.evaluate import PROTOCOLS
 from el.stages.machine import MACHINE, describe_machine
 
 _SCRATCH = RUNS / "bench"
+# With context they take long.
+_CONTEXT_DOCUMENTS = 150
 # Of the cosine that an untrained q-net gives.
 _SCALE = 20.0
 # What `dvc metrics` shows of each system.
@@ -103,8 +105,12 @@ def bench_linker(
         if depth != own
     ]
     figures = Benchmark(systems, untrained, ontology, config, sample, _SCRATCH / folder.name).run()
-    for system, find in WHOLE.items():
-        figures |= {f"{system}/{name}": value for name, value in _whole(folder, documents, find).items()}
+    for system, (find, characters) in WHOLE.items():
+        used, timed = folder, documents
+        if characters:
+            used = with_context(folder, characters, _SCRATCH / folder.name)
+            timed = documents[:_CONTEXT_DOCUMENTS]
+        figures |= {f"{system}/{name}": value for name, value in _whole(used, timed, find).items()}
     machine = describe_machine()
     table = latency_page(figures, config, machine, systems_of(figures)).markdown()
     print(table)

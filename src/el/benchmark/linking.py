@@ -3,6 +3,8 @@
 PyTorch is not imported here, so that the process that measures has what `el.link` has, and no more.
 """
 
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +12,8 @@ from pathlib import Path
 
 from el.benchmark.memory import peak_memory_mb
 from el.corpus.types import Document
+from el.files import read_json, write_json
+from el.inputs import tokens_for
 from el.linker import FindMentions, Linker
 
 _WARM_UP = 8
@@ -42,6 +46,26 @@ def time_linker(folder: Path, documents: Sequence[Document], find: FindMentions)
         "mentions_per_second": round(of_mentions, 1),
         "peak_memory_mb": round(peak_memory_mb()),
     }
+
+
+def with_context(folder: Path, characters: int, scratch: Path) -> Path:
+    """Makes a linker that reads context beside mentions, to be timed only: its answers are bad.
+
+    Args:
+        folder: the linker; its model was trained on bare mentions.
+        characters: of context, on each side of a mention.
+        scratch: where the new linker is put; its files are links to those of `folder`.
+    """
+    made = scratch / "with_context"
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(folder.resolve(), made, copy_function=os.symlink)
+    settings = {
+        made / "manifest.json": {"inputs": {"context_characters": characters}},
+        made / "compiled" / "manifest.json": {"max_tokens": tokens_for(characters)},
+    }
+    for path, changed in settings.items():
+        write_json(path, read_json(path) | changed)
+    return made
 
 
 def _rate(linker: Linker, documents: Sequence[Document], find: FindMentions) -> tuple[float, float]:

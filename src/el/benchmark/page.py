@@ -9,8 +9,13 @@ from el.benchmark.run import FLAT, GRAPH_SEARCH, BenchmarkConfig
 from el.linker import FindMentions
 from el.report.tables import Table, latency_table
 
-# The whole linker, with mentions that are given and with mentions that it finds.
-WHOLE: dict[str, FindMentions] = {"el_link": "never", "el_link_finding": "always"}
+# The whole linker: whether it finds mentions, and the characters that it reads on each side of one.
+WHOLE: dict[str, tuple[FindMentions, int]] = {
+    "el_link": ("never", 0),
+    "el_link_finding": ("always", 0),
+    "el_link_context": ("never", 64),
+    "el_link_context_finding": ("always", 64),
+}
 _AT = re.compile(r"(.+)_at_(\d+)")
 
 
@@ -55,10 +60,16 @@ def _whole_linker(figures: Mapping[str, float]) -> str:
     return "".join(
         f" `{system}`, in a process of its own: ready in {figures[f'{system}/ready_seconds']:.1f} s, "
         f"{figures[f'{system}/documents_per_second']:.0f} documents a second, peak memory "
-        f"{figures[f'{system}/peak_memory_mb']:.0f} MB, mapped files among it."
-        for system in WHOLE
+        f"{figures[f'{system}/peak_memory_mb']:.0f} MB, mapped files among it{_with_context(characters)}."
+        for system, (_, characters) in WHOLE.items()
         if f"{system}/documents_per_second" in figures
     )
+
+
+def _with_context(characters: int) -> str:
+    if not characters:
+        return ""
+    return f"; the same made to read {characters} characters on each side of a mention, to be timed only"
 
 
 def _against_ours(figures: Mapping[str, float]) -> str:
