@@ -21,8 +21,10 @@ from el.search.single import SingleMention
 FORMAT = "el-compiled-4"
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 QUERY, GENERATOR, SCORER = "query.xml", "generator.xml", "scorer.xml"
-# Tokens of a batch, a multiple: each other shape than the last takes the compiled networks milliseconds.
+# A batch's tokens are a multiple, and its mentions so many, or a multiple of the last: each other shape than
+# the last takes the compiled networks milliseconds, and each new one some megabytes.
 _MULTIPLE = 8
+_ROWS = (1, 8, 16, 32)
 # Mentions of as many tokens that come one at a time before it is worth half a second to compile for them.
 _FEW = 8
 # Of the manifest, beside the format.
@@ -120,7 +122,7 @@ class CompiledEngine:
             vectors, *others = single.encode(ids, mask)
         else:
             vectors, *others = self._query.infer([ids, mask], share_inputs=True).to_tuple()
-        encoded = Encoded(vectors, (*others, mask))
+        encoded = Encoded(vectors[: len(tokens)], (*others, mask))
         self._begun = None if single is None else (encoded, single)
         return encoded
 
@@ -135,14 +137,22 @@ class CompiledEngine:
             return products * np.float32(self._factor)
         if (single := self._scoring(encoded)) is not None:
             return single.score(passages)
-        inputs = [*encoded.others, passages]
-        scores: npt.NDArray[np.float32] = self._scorer.infer(inputs, share_inputs=True)[0]
-        return scores
+        count, rows = len(passages), len(encoded.others[-1])
+        if count < rows:
+            passages = np.concatenate(
+                [passages, np.zeros_like(passages, shape=(rows - count, *passages.shape[1:]))]
+            )
+        scores: npt.NDArray[np.float32] = self._scorer.infer([*encoded.others, passages], share_inputs=True)[
+            0
+        ]
+        return scores[:count]
 
     def _padded(self, tokens: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """(B, S) ids and their mask, with S a multiple of `_MULTIPLE`."""
+        """(B, S) ids and their mask; the first mention fills up B."""
+        rows = next((rows for rows in _ROWS if rows >= len(tokens)), _round_up(len(tokens), _ROWS[-1]))
+        tokens = [*tokens, *[tokens[0]] * (rows - len(tokens))]
         lengths = np.array([len(own) for own in tokens])
-        ids = np.full((len(tokens), -(-max(lengths) // _MULTIPLE) * _MULTIPLE), self._padding, dtype=np.int64)
+        ids = np.full((rows, _round_up(max(lengths), _MULTIPLE)), self._padding, dtype=np.int64)
         for row, own in zip(ids, tokens, strict=True):
             row[: len(own)] = own
         return ids, (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
@@ -157,3 +167,7 @@ class CompiledEngine:
         if tokens not in self._singles and self._met[tokens] > _FEW:
             self._singles[tokens] = SingleMention(self._networks, tokens)
         return self._singles.get(tokens)
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
