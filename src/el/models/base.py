@@ -90,11 +90,11 @@ class RetrievalModel(nn.Module, abc.ABC):
         """Encodes (B, S) int64 token ids and mask as B queries."""
 
     def retrieving_tower(self) -> Tower:
-        """The tower whose vectors of mentions are near to those of their names."""
+        """The tower whose vectors of mentions are trained to be near to those of their names."""
         return self.query_tower
 
     def first_stage(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Returns the (B, D) float32 vectors of (B, S) mentions that are near to those of their names."""
+        """Returns (B, D) float32 vectors of (B, S) mentions, trained to be near to those of their names."""
         vectors: Tensor = self.retrieving_tower()(input_ids, attention_mask)
         return vectors
 

@@ -53,7 +53,7 @@ class HypencoderConfig:
         pooling: how passages are pooled, "cls" or "mean".
         normalize: whether passage vectors are scaled to length 1; not in the published architecture.
         embedding_representation: how the query tower makes a vector besides the q-net; None where it makes
-            none. Where it is trained to be near to its passages, as in our models, it retrieves them.
+            none. Where it is trained to be near to its passages, as in our models, it may retrieve them.
         freeze_query: whether the query backbone is kept from training.
         freeze_passage: whether the passage backbone is kept from training.
         loss_type: names of the losses that it was trained with, carried along.
@@ -277,13 +277,17 @@ class Hypencoder(RetrievalModel):
         """Says whether the query tower's vectors are trained to retrieve."""
         self.spec = replace(self.spec, embedding_representation=self.spec.pooling if trained else None)
 
+    def is_near_dot_product(self) -> bool:
+        """Whether scores are nearly dot products of passages, all of length 1, with the output weights."""
+        return self.spec.normalize and self.head.is_near_identity()
+
     def retrieval_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Returns (B, D) float32 vectors that retrieve the candidates of (B, S) mentions.
 
-        Where hidden layers are near the identity these are the q-nets' own output weights, scaled to length
-        1; otherwise the retrieving tower's vectors.
+        Where scores are nearly dot products these are the q-nets' own output weights, scaled to length 1;
+        otherwise the retrieving tower's vectors.
         """
-        if not self.head.is_near_identity():
+        if not self.is_near_dot_product():
             return self.first_stage(input_ids, attention_mask)
         hidden = self.query_tower.hidden(input_ids, attention_mask)
         return functional.normalize(self.head.output_weights(hidden, attention_mask), dim=-1)

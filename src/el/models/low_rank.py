@@ -30,8 +30,8 @@ from el.models.hyper_head import HyperHead
 _BASE_RANK = 32
 # Of PyTorch's layer norm.
 _NORM_EPS = 1e-5
-# Where a coordinate is the same for all units.
-_LEAST_VARIANCE = 1e-10
+# Where a coordinate is the same for all units; a number that half precision has.
+_LEAST_VARIANCE = 1e-6
 
 
 class OutputWeights(nn.Module):

@@ -17,7 +17,6 @@ from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import BiEncoder
 from el.models.folded import FoldedGenerator, FoldedQNets
 from el.models.hypencoder import Hypencoder
-from el.models.hyper_head import HyperHead
 from el.models.low_rank import LowRankGenerator, LowRankQNets, OutputWeights
 from el.models.tower import Tower
 from el.search.engine import (
@@ -51,7 +50,8 @@ class TorchEngine:
     @torch.inference_mode()
     def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
         assert self.model.tokenizer is not None
-        padding = self.model.tokenizer.pad_token_id
+        # What is padded is masked; any id will do where there is none for it.
+        padding = self.model.tokenizer.pad_token_id or 0
         ids = pad_sequence([torch.tensor(own) for own in tokens], batch_first=True, padding_value=padding)
         lengths = torch.tensor([len(own) for own in tokens])
         mask = (torch.arange(ids.shape[1]) < lengths.unsqueeze(1)).long()
@@ -94,7 +94,7 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
         query = _query_side(model)
         _save(query, tokens, others, temporary / QUERY)
         if isinstance(model, Hypencoder):
-            generator, qnets = _generator_and_qnets(model.head)
+            generator, qnets = _generator_and_qnets(model)
             inputs, other_inputs = ((*query(*own)[1:], own[1]) for own in (tokens, others))
             _save(generator, inputs, other_inputs, temporary / GENERATOR)
             names, other_names = (
@@ -121,15 +121,15 @@ def _query_side(model: BiEncoder | Hypencoder) -> nn.Module:
     """From token ids and mask, (B, S), to vectors that retrieve (B, D) and what q-nets are generated from."""
     if not isinstance(model, Hypencoder):
         return _Vectors(model.query_tower).eval()
-    if model.head.is_near_identity():
+    if model.is_near_dot_product():
         return _OutputWeights(model).eval()
     return _VectorsAndTokens(model).eval()
 
 
-def _generator_and_qnets(head: HyperHead) -> tuple[nn.Module, nn.Module]:
-    if head.is_near_identity():
-        return LowRankGenerator(head).eval(), LowRankQNets(head).eval()
-    return FoldedGenerator(head).eval(), FoldedQNets(head).eval()
+def _generator_and_qnets(model: Hypencoder) -> tuple[nn.Module, nn.Module]:
+    if model.is_near_dot_product():
+        return LowRankGenerator(model.head).eval(), LowRankQNets(model.head).eval()
+    return FoldedGenerator(model.head).eval(), FoldedQNets(model.head).eval()
 
 
 def _save(module: nn.Module, example: tuple[Tensor, ...], other: tuple[Tensor, ...], path: Path) -> None:

@@ -37,7 +37,8 @@ class Encoded:
 
     Attributes:
         vectors: (B, D) float32; retrieve candidates.
-        others: what the engine keeps of them for their q-nets.
+        others: what the engine keeps of them for their q-nets; maybe of more than B, which fill up a batch.
+            Last comes the mask.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -59,7 +60,7 @@ class Engine(Protocol):
         """Returns the token ids of texts, as `query_input` gives them; each is cut to the model's length."""
 
     def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
-        """Encodes B tokenized texts, best such of a similar length."""
+        """Encodes B tokenized texts, one at least, best such of a similar length."""
 
     def wait(self, encoded: Encoded) -> None:
         """Waits for q-nets that began to be generated when the mentions were encoded; `score` does so too."""
@@ -137,14 +138,14 @@ class CompiledEngine:
             return products * np.float32(self._factor)
         if (single := self._scoring(encoded)) is not None:
             return single.score(passages)
-        count, rows = len(passages), len(encoded.others[-1])
+        count, rows = len(encoded.vectors), len(encoded.others[-1])
+        assert len(passages) == count
         if count < rows:
             passages = np.concatenate(
                 [passages, np.zeros_like(passages, shape=(rows - count, *passages.shape[1:]))]
             )
-        scores: npt.NDArray[np.float32] = self._scorer.infer([*encoded.others, passages], share_inputs=True)[
-            0
-        ]
+        inputs = [*encoded.others, passages]
+        scores: npt.NDArray[np.float32] = self._scorer.infer(inputs, share_inputs=True)[0]
         return scores[:count]
 
     def _padded(self, tokens: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

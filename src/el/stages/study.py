@@ -237,7 +237,7 @@ def _train_round(
 
 
 def mined_again(space: Workspace, model: RetrievalModel, files: PairFiles, folder: Path) -> PairFiles:
-    """Writes the training mentions with the names that a model's first stage finds nearest.
+    """Writes the training mentions with the names that are nearest by a model's own vectors.
 
     Names of the ontology, as queries, and what training is selected by stay as they were.
     """

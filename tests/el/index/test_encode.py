@@ -52,7 +52,7 @@ def test_batches_of_similar_length() -> None:
     assert by_length([], 2) == []
 
 
-def test_token_counts_are_those_of_the_batches(model: BiEncoder) -> None:
+def test_token_ids_are_as_many_as_in_batches(model: BiEncoder) -> None:
     texts = ["cold", "acute liver failure", "cold " * 100]
     counts = [int(model.tokenize([text])["attention_mask"].sum()) for text in texts]
     assert [len(ids) for ids in model.token_ids(texts)] == counts

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from el.models import low_rank
 from el.models.hyper_head import HyperHead
 from el.models.low_rank import LowRankGenerator, LowRankQNets, OutputWeights
 from el.models.qnet import QNetConfig
@@ -78,6 +79,27 @@ def test_scores_are_exact_where_contexts_are_linear(case: str) -> None:
 
 
 @torch.inference_mode()
+def test_the_base_keeps_its_largest_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(low_rank, "_BASE_RANK", 2)
+    head = trained_head()
+    hidden, passages = mentions()
+    large = [torch.linalg.qr(torch.randn(WIDTH, 2)).Q for _ in range(2)]
+    for base, projection, own in zip(
+        head.hyper_base_matrices[:2], head.weight_hyper_projection[:2], large, strict=True
+    ):
+        base.copy_(0.5 * torch.eye(WIDTH) + 0.1 * own @ own.T)
+        projection.weight.zero_()
+        projection.bias.zero_()
+        # What is left of the diagonal is not of rank 2.
+        base.add_((0.5 - base[0].diagonal().mean()) * torch.eye(WIDTH))
+    expected, scores = head(hidden, MASK)(passages), low_rank_scores(head, hidden, passages)
+    for base in head.hyper_base_matrices[:2]:
+        base.copy_(base[0].diagonal().mean() * torch.eye(WIDTH))
+    without = head(hidden, MASK)(passages)
+    assert (scores - expected).norm() < 0.2 * (without - expected).norm()
+
+
+@torch.inference_mode()
 def test_no_other_linear_function_is_much_nearer() -> None:
     """G against least squares, on contexts as they are before the layer norm."""
     head = trained_head()
@@ -119,8 +141,12 @@ def test_near_the_identity() -> None:
         part = getattr(head, parts)[1]
         (part if parts == "hyper_base_matrices" else part.weight).add_(torch.randn(WIDTH, WIDTH))
         assert not head.is_near_identity()
+    for number in (0.0, math.nan):
+        head = trained_head()
+        head.hyper_base_matrices[0].fill_(number)
+        assert not head.is_near_identity()
     head = trained_head()
-    head.hyper_base_matrices[0].zero_()
+    head.hyper_base_vectors[1].zero_()
     assert not head.is_near_identity()
     assert not trained_head(generate_hidden=False).is_near_identity()
     assert not make_head(QNetConfig((6, 6, 6, 1))).is_near_identity()

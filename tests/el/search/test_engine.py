@@ -183,6 +183,35 @@ def test_a_qnet_is_whole_before_the_next_begins(
     assert calls[:3] == ["_generator wait", "_query infer", "_generator start_async"]
 
 
+def test_however_many_mentions_come(source: EncoderSource) -> None:
+    engine = make_engine(models(source)["near the identity"])
+    texts = ["a" * (1 + number % 20) for number in range(40)]
+    names = passages(40, 5)
+    together = encode(engine, texts)
+    expected = engine.score(together, names)
+    for count in (1, 7, 8, 9, 17, 32, 33, 40):
+        some = encode(engine, texts[:count])
+        assert some.vectors.shape == (count, WIDTH)
+        np.testing.assert_allclose(some.vectors, together.vectors[:count], atol=1e-2)
+        scores = engine.score(some, names[:count])
+        assert scores.shape == (count, 5)
+        np.testing.assert_allclose(scores, expected[:count], atol=0.03 * np.abs(expected).max())
+
+
+def test_what_generated_weights_change_is_what_it_should_be(source: EncoderSource) -> None:
+    model, names = near_identity(source), passages(len(TEXTS), 50)
+    ours, expected = [], []
+    for _ in range(2):
+        engine, plain = make_engine(model), TorchEngine(model)
+        ours.append(engine.score(encode(engine, TEXTS), names))
+        expected.append(plain.score(encode(plain, TEXTS), names))
+        with torch.no_grad():
+            for projection in model.head.weight_hyper_projection[:-1]:
+                projection.weight.zero_()
+    changes = [(with_them - without).ravel() for with_them, without in (ours, expected)]
+    assert np.corrcoef(changes)[0, 1] > 0.85
+
+
 def test_nearly_equal_names_are_told_apart(source: EncoderSource) -> None:
     engine = make_engine(models(source)["one tower"])
     # In bf16 scores of such a size are at least 1 / 2 ** 9 of it apart, or the same. Fails on no machine that
