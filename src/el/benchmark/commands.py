@@ -32,7 +32,7 @@ from el.stages.evaluate import PROTOCOLS
 from el.stages.machine import MACHINE, describe_machine
 
 _SCRATCH = RUNS / "bench"
-# With context they take long.
+# With context documents take long; so many are timed.
 _CONTEXT_DOCUMENTS = 150
 # Of the cosine that an untrained q-net gives.
 _SCALE = 20.0

@@ -81,9 +81,10 @@ def time_singles(
     """Times one mention at a time, by all systems in turn, each with a few mentions.
 
     Returns:
-        For each system and each of encode (tokens and tower), search, generate (what is left of it when the
-        search, beside which it runs, is done), score (names are fetched and the q-net is applied; a
-        bi-encoder's search has scored already) and total: p50 and p95 in milliseconds.
+        For each system and each of encode (tokens, tower, and output weights where these retrieve), search,
+        generate (what is left of it when the search, beside which it runs, is done), score (names are fetched
+        and the q-net is applied; a bi-encoder's search has scored already) and total: p50 and p95 in
+        milliseconds.
     """
     for system in systems:
         for text in texts[:_WARM_UP]:
