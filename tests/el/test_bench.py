@@ -40,7 +40,7 @@ def arguments(linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_linker_that_is_made_to_read_context(linker: Path, tmp_path: Path) -> None:
-    long = ["cold" * 50]
+    long = ["cold " * 50]
     for folder, context in ((with_context(linker, 20, tmp_path), 20), (linker, 0)):
         opened = Linker.load(folder)
         assert opened.inputs.context_characters == context
