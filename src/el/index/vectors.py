@@ -83,17 +83,19 @@ class NameVectors:
 
     def gather(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Returns float32 vectors of name rows, shape rows.shape + (D,)."""
-        places = rows if self.places is None else self.places[rows]
-        vectors: npt.NDArray[np.float32] = self.vectors[places].astype(np.float32, copy=False)
+        vectors: npt.NDArray[np.float32] = self.vectors[self._places(rows)].astype(np.float32, copy=False)
         return vectors
 
     def gather_half(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
         """Returns the same in float16, which spares a graph that keeps this the time to convert it."""
-        places = rows if self.places is None else self.places[rows]
         if isinstance(self.vectors, StoredVectors):
-            return self.vectors.half(places)
-        vectors: npt.NDArray[np.float16] = self.vectors[places].astype(np.float16, copy=False)
+            return self.vectors.half(self._places(rows))
+        vectors: npt.NDArray[np.float16] = self.vectors[self._places(rows)].astype(np.float16, copy=False)
         return vectors
+
+    def _places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where the vectors of name rows are."""
+        return rows if self.places is None else self.places[rows]
 
     def search(
         self, queries: npt.NDArray[np.float32], k: int

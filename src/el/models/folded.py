@@ -13,7 +13,7 @@ The same scores as `QNets` give, with less arithmetic (`HyperHead` has the symbo
 first can run while passages are still looked for.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -24,7 +24,7 @@ from torch.nn import functional
 from el.models.hyper_head import HyperHead
 
 # Of a padded token's logit; its exponential is 0 in every precision.
-MASKED = -1e4
+_MASKED = -1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +60,10 @@ class FoldedGenerator(nn.Module):
         parts = [*matrices, *vectors]
         self.outs = [len(part.embeddings) for part in parts]
         self.ins = [part.value.out_features for part in matrices]
-        roots = [math.sqrt(out) for out in self.outs]
-        attention = [p.embeddings @ p.key.weight / root for p, root in zip(parts, roots, strict=True)]
-        shifts = [p.embeddings @ p.key.bias / root for p, root in zip(parts, roots, strict=True)]
-        self.attention_and_values = linear_layer(
-            torch.cat([*attention, *(part.value.weight for part in matrices)]),
-            torch.cat([*shifts, *(part.value.bias for part in matrices)]),
-        )
-        self.vector_values = nn.ModuleList(linear_layer(p.value.weight, p.value.bias) for p in vectors)
+        self.attention_and_values = attention_and_values(matrices, vectors)
         # Vectors are projected before they are applied, matrices never.
-        self.projections = nn.ModuleList(
-            linear_layer(part.projection.weight, part.base[0] + part.projection.bias) for part in vectors
-        )
+        layers = [value_and_projection(part) for part in vectors]
+        self.vector_values, self.projections = (nn.ModuleList(own) for own in zip(*layers, strict=True))
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         """Returns what `FoldedQNets` takes beside passages.
@@ -84,10 +76,9 @@ class FoldedGenerator(nn.Module):
             The generated hidden layers' contexts C, (B, out, in) each, their biases, (B, 1, out) each, and
             the output's weights, (B, 1, in).
         """
-        masked = ((1 - attention_mask) * MASKED).unsqueeze(-1).to(hidden.dtype)
         product = self.attention_and_values(hidden)
         logits, values = product.split([sum(self.outs), sum(self.ins)], dim=-1)
-        attention = (logits + masked).softmax(dim=1).transpose(1, 2).split(self.outs, dim=1)
+        attention = torch.split(over_tokens(logits, attention_mask).transpose(1, 2), self.outs, dim=1)
         matrices = len(self.ins)
         of_matrices = zip(attention[:matrices], values.split(self.ins, dim=-1), strict=True)
         contexts = [as_context(torch.matmul(own, value)) for own, value in of_matrices]
@@ -132,9 +123,9 @@ def _layer(head: HyperHead, layer: int) -> nn.Linear:
     """From x to x P and x B, (in + out), side by side; to x B alone where hidden layers are not generated."""
     base = head.hyper_base_matrices[layer][0]
     if not head.config.generate_hidden:
-        return linear_layer(base, head.hyper_base_vectors[layer][0])
+        return _linear(base, head.hyper_base_vectors[layer][0])
     projection = cast("nn.Linear", head.weight_hyper_projection[layer])
-    return linear_layer(torch.cat([projection.weight.T, base + projection.bias]))
+    return _linear(torch.cat([projection.weight.T, base + projection.bias]))
 
 
 def parts_of(head: HyperHead) -> tuple[list[Part], list[Part]]:
@@ -161,12 +152,33 @@ def _part(head: HyperHead, number: int) -> Part:
     )
 
 
+def attention_and_values(matrices: Sequence[Part], vectors: Sequence[Part]) -> nn.Linear:
+    """From token vectors to the attention's logits of all units and then the values of all matrices."""
+    scaled = [(len(part.embeddings) ** -0.5 * part.embeddings, part.key) for part in [*matrices, *vectors]]
+    return _linear(
+        torch.cat([own @ key.weight for own, key in scaled] + [part.value.weight for part in matrices]),
+        torch.cat([own @ key.bias for own, key in scaled] + [part.value.bias for part in matrices]),
+    )
+
+
+def over_tokens(logits: Tensor, attention_mask: Tensor) -> Tensor:
+    """Attention, (B, S, units), of such logits; the mask is (B, S), 0 where padded."""
+    masked = ((1 - attention_mask) * _MASKED).unsqueeze(-1).to(logits.dtype)
+    return (logits + masked).softmax(dim=1)
+
+
+def value_and_projection(part: Part) -> tuple[nn.Linear, nn.Linear]:
+    """What makes a vector of what attention gathers of token vectors: before the context, and after it."""
+    projection = _linear(part.projection.weight, part.base[0] + part.projection.bias)
+    return _linear(part.value.weight, part.value.bias), projection
+
+
 def as_context(attended: Tensor) -> Tensor:
     """C, (B, out, in), of what attention made of the values."""
     return functional.layer_norm(functional.relu(attended), attended.shape[-1:])
 
 
-def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+def _linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     linear.weight.copy_(weight)
     if bias is not None:

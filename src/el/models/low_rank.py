@@ -23,7 +23,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from el.models.folded import MASKED, Part, as_context, linear_layer, parts_of
+from el.models.folded import (
+    Part,
+    as_context,
+    attention_and_values,
+    over_tokens,
+    parts_of,
+    value_and_projection,
+)
 from el.models.hyper_head import HyperHead
 
 # r. On the shipped model 64 gain .002 of the ten best concepts.
@@ -45,14 +52,12 @@ class OutputWeights(nn.Module):
     def __init__(self, head: HyperHead) -> None:
         super().__init__()
         part = parts_of(head)[1][-1]
-        self.attention = linear_layer(part.embeddings @ part.key.weight, part.embeddings @ part.key.bias)
-        self.value = linear_layer(part.value.weight, part.value.bias)
-        self.projection = linear_layer(part.projection.weight, part.base[0] + part.projection.bias)
+        self.attention = attention_and_values([], [part])
+        self.value, self.projection = value_and_projection(part)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
         """Returns (B, 1, D) output weights of (B, S, D) token vectors; the mask is (B, S), 0 where padded."""
-        masked = ((1 - attention_mask) * MASKED).unsqueeze(-1).to(hidden.dtype)
-        attention = (self.attention(hidden) + masked).softmax(dim=1).transpose(1, 2)
+        attention = over_tokens(self.attention(hidden), attention_mask).transpose(1, 2)
         output: Tensor = self.projection(as_context(self.value(torch.matmul(attention, hidden))))
         return output
 
@@ -70,18 +75,7 @@ class LowRankGenerator(nn.Module):
         matrices, vectors = parts_of(head)
         biases = vectors[:-1]
         self.depth, self.width = len(matrices), len(matrices[0].embeddings)
-        # Biases have one unit, whose logits are not divided.
-        factors = [*[self.width**-0.5] * self.depth, *[1.0] * self.depth]
-        scaled = [
-            (factor * part.embeddings, part.key)
-            for factor, part in zip(factors, [*matrices, *biases], strict=True)
-        ]
-        self.attention_and_values = linear_layer(
-            torch.cat(
-                [*(own @ key.weight for own, key in scaled), *(part.value.weight for part in matrices)]
-            ),
-            torch.cat([*(own @ key.bias for own, key in scaled), *(part.value.bias for part in matrices)]),
-        )
+        self.attention_and_values = attention_and_values(matrices, biases)
         self.projections = nn.Parameter(torch.stack([part.projection.weight.T for part in matrices]))
         rests = [_rest(part) for part in matrices]
         self.down, self.up = (nn.Parameter(torch.stack(own).unsqueeze(1)) for own in zip(*rests, strict=True))
@@ -104,9 +98,8 @@ class LowRankGenerator(nn.Module):
         """
         shape = (*hidden.shape[:2], self.depth, self.width)
         units = self.depth * self.width
-        masked = ((1 - attention_mask) * MASKED).unsqueeze(-1).to(hidden.dtype)
         logits, values = self.attention_and_values(hidden).split([units + self.depth, units], dim=-1)
-        attention, of_biases = (logits + masked).softmax(dim=1).split([units, self.depth], dim=-1)
+        attention, of_biases = torch.split(over_tokens(logits, attention_mask), [units, self.depth], dim=-1)
         # (N, B, S, D): for each layer and mention tokens by units, and tokens by coordinates.
         attention = attention.reshape(shape).permute(2, 0, 1, 3)
         linearised = self._linearised(attention, values.reshape(shape).permute(2, 0, 1, 3))
