@@ -24,6 +24,7 @@ from el.files import atomic_folder, read_json, write_json
 from el.index.vectors import NameVectors
 from el.linker import FindMentions, Linker
 from el.models import BiEncoder, Hypencoder, RetrievalModel, load_model
+from el.models.straightening import straighten
 from el.rankers import distinct_inputs
 from el.report.plots import size_plot
 from el.search.compiling import make_engine
@@ -128,7 +129,7 @@ def _timed(name: str, model: RetrievalModel, vectors: NameVectors, config: Bench
 
 
 def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder:
-    """A Hypencoder on the same towers with a fresh head, which scores as the dot product does.
+    """A Hypencoder on the same towers with a fresh head, straightened, which scores as the dot product does.
 
     A random one would find the best names anywhere, and score all where a trained one scores a few.
     """
@@ -138,7 +139,9 @@ def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder
         copy.deepcopy(model.query_tower), qnet, model.tokenizer, "", shared_encoder=True
     )
     fresh.initialise_as_dot_product(_SCALE, texts)
-    return fresh.eval()
+    fresh.eval()
+    straighten(fresh, texts)
+    return fresh
 
 
 def _whole(folder: Path, documents: Sequence[Document], find: FindMentions) -> dict[str, float]:

@@ -29,7 +29,7 @@ _BUILD_EFFORT = 256
 _BLOCK = 1 << 14
 # Names that a search looks at, and more where more are wanted; and more for queries whose best name is at a
 # cosine below `_FAR`: walks go astray where all names are far. Of mentions of BC5CDR these are a seventh.
-_SEARCH_EFFORT = 256
+_SEARCH_EFFORT = 320
 _FAR_EFFORT = 512
 _FAR = 0.6
 # Bits of a dimension that is not compact, and of one that is.

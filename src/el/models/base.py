@@ -3,7 +3,7 @@
 import abc
 import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -98,9 +98,12 @@ class RetrievalModel(nn.Module, abc.ABC):
         vectors: Tensor = self.retrieving_tower()(input_ids, attention_mask)
         return vectors
 
-    def retrieval_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Returns (B, D) float32 vectors that retrieve the candidates of (B, S) mentions."""
-        return self.first_stage(input_ids, attention_mask)
+    def retriever(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Returns what makes the (B, D) float32 vectors that retrieve candidates of (B, S) mentions.
+
+        Takes what `first_stage` takes, and holds as long as weights stay as they are.
+        """
+        return self.first_stage
 
     @abc.abstractmethod
     def encode_mentions(

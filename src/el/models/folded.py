@@ -6,6 +6,9 @@ The same scores as `QNets` give, with less arithmetic (`HyperHead` has the symbo
   product with H gives the attention of all parts, and the values of all matrices;
 - biases and the output's weights are vectors, each with the one row A of attention: A V(H) = V(A H), for the
   rows of A sum to 1, so that one vector is projected and not one a token;
+- contexts: values have a shift b in common, the mean of V's bias, which a layer norm takes away. So
+  C = LayerNorm(max(A V, 0)) = LayerNorm(max(A (V - b), -b)), for the rows of A sum to 1; and V - b, which may
+  be much smaller than V, keeps more of its digits in bf16;
 - a layer: x W = x (C P^T + 1 b_p^T + B)^T = (x P) C^T + x (B + 1 b_p^T)^T, so that for M passages 3 M D^2
   products take the place of D^3 + M D^2: less where M is below D / 2, a little more above. W is never formed.
 
@@ -45,6 +48,11 @@ class Part:
     projection: nn.Linear
     base: Tensor
 
+    @property
+    def shift(self) -> float:
+        """b, what values have in common."""
+        return float(self.value.bias.mean())
+
 
 class FoldedGenerator(nn.Module):
     """Generates what `FoldedQNets` scores with; in evaluation mode.
@@ -61,6 +69,7 @@ class FoldedGenerator(nn.Module):
         self.outs = [len(part.embeddings) for part in parts]
         self.ins = [part.value.out_features for part in matrices]
         self.attention_and_values = attention_and_values(matrices, vectors)
+        self.shifts = [part.shift for part in parts]
         # Vectors are projected before they are applied, matrices never.
         layers = [value_and_projection(part) for part in vectors]
         self.vector_values, self.projections = (nn.ModuleList(own) for own in zip(*layers, strict=True))
@@ -80,11 +89,16 @@ class FoldedGenerator(nn.Module):
         logits, values = product.split([sum(self.outs), sum(self.ins)], dim=-1)
         attention = torch.split(over_tokens(logits, attention_mask).transpose(1, 2), self.outs, dim=1)
         matrices = len(self.ins)
-        of_matrices = zip(attention[:matrices], values.split(self.ins, dim=-1), strict=True)
-        contexts = [as_context(torch.matmul(own, value)) for own, value in of_matrices]
-        of_vectors = zip(attention[matrices:], self.vector_values, self.projections, strict=True)
+        of_matrices = zip(
+            attention[:matrices], values.split(self.ins, dim=-1), self.shifts[:matrices], strict=True
+        )
+        contexts = [as_context(torch.matmul(own, value), shift) for own, value, shift in of_matrices]
+        of_vectors = zip(
+            attention[matrices:], self.vector_values, self.projections, self.shifts[matrices:], strict=True
+        )
         vectors = [
-            projection(as_context(value(torch.matmul(own, hidden)))) for own, value, projection in of_vectors
+            projection(as_context(value(torch.matmul(own, hidden)), shift))
+            for own, value, projection, shift in of_vectors
         ]
         return (*contexts, *vectors)
 
@@ -107,8 +121,8 @@ class FoldedQNets(nn.Module):
         *hidden, output = generated
         depth = len(hidden) // 2
         x = passages.float() * self.config.input_scale
-        for layer, linear in enumerate(self.layers):
-            z = linear(x)
+        for layer, folded in enumerate(self.layers):
+            z = folded(x)
             if self.config.generate_hidden:
                 context, bias = hidden[layer], hidden[depth + layer]
                 projected, z = z.split(list(self.config.weight_shapes[layer]), dim=-1)
@@ -123,9 +137,9 @@ def _layer(head: HyperHead, layer: int) -> nn.Linear:
     """From x to x P and x B, (in + out), side by side; to x B alone where hidden layers are not generated."""
     base = head.hyper_base_matrices[layer][0]
     if not head.config.generate_hidden:
-        return _linear(base, head.hyper_base_vectors[layer][0])
+        return linear(base, head.hyper_base_vectors[layer][0])
     projection = cast("nn.Linear", head.weight_hyper_projection[layer])
-    return _linear(torch.cat([projection.weight.T, base + projection.bias]))
+    return linear(torch.cat([projection.weight.T, base + projection.bias]))
 
 
 def parts_of(head: HyperHead) -> tuple[list[Part], list[Part]]:
@@ -153,11 +167,12 @@ def _part(head: HyperHead, number: int) -> Part:
 
 
 def attention_and_values(matrices: Sequence[Part], vectors: Sequence[Part]) -> nn.Linear:
-    """From token vectors to the attention's logits of all units and then the values of all matrices."""
+    """From token vectors to attention's logits of all units, then matrices' values less their shift."""
     scaled = [(len(part.embeddings) ** -0.5 * part.embeddings, part.key) for part in [*matrices, *vectors]]
-    return _linear(
+    shifted = [part.value.bias - part.shift for part in matrices]
+    return linear(
         torch.cat([own @ key.weight for own, key in scaled] + [part.value.weight for part in matrices]),
-        torch.cat([own @ key.bias for own, key in scaled] + [part.value.bias for part in matrices]),
+        torch.cat([own @ key.bias for own, key in scaled] + shifted),
     )
 
 
@@ -168,19 +183,20 @@ def over_tokens(logits: Tensor, attention_mask: Tensor) -> Tensor:
 
 
 def value_and_projection(part: Part) -> tuple[nn.Linear, nn.Linear]:
-    """What makes a vector of what attention gathers of token vectors: before the context, and after it."""
-    projection = _linear(part.projection.weight, part.base[0] + part.projection.bias)
-    return _linear(part.value.weight, part.value.bias), projection
+    """What makes a vector: first the values, less their shift, of gathered tokens; then, of a context, it."""
+    projection = linear(part.projection.weight, part.base[0] + part.projection.bias)
+    return linear(part.value.weight, part.value.bias - part.shift), projection
 
 
-def as_context(attended: Tensor) -> Tensor:
-    """C, (B, out, in), of what attention made of the values."""
-    return functional.layer_norm(functional.relu(attended), attended.shape[-1:])
+def as_context(attended: Tensor, shift: float | Tensor) -> Tensor:
+    """C, (B, out, in), of what attention made of the values less their shift."""
+    return functional.layer_norm(attended.clamp_min(-shift), attended.shape[-1:])
 
 
-def _linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    linear.weight.copy_(weight)
+def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """A linear layer with copies of such weights, (out, in)."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    layer.weight.copy_(weight)
     if bias is not None:
-        linear.bias.copy_(bias)
-    return linear
+        layer.bias.copy_(bias)
+    return layer

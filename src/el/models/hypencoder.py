@@ -5,7 +5,7 @@ Reads and writes the layout of the released checkpoints (`jfkback/hypencoder.N_l
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -277,18 +277,22 @@ class Hypencoder(RetrievalModel):
         """Says whether the query tower's vectors are trained to retrieve."""
         self.spec = replace(self.spec, embedding_representation=self.spec.pooling if trained else None)
 
-    def is_near_dot_product(self) -> bool:
-        """Whether scores are nearly dot products of passages, all of length 1, with the output weights."""
-        return self.spec.normalize and self.head.is_near_identity()
+    def scores_at_low_rank(self) -> bool:
+        """Whether q-nets can be scored at low rank (`el.models.low_rank`).
 
-    def retrieval_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Returns (B, D) float32 vectors that retrieve the candidates of (B, S) mentions.
-
-        Where scores are nearly dot products these are the q-nets' own output weights, scaled to length 1;
-        otherwise the retrieving tower's vectors.
+        Scores are then nearly dot products of passages, all of length 1, with the output weights.
         """
-        if not self.is_near_dot_product():
-            return self.first_stage(input_ids, attention_mask)
+        return self.spec.normalize and self.head.is_straight()
+
+    def retriever(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Returns what makes the (B, D) float32 vectors that retrieve candidates of (B, S) mentions.
+
+        Where q-nets are scored at low rank these are their own output weights, scaled to length 1; otherwise
+        the retrieving tower's vectors.
+        """
+        return self._output_vectors if self.scores_at_low_rank() else self.first_stage
+
+    def _output_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         hidden = self.query_tower.hidden(input_ids, attention_mask)
         return functional.normalize(self.head.output_weights(hidden, attention_mask), dim=-1)
 

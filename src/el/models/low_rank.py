@@ -1,24 +1,22 @@
-"""A hyper-head whose hidden layers stay near the identity, rewritten for scoring in few operations.
+"""A straightened hyper-head (`HyperHead.is_straight`), rewritten for scoring in few operations.
 
 `HyperHead` has the symbols; weights are (out, in). Training that starts as a dot product leaves a layer near
-d I (`HyperHead.is_near_identity`). Then, for passages x,
+d I, and `el.models.straightening` makes the rest such that, for passages x,
 
-    z = x (B + 1 b_p^T)^T + (x P) C^T + bias   is nearly   d x + (x Y) Z + (x T^T) U + bias:
+    z = x (B + 1 b_p^T)^T + (x P) C^T + bias = d x + (x Y) Z + (x T^T) U + bias:
 
-- B + 1 b_p^T - d I is small; its r largest singular directions, Y (D, r) and Z (r, D), stand for it.
-- C = LayerNorm(ReLU(A V)) is nearly linear in A. Coordinate j of unit i is ReLU(a) with a = A_i V_j. Over the
-  units, a has a mean m_j and a deviation s_j. Were it normally distributed, the linear function of a that is
-  nearest to ReLU(a) would be Phi(m_j / s_j) a + s_j phi(m_j / s_j), with the normal distribution Phi and its
-  density phi (by Stein's lemma the slope is the mean of the derivative). As A_i sums to 1, that is A_i G with
-  G_j = Phi V_j + s_j phi, (S, in). The layer norm centres the rows of G and divides by the length of A_i G:
-  C = U^T G with U = A^T / sqrt(diag(A G G^T A^T) / in + eps), (S, out).
-- T = G P^T, (S, D), is made once a mention.
+- B + 1 b_p^T - d I has r = `BASE_RANK` directions, Y (D, r) and Z (r, D).
+- C = LayerNorm(ReLU(A V)) is linear in A but for the length by which the layer norm divides, for no value is
+  below zero and the rows of A sum to 1. With G the centred rows of V, (S, in), that is C = U^T G with
+  U = A^T / sqrt(diag(A G G^T A^T) / in + eps), (S, out).
+- T = G P^T, (S, D), is linear in the token vectors.
 
 What a mention changes in a layer has the rank of its number of tokens S, and a passage takes 4 D (r + S)
 operations in place of the 6 D^2 of `FoldedQNets`. Neither C nor W is formed.
 """
 
-import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -27,18 +25,15 @@ from el.models.folded import (
     Part,
     as_context,
     attention_and_values,
+    linear,
     over_tokens,
     parts_of,
     value_and_projection,
 )
-from el.models.hyper_head import HyperHead
+from el.models.hyper_head import BASE_RANK, HyperHead, split_base
 
-# r. On the shipped model 64 gain .002 of the ten best concepts.
-_BASE_RANK = 32
 # Of PyTorch's layer norm.
 _NORM_EPS = 1e-5
-# Where a coordinate is the same for all units; a number that half precision has.
-_LEAST_VARIANCE = 1e-6
 
 
 class OutputWeights(nn.Module):
@@ -54,11 +49,12 @@ class OutputWeights(nn.Module):
         part = parts_of(head)[1][-1]
         self.attention = attention_and_values([], [part])
         self.value, self.projection = value_and_projection(part)
+        self.shift = part.shift
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
         """Returns (B, 1, D) output weights of (B, S, D) token vectors; the mask is (B, S), 0 where padded."""
         attention = over_tokens(self.attention(hidden), attention_mask).transpose(1, 2)
-        output: Tensor = self.projection(as_context(self.value(torch.matmul(attention, hidden))))
+        output: Tensor = self.projection(as_context(self.value(torch.matmul(attention, hidden)), self.shift))
         return output
 
 
@@ -66,7 +62,7 @@ class LowRankGenerator(nn.Module):
     """Generates what `LowRankQNets` scores with, all N hidden layers at once; in evaluation mode.
 
     Args:
-        head: a trained head that is near the identity; copied, not changed.
+        head: a straightened head; copied, not changed.
     """
 
     @torch.no_grad()
@@ -75,15 +71,14 @@ class LowRankGenerator(nn.Module):
         matrices, vectors = parts_of(head)
         biases = vectors[:-1]
         self.depth, self.width = len(matrices), len(matrices[0].embeddings)
+        matrices = [_centred(part) for part in matrices]
         self.attention_and_values = attention_and_values(matrices, biases)
-        self.projections = nn.Parameter(torch.stack([part.projection.weight.T for part in matrices]))
-        rests = [_rest(part) for part in matrices]
-        self.down, self.up = (nn.Parameter(torch.stack(own).unsqueeze(1)) for own in zip(*rests, strict=True))
-        self.bias_values = nn.Parameter(torch.stack([part.value.weight.T for part in biases]))
-        self.bias_value_shifts = nn.Parameter(torch.stack([part.value.bias for part in biases]).unsqueeze(1))
-        self.bias_projections = nn.Parameter(torch.stack([part.projection.weight.T for part in biases]))
-        bases = [part.base[0] + part.projection.bias for part in biases]
-        self.bias_bases = nn.Parameter(torch.stack(bases).unsqueeze(1))
+        self.projected_values = _projected_values(matrices)
+        bases = [base_directions(part)[1:] for part in matrices]
+        self.down, self.up = (nn.Parameter(torch.stack(own).unsqueeze(1)) for own in zip(*bases, strict=True))
+        self.shifts = nn.Parameter(torch.tensor([part.shift for part in biases]).reshape(-1, 1, 1))
+        layers = [value_and_projection(part) for part in biases]
+        self.bias_values, self.bias_projections = (_LinearByLayer(own) for own in zip(*layers, strict=True))
 
     def forward(self, output: Tensor, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         """Returns what `LowRankQNets` takes beside passages.
@@ -96,42 +91,42 @@ class LowRankGenerator(nn.Module):
         Returns:
             The output weights; T with Y^T and U with Z, (N, B, S + r, D) each; biases, (N, B, 1, D).
         """
-        shape = (*hidden.shape[:2], self.depth, self.width)
         units = self.depth * self.width
         logits, values = self.attention_and_values(hidden).split([units + self.depth, units], dim=-1)
         attention, of_biases = torch.split(over_tokens(logits, attention_mask), [units, self.depth], dim=-1)
-        # (N, B, S, D): for each layer and mention tokens by units, and tokens by coordinates.
-        attention = attention.reshape(shape).permute(2, 0, 1, 3)
-        linearised = self._linearised(attention, values.reshape(shape).permute(2, 0, 1, 3))
-        gram = torch.matmul(linearised, linearised.transpose(2, 3)) / self.width
+        projected = self.projected_values(hidden)
+        attention, centred, projected = map(self._by_layer, (attention, values, projected))
+        gram = torch.matmul(centred, centred.transpose(2, 3)) / self.width
         variance = (torch.matmul(gram, attention) * attention).sum(dim=2, keepdim=True)
         scaled = attention * torch.rsqrt(variance + _NORM_EPS)
-        flat = linearised.reshape(self.depth, -1, self.width)
-        projected = torch.matmul(flat, self.projections).reshape(linearised.shape)
         base = (self.depth, hidden.shape[0], -1, -1)
         down = torch.cat([projected, self.down.expand(base)], dim=2)
         up = torch.cat([scaled, self.up.expand(base)], dim=2)
         return output, down, up, self._biases(of_biases, hidden)
 
-    def _linearised(self, attention: Tensor, values: Tensor) -> Tensor:
-        """G, (N, B, S, D)."""
-        mean = attention.mean(dim=-1, keepdim=True)
-        centred = attention - mean
-        covariance = torch.matmul(centred, centred.transpose(2, 3)) / self.width
-        means = torch.matmul(mean.transpose(2, 3), values)
-        variances = (torch.matmul(covariance, values) * values).sum(dim=2, keepdim=True)
-        deviations = variances.clamp_min(_LEAST_VARIANCE).sqrt()
-        ratio = means / deviations
-        slope = 0.5 + 0.5 * torch.erf(ratio * math.sqrt(0.5))
-        density = torch.exp(-0.5 * ratio * ratio) / math.sqrt(2 * math.pi)
-        linearised = slope * values + deviations * density
-        return linearised - linearised.mean(dim=-1, keepdim=True)
+    def _by_layer(self, of_tokens: Tensor) -> Tensor:
+        """(N, B, S, D) of (B, S, N D)."""
+        return of_tokens.reshape(*of_tokens.shape[:2], self.depth, self.width).permute(2, 0, 1, 3)
 
     def _biases(self, attention: Tensor, hidden: Tensor) -> Tensor:
         """The biases, (N, B, 1, D), of (B, S, N) attention."""
         attended = torch.matmul(attention.transpose(1, 2), hidden).transpose(0, 1)
-        values = torch.matmul(attended, self.bias_values) + self.bias_value_shifts
-        return (torch.matmul(as_context(values), self.bias_projections) + self.bias_bases).unsqueeze(2)
+        biases: Tensor = self.bias_projections(as_context(self.bias_values(attended), self.shifts))
+        return biases.unsqueeze(2)
+
+
+class _LinearByLayer(nn.Module):
+    """N linear layers, each for its own of N inputs."""
+
+    @torch.no_grad()
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([layer.weight.T for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias for layer in layers]).unsqueeze(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (N, B, out) of (N, B, in)."""
+        return torch.matmul(x, self.weight) + self.bias
 
 
 class LowRankQNets(nn.Module):
@@ -144,7 +139,7 @@ class LowRankQNets(nn.Module):
     def __init__(self, head: HyperHead) -> None:
         super().__init__()
         self.config = head.config
-        self.scales = [float(_scale(part)) for part in parts_of(head)[0]]
+        self.scales = [base_directions(part)[0] for part in parts_of(head)[0]]
 
     def forward(self, passages: Tensor, output: Tensor, down: Tensor, up: Tensor, biases: Tensor) -> Tensor:
         """Returns (B, M) scores of (B, M, D) passages in any precision, each query's own."""
@@ -156,13 +151,25 @@ class LowRankQNets(nn.Module):
         return (x * output).sum(dim=-1)
 
 
-def _scale(part: Part) -> Tensor:
-    """d of a hidden layer."""
-    return part.base.diagonal().mean()
+def _centred(part: Part) -> Part:
+    """The same with values whose mean over the coordinates is zero."""
+    value = part.value
+    centred = linear(value.weight - value.weight.mean(dim=0), value.bias - value.bias.mean())
+    return replace(part, value=centred)
 
 
-def _rest(part: Part) -> tuple[Tensor, Tensor]:
-    """Y^T and Z, (r, D) each, for what a layer's base has beside d I."""
-    rest = part.base + part.projection.bias - _scale(part) * torch.eye(len(part.base))
+def _projected_values(parts: Sequence[Part]) -> nn.Linear:
+    """From token vectors to T of all layers, (N D)."""
+    projections = [part.projection.weight for part in parts]
+    values = [part.value for part in parts]
+    return linear(
+        torch.cat([p @ value.weight for p, value in zip(projections, values, strict=True)]),
+        torch.cat([p @ value.bias for p, value in zip(projections, values, strict=True)]),
+    )
+
+
+def base_directions(part: Part) -> tuple[float, Tensor, Tensor]:
+    """d of a hidden layer, and Y^T and Z, (r, D) each."""
+    scale, rest = split_base(part.base + part.projection.bias)
     left, sizes, right = torch.linalg.svd(rest)
-    return right[:_BASE_RANK], (left * sizes).T[:_BASE_RANK]
+    return float(scale), right[:BASE_RANK], (left * sizes).T[:BASE_RANK]

@@ -43,6 +43,7 @@ class TorchEngine:
         self.model = model
         self.kind = model.kind
         self.passage_tower = model.passage_tower.fingerprint()
+        self._retrieve = model.retriever()
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         return self.model.token_ids(texts)
@@ -56,7 +57,7 @@ class TorchEngine:
         lengths = torch.tensor([len(own) for own in tokens])
         mask = (torch.arange(ids.shape[1]) < lengths.unsqueeze(1)).long()
         inputs = ids.to(self.model.device), mask.to(self.model.device)
-        return Encoded(self.model.retrieval_vectors(*inputs).cpu().numpy(), inputs)
+        return Encoded(self._retrieve(*inputs).cpu().numpy(), inputs)
 
     def wait(self, encoded: Encoded) -> None:
         """Nothing has begun."""
@@ -121,13 +122,13 @@ def _query_side(model: BiEncoder | Hypencoder) -> nn.Module:
     """From token ids and mask, (B, S), to vectors that retrieve (B, D) and what q-nets are generated from."""
     if not isinstance(model, Hypencoder):
         return _Vectors(model.query_tower).eval()
-    if model.is_near_dot_product():
+    if model.scores_at_low_rank():
         return _OutputWeights(model).eval()
     return _VectorsAndTokens(model).eval()
 
 
 def _generator_and_qnets(model: Hypencoder) -> tuple[nn.Module, nn.Module]:
-    if model.is_near_dot_product():
+    if model.scores_at_low_rank():
         return LowRankGenerator(model.head).eval(), LowRankQNets(model.head).eval()
     return FoldedGenerator(model.head).eval(), FoldedQNets(model.head).eval()
 

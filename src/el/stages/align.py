@@ -7,6 +7,8 @@ training that the tower of the names gets. An encoder that is aligned already, s
 passed through.
 """
 
+from typing import Any
+
 from el.cli import run_stage
 from el.models import BiEncoder
 from el.stages.common import Workspace
@@ -19,7 +21,7 @@ def main() -> None:
     model = BiEncoder.from_encoder(space.encoder)
     pairs = space.data / "pairs"
     files = PairFiles(dev=pairs / "dev.jsonl", mentions=pairs / "train.jsonl", names=pairs / "names.jsonl")
-    changes = {"steps": 0} if space.encoder.aligned else {}
+    changes: dict[str, Any] = {"steps": 0} if space.encoder.aligned else {}
     train(space, model, "align", files, "aligned", None, **changes)
 
 

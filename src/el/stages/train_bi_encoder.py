@@ -19,7 +19,7 @@ def finetune(space: Workspace, model: RetrievalModel, name: str) -> None:
         model.split_towers()
         vectors = space.vectors(model)
     files = mined_pairs(space, with_mentions=True)
-    train(space, model, "finetune", files, f"finetuned/{name}", vectors)
+    train(space, model, "finetune", files, f"finetuned/{name}", vectors, straightened=True)
 
 
 def main() -> None:

@@ -27,11 +27,17 @@ def train(
     files: PairFiles,
     name: str,
     vectors: NameVectors | None,
+    *,
+    straightened: bool = False,
     **changes: Any,
 ) -> None:
-    """Trains a model by the recipe of a section, with changes to it, and saves it as `name`."""
+    """Trains a model by the recipe of a section, with changes to it, and saves it as `name`.
+
+    `straightened` is that of `run_recipe`.
+    """
     recipe = load_section(Recipe, space.params, section, **changes)
+    out = space.models / name
     outcome = run_recipe(
-        model, recipe, files, space.ontology, vectors, RUNS, CURVES / name, space.models / name
+        model, recipe, files, space.ontology, vectors, RUNS, CURVES / name, out, straightened=straightened
     )
     write_json(METRICS / "training" / f"{name}.json", outcome)

@@ -16,11 +16,15 @@ from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
+from el.models.straightening import straighten
 from el.ontology import Ontology
 from el.training.batches import Source, plan_batches
 from el.training.collator import Candidates, Collator, InBatch
 from el.training.config import TrainConfig, run_key
 from el.training.pairs import Pair, read_pairs
+
+# Queries, mentions first, that show how a head is to be straightened.
+_SHOWN_MENTIONS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +101,8 @@ def run_recipe(
     runs: Path,
     curves: Path,
     out: Path,
+    *,
+    straightened: bool = False,
 ) -> dict[str, float]:
     """Trains a model by a recipe and saves it, going on where an interrupted run of the same recipe stopped.
 
@@ -109,9 +115,12 @@ def run_recipe(
         runs: where checkpoints are kept while it runs.
         curves: a folder for the curves of loss and dev accuracy.
         out: where the model is saved.
+        straightened: whether a head near the identity is straightened (`el.models.straightening`) before the
+            model is saved.
 
     Returns:
-        What `train` returns; of 0 steps just their number.
+        What `train` returns, of before, and dev_accuracy_straightened where that was done; of 0 steps just
+        their number.
 
     Raises:
         InputError: a pair file is missing, broken or empty.
@@ -124,7 +133,7 @@ def run_recipe(
         write_json(curves / "metrics.json", {"step": 0})
         return {"steps": 0}
     # Here, because importing it takes seconds, and recipes without steps do without.
-    from el.training.trainer import train
+    from el.training.trainer import rerank_accuracy, train
 
     for name, path, count in (
         ("mentions", files.mentions, recipe.mentions_per_batch),
@@ -164,16 +173,23 @@ def run_recipe(
     inputs = {path.name: sha256_file(path) for path in (files.dev, files.mentions, files.names) if path}
     inputs |= {"start": model.fingerprint(), "model": model.settings(), "ontology": ontology.fingerprint}
     scratch = runs / f"train-{run_key(recipe, inputs)}"
+    dev_collator = Collator(model, ontology, dev_candidates, lookup, recipe.seed)
     outcome = train(
         model,
         recipe,
         batches,
         Collator(model, ontology, candidates, lookup, recipe.seed),
         dev,
-        Collator(model, ontology, dev_candidates, lookup, recipe.seed),
+        dev_collator,
         scratch,
         curves,
     )
+    if straightened and isinstance(model, Hypencoder):
+        shown = list(dict.fromkeys(pair.content for source in sources for pair in source.pairs))
+        if straighten(model, shown[:_SHOWN_MENTIONS]):
+            before, after = outcome["dev_accuracy"], rerank_accuracy(model, dev, dev_collator)
+            outcome["dev_accuracy_straightened"] = after
+            print(f"straightened: accuracy on dev {before:.4f}, now {after:.4f}", file=sys.stderr)
     # Only now are the checkpoints of no more use.
     model.save_pretrained(out)
     shutil.rmtree(scratch)

@@ -19,6 +19,7 @@ from el.errors import ConfigError, InputError
 from el.models import EncoderSource, Hypencoder, load_model
 from el.models.hypencoder import HypencoderConfig
 from el.models.qnet import QNetConfig
+from el.models.straightening import straighten
 from el.models.tower import Pooling, Tower
 from el.training.losses import margin_mse, masked_cross_entropy
 from tests.tiny import WIDTH, tiny_encoder
@@ -438,15 +439,17 @@ def test_load_model_of_a_folder_without_one(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_output_weights_retrieve_where_layers_are_near_the_identity(source: EncoderSource) -> None:
+def test_output_weights_retrieve_where_the_head_is_straight(source: EncoderSource) -> None:
     model = Hypencoder.from_encoder(
         source, [WIDTH, WIDTH, WIDTH, 1], normalize=True, input_scale=WIDTH**0.5
     ).eval()
     batch = model.tokenize(["headache", "liver failure"])
     first = model.first_stage(**batch)
-    torch.testing.assert_close(model.retrieval_vectors(**batch), first)
+    torch.testing.assert_close(model.retriever()(**batch), first)
     model.initialise_as_dot_product(20.0, [])
-    found = model.retrieval_vectors(**batch)
+    torch.testing.assert_close(model.retriever()(**batch), first)
+    assert straighten(model, ["headache", "liver failure"])
+    found = model.retriever()(**batch)
     torch.testing.assert_close(found.norm(dim=-1), torch.ones(2))
     output = model.encode_queries(**batch).weights[-1].squeeze(-1)
     torch.testing.assert_close(functional.cosine_similarity(found, output), torch.ones(2))

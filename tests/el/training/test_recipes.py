@@ -64,6 +64,31 @@ def test_frozen_passages(
     assert not list((tmp_path / "runs").iterdir())
 
 
+@pytest.mark.parametrize("start", ["dot product", "published"])
+def test_heads_near_the_identity_are_straightened(
+    start: str, source: EncoderSource, ontology: Ontology, files: PairFiles, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], normalize=True, input_scale=WIDTH**0.5)
+    if start == "dot product":
+        model.initialise_as_dot_product(20.0, ["cold"])
+    outcome = run_recipe(
+        model,
+        replace(ALIGN, head_learning_rate=1e-5),
+        files,
+        ontology,
+        None,
+        tmp_path / "runs",
+        tmp_path / "curves",
+        tmp_path / "m",
+        straightened=True,
+    )
+    saved = load_model(tmp_path / "m")
+    assert isinstance(saved, Hypencoder)
+    assert saved.scores_at_low_rank() == (start == "dot product")
+    assert ("dev_accuracy_straightened" in outcome) == (start == "dot product")
+
+
 @pytest.mark.parametrize("normalize", [True, False])
 def test_query_vectors_are_trained_where_they_have_length_one(
     normalize: bool, source: EncoderSource, ontology: Ontology, files: PairFiles, tmp_path: Path
