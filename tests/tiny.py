@@ -69,6 +69,27 @@ def tiny_hypencoder(source: EncoderSource, seed: int = 1, **options: Any) -> Hyp
     return Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False, normalize=True, **options)
 
 
+def tiny_near_identity(source: EncoderSource, *, normalize: bool = True) -> Hypencoder:
+    """A Hypencoder of one tower and two hidden layers, as training leaves one that starts as a dot product.
+
+    The values are on both sides of zero.
+    """
+    torch.manual_seed(7)
+    model = Hypencoder.from_encoder(
+        source, [WIDTH, WIDTH, WIDTH, 1], normalize=normalize, input_scale=WIDTH**0.5
+    ).eval()
+    model.initialise_as_dot_product(20.0, [])
+    head = model.head
+    with torch.no_grad():
+        for i in range(2):
+            head.weight_query_embeddings[i].normal_()
+            head.weight_hyper_projection[i].weight.normal_(std=0.1 / WIDTH)
+            head.weight_hyper_projection[i].bias.normal_(std=0.01)
+            head.hyper_base_matrices[i].add_(0.1 / WIDTH * torch.randn(WIDTH, WIDTH))
+    assert head.is_near_identity()
+    return model
+
+
 def tiny_vectors(source: EncoderSource, ontology: Ontology, folder: Path) -> NameVectors:
     """Vectors of an ontology's names by a tiny encoder, in `folder`."""
     model = BiEncoder.from_encoder(source)

@@ -54,6 +54,20 @@ class Part:
         return float(self.value.bias.mean())
 
 
+class GeneratedVector(nn.Module):
+    """Generates a bias or the output's weights: projected before it is applied, as matrices never are."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__()
+        self.value, self.projection = value_and_projection(part)
+        self.shift = part.shift
+
+    def forward(self, gathered: Tensor) -> Tensor:
+        """Returns (B, 1, out) of what attention gathers of token vectors, A H, (B, 1, D)."""
+        vector: Tensor = self.projection(as_context(self.value(gathered), self.shift))
+        return vector
+
+
 class FoldedGenerator(nn.Module):
     """Generates what `FoldedQNets` scores with; in evaluation mode.
 
@@ -69,10 +83,8 @@ class FoldedGenerator(nn.Module):
         self.outs = [len(part.embeddings) for part in parts]
         self.ins = [part.value.out_features for part in matrices]
         self.attention_and_values = attention_and_values(matrices, vectors)
-        self.shifts = [part.shift for part in parts]
-        # Vectors are projected before they are applied, matrices never.
-        layers = [value_and_projection(part) for part in vectors]
-        self.vector_values, self.projections = (nn.ModuleList(own) for own in zip(*layers, strict=True))
+        self.shifts = [part.shift for part in matrices]
+        self.vectors = nn.ModuleList(GeneratedVector(part) for part in vectors)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         """Returns what `FoldedQNets` takes beside passages.
@@ -89,17 +101,10 @@ class FoldedGenerator(nn.Module):
         logits, values = product.split([sum(self.outs), sum(self.ins)], dim=-1)
         attention = torch.split(over_tokens(logits, attention_mask).transpose(1, 2), self.outs, dim=1)
         matrices = len(self.ins)
-        of_matrices = zip(
-            attention[:matrices], values.split(self.ins, dim=-1), self.shifts[:matrices], strict=True
-        )
+        of_matrices = zip(attention[:matrices], values.split(self.ins, dim=-1), self.shifts, strict=True)
         contexts = [as_context(torch.matmul(own, value), shift) for own, value, shift in of_matrices]
-        of_vectors = zip(
-            attention[matrices:], self.vector_values, self.projections, self.shifts[matrices:], strict=True
-        )
-        vectors = [
-            projection(as_context(value(torch.matmul(own, hidden)), shift))
-            for own, value, projection, shift in of_vectors
-        ]
+        of_vectors = zip(attention[matrices:], self.vectors, strict=True)
+        vectors = [vector(torch.matmul(own, hidden)) for own, vector in of_vectors]
         return (*contexts, *vectors)
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from el.models.folded import (
+    GeneratedVector,
     Part,
     as_context,
     attention_and_values,
@@ -48,13 +49,12 @@ class OutputWeights(nn.Module):
         super().__init__()
         part = parts_of(head)[1][-1]
         self.attention = attention_and_values([], [part])
-        self.value, self.projection = value_and_projection(part)
-        self.shift = part.shift
+        self.vector = GeneratedVector(part)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
         """Returns (B, 1, D) output weights of (B, S, D) token vectors; the mask is (B, S), 0 where padded."""
         attention = over_tokens(self.attention(hidden), attention_mask).transpose(1, 2)
-        output: Tensor = self.projection(as_context(self.value(torch.matmul(attention, hidden)), self.shift))
+        output: Tensor = self.vector(torch.matmul(attention, hidden))
         return output
 
 
@@ -139,7 +139,8 @@ class LowRankQNets(nn.Module):
     def __init__(self, head: HyperHead) -> None:
         super().__init__()
         self.config = head.config
-        self.scales = [base_directions(part)[0] for part in parts_of(head)[0]]
+        bases = [part.base + part.projection.bias for part in parts_of(head)[0]]
+        self.scales = [float(split_base(base)[0]) for base in bases]
 
     def forward(self, passages: Tensor, output: Tensor, down: Tensor, up: Tensor, biases: Tensor) -> Tensor:
         """Returns (B, M) scores of (B, M, D) passages in any precision, each query's own."""
@@ -160,11 +161,9 @@ def _centred(part: Part) -> Part:
 
 def _projected_values(parts: Sequence[Part]) -> nn.Linear:
     """From token vectors to T of all layers, (N D)."""
-    projections = [part.projection.weight for part in parts]
-    values = [part.value for part in parts]
     return linear(
-        torch.cat([p @ value.weight for p, value in zip(projections, values, strict=True)]),
-        torch.cat([p @ value.bias for p, value in zip(projections, values, strict=True)]),
+        torch.cat([part.projection.weight @ part.value.weight for part in parts]),
+        torch.cat([part.projection.weight @ part.value.bias for part in parts]),
     )
 
 

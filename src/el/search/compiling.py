@@ -92,10 +92,11 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
     with atomic_folder(folder) as temporary, torch.no_grad():
         # What differs between the two may have any size.
         tokens, others = (tuple(model.tokenize(texts).values()) for texts in (_EXAMPLES, _EXAMPLES[:1]))
-        query = _query_side(model)
+        low_rank = isinstance(model, Hypencoder) and model.scores_at_low_rank()
+        query = _query_side(model, low_rank)
         _save(query, tokens, others, temporary / QUERY)
         if isinstance(model, Hypencoder):
-            generator, qnets = _generator_and_qnets(model)
+            generator, qnets = _generator_and_qnets(model, low_rank)
             inputs, other_inputs = ((*query(*own)[1:], own[1]) for own in (tokens, others))
             _save(generator, inputs, other_inputs, temporary / GENERATOR)
             names, other_names = (
@@ -118,17 +119,17 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
         write_json(temporary / MANIFEST, manifest)
 
 
-def _query_side(model: BiEncoder | Hypencoder) -> nn.Module:
+def _query_side(model: BiEncoder | Hypencoder, low_rank: bool) -> nn.Module:
     """From token ids and mask, (B, S), to vectors that retrieve (B, D) and what q-nets are generated from."""
     if not isinstance(model, Hypencoder):
         return _Vectors(model.query_tower).eval()
-    if model.scores_at_low_rank():
+    if low_rank:
         return _OutputWeights(model).eval()
     return _VectorsAndTokens(model).eval()
 
 
-def _generator_and_qnets(model: Hypencoder) -> tuple[nn.Module, nn.Module]:
-    if model.scores_at_low_rank():
+def _generator_and_qnets(model: Hypencoder, low_rank: bool) -> tuple[nn.Module, nn.Module]:
+    if low_rank:
         return LowRankGenerator(model.head).eval(), LowRankQNets(model.head).eval()
     return FoldedGenerator(model.head).eval(), FoldedQNets(model.head).eval()
 

@@ -24,7 +24,7 @@ from el.training.config import TrainConfig, run_key
 from el.training.pairs import Pair, read_pairs
 
 # Queries, mentions first, that show how a head is to be straightened.
-_SHOWN_MENTIONS = 1000
+_SHOWN_QUERIES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +186,7 @@ def run_recipe(
     )
     if straightened and isinstance(model, Hypencoder):
         shown = list(dict.fromkeys(pair.content for source in sources for pair in source.pairs))
-        if straighten(model, shown[:_SHOWN_MENTIONS]):
+        if straighten(model, shown[:_SHOWN_QUERIES]):
             before, after = outcome["dev_accuracy"], rerank_accuracy(model, dev, dev_collator)
             outcome["dev_accuracy_straightened"] = after
             print(f"straightened: accuracy on dev {before:.4f}, now {after:.4f}", file=sys.stderr)

@@ -11,7 +11,7 @@ from el.models import EncoderSource, Hypencoder, straightening
 from el.models.hyper_head import BASE_RANK
 from el.models.low_rank import LowRankGenerator, LowRankQNets, OutputWeights
 from el.models.straightening import straighten
-from tests.tiny import WIDTH, tiny_encoder
+from tests.tiny import WIDTH, tiny_encoder, tiny_near_identity
 
 TEXTS = ["cold", "lead", "liver failure", "acute renal failure", "cold lead acid", "fever", "acid"]
 
@@ -19,23 +19,6 @@ TEXTS = ["cold", "lead", "liver failure", "acute renal failure", "cold lead acid
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> EncoderSource:
     return tiny_encoder(tmp_path_factory.mktemp("encoder"))
-
-
-def near_identity(source: EncoderSource, *, normalize: bool = True) -> Hypencoder:
-    """As training leaves a model that starts as a dot product: values on both sides of zero."""
-    torch.manual_seed(7)
-    model = Hypencoder.from_encoder(
-        source, (WIDTH, WIDTH, WIDTH, 1), normalize=normalize, input_scale=WIDTH**0.5
-    ).eval()
-    model.initialise_as_dot_product(20.0, TEXTS)
-    with torch.no_grad():
-        for i in range(2):
-            model.head.weight_query_embeddings[i].normal_()
-            model.head.weight_hyper_projection[i].weight.normal_(std=0.1 / WIDTH)
-            model.head.weight_hyper_projection[i].bias.normal_(std=0.01)
-            model.head.hyper_base_matrices[i].add_(0.1 / WIDTH * torch.randn(WIDTH, WIDTH))
-    assert model.head.is_near_identity()
-    return model
 
 
 def passages() -> Tensor:
@@ -52,7 +35,7 @@ def scores(model: Hypencoder, names: Tensor) -> Tensor:
 
 @torch.no_grad()
 def test_scores_at_low_rank_are_those_of_the_qnets(source: EncoderSource) -> None:
-    model = near_identity(source)
+    model = tiny_near_identity(source)
     assert not model.scores_at_low_rank()
     assert straighten(model, TEXTS)
     assert model.scores_at_low_rank()
@@ -66,7 +49,7 @@ def test_scores_at_low_rank_are_those_of_the_qnets(source: EncoderSource) -> Non
 
 @torch.no_grad()
 def test_scores_are_nearly_what_they_were(source: EncoderSource) -> None:
-    model, names = near_identity(source), passages()
+    model, names = tiny_near_identity(source), passages()
     before = scores(model, names)
     assert straighten(model, TEXTS)
     after = scores(model, names)
@@ -84,7 +67,7 @@ def test_values_become_the_nearest_linear_function(
     source: EncoderSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(straightening, "_TEXT_BATCH", 3)
-    model = near_identity(source)
+    model = tiny_near_identity(source)
     encoded = model.tokenize(TEXTS)
     mask = encoded["attention_mask"]
     hidden = model.query_tower.hidden(encoded["input_ids"], mask)
@@ -104,7 +87,7 @@ def test_values_become_the_nearest_linear_function(
 
 @torch.no_grad()
 def test_the_base_becomes_simple(source: EncoderSource) -> None:
-    model = near_identity(source)
+    model = tiny_near_identity(source)
     assert straighten(model, TEXTS)
     for base, projection in zip(
         model.head.hyper_base_matrices[:2], model.head.weight_hyper_projection[:2], strict=True
@@ -117,7 +100,7 @@ def test_the_base_becomes_simple(source: EncoderSource) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_query_tower_of_its_own_has_numbers_of_bf16(source: EncoderSource, shared: bool) -> None:
-    model = near_identity(source)
+    model = tiny_near_identity(source)
     if not shared:
         model.split_towers()
     before = model.passage_tower.fingerprint()
@@ -129,7 +112,7 @@ def test_a_query_tower_of_its_own_has_numbers_of_bf16(source: EncoderSource, sha
 
 @torch.no_grad()
 def test_once_is_enough(source: EncoderSource) -> None:
-    model, names = near_identity(source), passages()
+    model, names = tiny_near_identity(source), passages()
     assert straighten(model, TEXTS)
     before, expected = copy.deepcopy(model.head), scores(model, names)
     assert straighten(model, TEXTS)
@@ -141,7 +124,7 @@ def test_once_is_enough(source: EncoderSource) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("gain", [1.0, 20.0])
 def test_no_value_is_below_zero_however_long_token_vectors_are(source: EncoderSource, gain: float) -> None:
-    model = near_identity(source)
+    model = tiny_near_identity(source)
     norm = [m for m in model.query_tower.transformer.modules() if isinstance(m, nn.LayerNorm)][-1]
     norm.weight.mul_(gain)
     assert straighten(model, TEXTS)
@@ -154,12 +137,12 @@ def test_no_value_is_below_zero_however_long_token_vectors_are(source: EncoderSo
 
 def test_no_texts(source: EncoderSource) -> None:
     with pytest.raises(ValueError, match="no texts"):
-        straighten(near_identity(source), [])
+        straighten(tiny_near_identity(source), [])
 
 
 @torch.no_grad()
 def test_coordinates_that_never_change(source: EncoderSource) -> None:
-    model = near_identity(source)
+    model = tiny_near_identity(source)
     for layer in range(2):
         model.head.value_projections[layer].weight[:3].zero_()
     assert straighten(model, TEXTS)
@@ -169,7 +152,7 @@ def test_coordinates_that_never_change(source: EncoderSource) -> None:
 @torch.no_grad()
 def test_other_heads_stay_as_they_are(source: EncoderSource) -> None:
     published = Hypencoder.from_encoder(source, (WIDTH, WIDTH, 1), normalize=True).eval()
-    for model in (published, near_identity(source, normalize=False)):
+    for model in (published, tiny_near_identity(source, normalize=False)):
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         assert not straighten(model, TEXTS)
         assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

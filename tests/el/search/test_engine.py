@@ -17,7 +17,7 @@ from el.search import engine as search_engine
 from el.search.compiling import TorchEngine, compile_model, make_engine
 from el.search.engine import CompiledEngine, Encoded, Engine
 from el.search.single import SingleMention
-from tests.tiny import WIDTH, tiny_encoder, tiny_hypencoder
+from tests.tiny import WIDTH, tiny_encoder, tiny_hypencoder, tiny_near_identity
 
 TEXTS = ["acute liver failure", "cold", "n-acetyl-l-cysteine " * 10, "lead"]
 
@@ -39,16 +39,7 @@ def two_towers(source: EncoderSource, trained: bool) -> Hypencoder:
 
 def straightened(source: EncoderSource) -> Hypencoder:
     """A model that starts as a dot product, as training and straightening leave it."""
-    torch.manual_seed(7)
-    model = Hypencoder.from_encoder(
-        source, (WIDTH, WIDTH, WIDTH, 1), normalize=True, input_scale=WIDTH**0.5
-    ).eval()
-    model.initialise_as_dot_product(20.0, TEXTS)
-    with torch.no_grad():
-        for i in range(2):
-            model.head.weight_query_embeddings[i].normal_()
-            model.head.weight_hyper_projection[i].weight.normal_(std=0.1 / WIDTH)
-            model.head.hyper_base_matrices[i].add_(0.1 / WIDTH * torch.randn(WIDTH, WIDTH))
+    model = tiny_near_identity(source)
     assert straighten(model, TEXTS)
     assert model.scores_at_low_rank()
     return model
