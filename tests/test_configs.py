@@ -8,7 +8,7 @@ import yaml
 
 from el.cli import load_section
 from el.errors import ConfigError
-from el.models import EncoderSource
+from el.models.tower import EncoderSource
 from el.stages.common import SECTIONS
 from el.stages.compose import composed
 from el.tagging.config import TaggerConfig

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from el.models import Hypencoder
+from el.models.hypencoder import Hypencoder
 from tests.tiny import WIDTH, tiny_encoder
 
 ROOT = Path(__file__).parent.parent

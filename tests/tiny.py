@@ -14,7 +14,10 @@ from el.index.build import build_name_vectors
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant, name_inputs
 from el.linker import LinkerConfig, save_linker
-from el.models import BiEncoder, EncoderSource, Hypencoder, RetrievalModel
+from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
+from el.models.hypencoder import Hypencoder
+from el.models.tower import EncoderSource
 from el.ontology import Concept, Name, Ontology
 from el.rankers import ModelRanker
 from el.search.compiling import make_engine

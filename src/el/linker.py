@@ -622,7 +622,7 @@ def save_linker(
         ConfigError: learned synonyms are switched on, but there are none.
     """
     # To make a linker takes PyTorch, to run one does not.
-    from el.models import load_model
+    from el.models.loading import load_model
     from el.search.compiling import compile_model
     from el.tagging.compiling import compile_tagger
     from el.tagging.store import load_tagger, word_embeddings

@@ -19,7 +19,7 @@ from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
 from el.linker import Decision, Linker, LinkerConfig, save_linker
-from el.models import load_model
+from el.models.loading import load_model
 from el.ontology import Ontology
 from el.rankers import ModelRanker, Retrieved
 from el.synonyms import LearnedSynonyms

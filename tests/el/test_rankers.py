@@ -9,7 +9,9 @@ import torch
 from el import rankers
 from el.evaluation.queries import Query
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, EncoderSource, RetrievalModel
+from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
+from el.models.tower import EncoderSource
 from el.ontology import Ontology
 from el.rankers import ModelRanker, distinct_inputs
 from el.search import exhaustive

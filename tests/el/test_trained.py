@@ -15,7 +15,7 @@ from el.index import build
 from el.index.__main__ import main
 from el.index.vectors import NameVectors
 from el.linker import Linker, LinkerConfig
-from el.models import BiEncoder
+from el.models.biencoder import BiEncoder
 from el.models.checkpoint import compact_tensors, load_tensors
 from el.ontology import Concept, Name, Ontology
 from el.synonyms import LearnedSynonyms

@@ -23,7 +23,10 @@ from el.evaluation.run import load_split, split_queries
 from el.files import atomic_folder, read_json, write_json
 from el.index.vectors import NameVectors
 from el.linker import FindMentions, Linker
-from el.models import BiEncoder, Hypencoder, RetrievalModel, load_model
+from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
+from el.models.hypencoder import Hypencoder
+from el.models.loading import load_model
 from el.models.straightening import straighten
 from el.rankers import distinct_inputs
 from el.report.plots import size_plot

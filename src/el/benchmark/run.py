@@ -25,8 +25,8 @@ from el.errors import ConfigError
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.build import compact_name_vectors
-from el.models import Hypencoder
 from el.models.base import supports_bf16
+from el.models.hypencoder import Hypencoder
 from el.ontology import Ontology
 from el.progress import progress
 from el.rankers import distinct_inputs

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 
 from el.index.vectors import NameVectors
-from el.models import Hypencoder, RetrievalModel
+from el.models.base import RetrievalModel
+from el.models.hypencoder import Hypencoder
 from el.ontology import Ontology
 from el.progress import progress
 from el.rankers import ModelRanker

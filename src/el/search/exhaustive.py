@@ -18,8 +18,8 @@ from el.errors import ElError
 from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.exact import merge_best
 from el.index.vectors import NameVectors
-from el.models import Hypencoder
 from el.models.base import supports_bf16
+from el.models.hypencoder import Hypencoder
 from el.models.qnet import QNetConfig, QNets
 from el.ontology import Ontology
 from el.progress import progress

@@ -23,7 +23,7 @@ from el.files import atomic_folder, write_json
 from el.fitting import held_out
 from el.index.spellings import Spellings
 from el.linker import LinkerConfig
-from el.models import load_model
+from el.models.loading import load_model
 from el.rankers import ModelRanker
 from el.search.compiling import make_engine
 from el.stages.assemble import winner

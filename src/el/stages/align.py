@@ -10,7 +10,7 @@ passed through.
 from typing import Any
 
 from el.cli import run_stage
-from el.models import BiEncoder
+from el.models.biencoder import BiEncoder
 from el.stages.common import Workspace
 from el.stages.training import train
 from el.training.recipes import PairFiles

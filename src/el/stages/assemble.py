@@ -9,7 +9,7 @@ from el.files import read_json
 from el.fitting import fit_all
 from el.index.spellings import Spellings
 from el.linker import LinkerConfig, save_linker
-from el.models import load_model
+from el.models.loading import load_model
 from el.rankers import ModelRanker
 from el.search.compiling import make_engine
 from el.stages.common import LINKER, METRICS, Workspace

@@ -11,7 +11,8 @@ from el.errors import ConfigError
 from el.index.build import cached_name_vectors
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant, name_inputs, tokens_for
-from el.models import EncoderSource, RetrievalModel
+from el.models.base import RetrievalModel
+from el.models.tower import EncoderSource
 from el.ontology import Ontology
 
 # Checkpoints and half-built artefacts; outside the stages' outputs, which DVC deletes before a stage.

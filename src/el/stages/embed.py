@@ -3,7 +3,7 @@
 from el.cli import run_stage
 from el.index.build import build_name_vectors
 from el.inputs import name_inputs
-from el.models import load_model
+from el.models.loading import load_model
 from el.stages.common import RUNS, Workspace
 
 

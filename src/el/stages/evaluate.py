@@ -20,7 +20,10 @@ from el.evaluation.rankings import Ranker, write_predictions
 from el.evaluation.run import Split, evaluate, known_documents, load_split, split_queries
 from el.files import atomic_folder, write_json
 from el.linker import Linker
-from el.models import BiEncoder, Hypencoder, RetrievalModel, load_model
+from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
+from el.models.hypencoder import Hypencoder
+from el.models.loading import load_model
 from el.rankers import ModelRanker, distinct_inputs
 from el.search.compiling import make_engine
 from el.search.engine import Engine

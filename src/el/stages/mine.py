@@ -4,7 +4,7 @@ from el.cli import load_section, run_stage
 from el.files import atomic_folder
 from el.index.vectors import NameVectors
 from el.inputs import name_inputs
-from el.models import load_model
+from el.models.loading import load_model
 from el.stages.common import Workspace
 from el.training.mining import Miner, MiningConfig
 from el.training.pairs import read_pairs, write_pairs

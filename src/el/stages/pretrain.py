@@ -12,7 +12,9 @@ import torch
 from el.cli import run_stage
 from el.errors import ConfigError
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, Hypencoder, QNetConfig
+from el.models.biencoder import BiEncoder
+from el.models.hypencoder import Hypencoder
+from el.models.qnet import QNetConfig
 from el.stages.common import Workspace, depth_argument
 from el.stages.training import mined_pairs, train
 from el.training.config import TEACHER_TEMPERATURE

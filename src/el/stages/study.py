@@ -33,7 +33,10 @@ from el.evaluation.run import evaluate, load_split
 from el.files import atomic_file, read_json, sha256_file, write_json
 from el.index.vectors import NameVectors
 from el.inputs import name_inputs, tokens_for
-from el.models import BiEncoder, FixedScorer, RetrievalModel, load_model
+from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
+from el.models.fixed import FixedScorer
+from el.models.loading import load_model
 from el.rankers import ModelRanker
 from el.report.tables import markdown_table
 from el.search.compiling import make_engine

@@ -1,7 +1,8 @@
 """Stage: the aligned bi-encoder, fine-tuned on the corpus by the recipe that the Hypencoders get too."""
 
 from el.cli import run_stage
-from el.models import BiEncoder, RetrievalModel
+from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
 from el.stages.common import Workspace
 from el.stages.training import mined_pairs, train
 

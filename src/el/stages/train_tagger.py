@@ -12,7 +12,7 @@ from el.evaluation.run import load_split
 from el.files import sha256_file, write_json
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
-from el.models import load_model
+from el.models.loading import load_model
 from el.stages.common import METRICS, RUNS, Workspace
 from el.tagging.compiling import make_tagger
 from el.tagging.config import TaggerConfig

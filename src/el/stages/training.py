@@ -6,7 +6,7 @@ from typing import Any
 from el.cli import load_section
 from el.files import write_json
 from el.index.vectors import NameVectors
-from el.models import RetrievalModel
+from el.models.base import RetrievalModel
 from el.stages.common import METRICS, RUNS, Workspace
 from el.training.recipes import PairFiles, Recipe, run_recipe
 

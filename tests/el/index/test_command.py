@@ -15,7 +15,7 @@ from el.finder import Found
 from el.index import build
 from el.index.__main__ import main
 from el.linker import Linker
-from el.models import RetrievalModel
+from el.models.base import RetrievalModel
 from el.ontology import Kind, Ontology
 from el.synonyms import LearnedSynonyms
 from el.tagging.tagger import Tagger

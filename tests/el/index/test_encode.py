@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from el.index.encode import by_length, encode_texts
-from el.models import BiEncoder
+from el.models.biencoder import BiEncoder
 from tests.tiny import WIDTH, tiny_encoder, tiny_ontology
 
 

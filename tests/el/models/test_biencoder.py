@@ -13,7 +13,9 @@ from sentence_transformers.sentence_transformer.modules import Dense, Pooling, T
 from torch import Tensor
 
 from el.errors import InputError
-from el.models import BiEncoder, EncoderSource, load_model
+from el.models.biencoder import BiEncoder
+from el.models.loading import load_model
+from el.models.tower import EncoderSource
 from tests.tiny import tiny_encoder
 
 TEXTS = ["acute liver failure", "cold", "n-acetyl-l-cysteine " * 10]

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from el.errors import ElError, InputError
-from el.models import Hypencoder
 from el.models.checkpoint import find_backbone_config, load_tensors, resolve_checkpoint
+from el.models.hypencoder import Hypencoder
 
 Tensors = dict[str, Tensor]
 QUERY, PASSAGE = "query_encoder.transformer.", "passage_encoder.transformer."

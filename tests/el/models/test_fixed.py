@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from el.errors import InputError
-from el.models import BiEncoder, EncoderSource, FixedScorer, load_model
+from el.models.biencoder import BiEncoder
+from el.models.fixed import FixedScorer
+from el.models.loading import load_model
+from el.models.tower import EncoderSource
 from tests.tiny import WIDTH, tiny_encoder
 
 TEXTS = ["acute liver failure", "cold", "n-acetyl-l-cysteine"]

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from el.models import Hypencoder
+from el.models.hypencoder import Hypencoder
 
 QUERIES = ["how many states are there in india", "when do concussion symptoms appear"]
 PASSAGES = [

@@ -16,11 +16,11 @@ from torch.nn import functional
 from transformers import BertConfig, BertModel
 
 from el.errors import ConfigError, InputError
-from el.models import EncoderSource, Hypencoder, load_model
-from el.models.hypencoder import HypencoderConfig
+from el.models.hypencoder import Hypencoder, HypencoderConfig
+from el.models.loading import load_model
 from el.models.qnet import QNetConfig
 from el.models.straightening import straighten
-from el.models.tower import Pooling, Tower
+from el.models.tower import EncoderSource, Pooling, Tower
 from el.training.losses import margin_mse, masked_cross_entropy
 from tests.tiny import WIDTH, tiny_encoder
 

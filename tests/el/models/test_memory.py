@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from el.models import Hypencoder
+from el.models.hypencoder import Hypencoder
 from el.models.qnet import QNetConfig
 from el.models.tower import Tower
 
@@ -20,7 +20,7 @@ SCRIPT = """
 import sys, threading
 import psutil
 from transformers import AutoModel, BertConfig
-from el.models import Hypencoder
+from el.models.hypencoder import Hypencoder
 # transformers imports a model's code when it is first asked for.
 AutoModel.from_config(BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1))
 process = psutil.Process()

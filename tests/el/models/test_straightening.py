@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from el.models import EncoderSource, Hypencoder, straightening
+from el.models import straightening
+from el.models.hypencoder import Hypencoder
 from el.models.hyper_head import BASE_RANK
 from el.models.low_rank import LowRankGenerator, LowRankQNets, OutputWeights
 from el.models.straightening import straighten
+from el.models.tower import EncoderSource
 from tests.tiny import WIDTH, tiny_encoder, tiny_near_identity
 
 TEXTS = ["cold", "lead", "liver failure", "acute renal failure", "cold lead acid", "fever", "acid"]

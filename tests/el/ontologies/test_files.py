@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from el.errors import ElError, InputError
-from el.ontologies import Reading, convert_file, merge_ontologies, read_ontology_file
+from el.ontologies.convert import convert_file, merge_ontologies
+from el.ontologies.files import Reading, read_ontology_file
 from el.ontology import Concept, Name, Ontology
 from tests.el.ontologies.strategies import write
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from el.errors import InputError
-from el.ontologies import Reading, read_ontology_file
+from el.ontologies.files import Reading, read_ontology_file
 from el.ontology import Concept, Name
 from tests.el.ontologies.strategies import concepts, write
 

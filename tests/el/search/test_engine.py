@@ -11,8 +11,12 @@ import pytest
 import torch
 
 from el.errors import InputError, MismatchError
-from el.models import BiEncoder, EncoderSource, FixedScorer, Hypencoder, RetrievalModel
+from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
+from el.models.fixed import FixedScorer
+from el.models.hypencoder import Hypencoder
 from el.models.straightening import straighten
+from el.models.tower import EncoderSource
 from el.search import engine as search_engine
 from el.search.compiling import TorchEngine, compile_model, make_engine
 from el.search.engine import CompiledEngine, Encoded, Engine

@@ -12,7 +12,8 @@ from el.corpus.types import Document, Mention, Passage, Span
 from el.errors import ConfigError, InputError
 from el.evaluation.rankings import Prediction
 from el.index.build import build_name_vectors
-from el.models import BiEncoder, EncoderSource
+from el.models.biencoder import BiEncoder
+from el.models.tower import EncoderSource
 from el.stages.common import Workspace
 from el.stages.study import (
     Scoring,

@@ -5,7 +5,7 @@ import pytest
 from el.corpus.types import Document, Mention, Passage, Span
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
-from el.models import BiEncoder
+from el.models.biencoder import BiEncoder
 from tests.tiny import tiny_encoder, tiny_ontology
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from el.corpus.types import Document, Passage
 from el.finder import DictionaryFinder
-from el.models import BiEncoder
+from el.models.biencoder import BiEncoder
 from el.tagging.encoding import (
     SHAPE_COUNT,
     Reading,

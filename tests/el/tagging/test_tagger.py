@@ -12,7 +12,7 @@ import torch
 from el.corpus.types import Document, Mention, Passage, Span
 from el.errors import InputError, MismatchError
 from el.finder import DictionaryFinder
-from el.models import BiEncoder
+from el.models.biencoder import BiEncoder
 from el.tagging.compiling import compile_tagger, make_tagger
 from el.tagging.encoding import WordEncoder, make_batch, windows
 from el.tagging.labels import COUNT

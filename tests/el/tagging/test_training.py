@@ -12,7 +12,7 @@ from torch import Tensor
 from el.corpus.types import Document
 from el.errors import ConfigError
 from el.finder import DictionaryFinder
-from el.models import BiEncoder
+from el.models.biencoder import BiEncoder
 from el.tagging import training
 from el.tagging.compiling import make_tagger
 from el.tagging.config import TaggerConfig

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, EncoderSource
+from el.models.biencoder import BiEncoder
+from el.models.tower import EncoderSource
 from el.ontology import Ontology
 from el.training.pairs import Item, Pair
 from tests.tiny import tiny_encoder, tiny_ontology, tiny_vectors

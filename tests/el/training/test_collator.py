@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, EncoderSource, RetrievalModel
+from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
+from el.models.tower import EncoderSource
 from el.ontology import Ontology
 from el.training.collator import Candidates, Collator, batch_scores, name_rows
 from el.training.pairs import Item, Pair

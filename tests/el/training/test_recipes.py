@@ -11,7 +11,10 @@ import torch.utils.checkpoint
 
 from el.errors import ConfigError, InputError, MismatchError
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, EncoderSource, Hypencoder, load_model
+from el.models.biencoder import BiEncoder
+from el.models.hypencoder import Hypencoder
+from el.models.loading import load_model
+from el.models.tower import EncoderSource
 from el.ontology import Ontology
 from el.training import trainer
 from el.training.pairs import Pair, write_pairs

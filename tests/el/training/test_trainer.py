@@ -13,10 +13,10 @@ from torch import Tensor
 
 from el.errors import ConfigError
 from el.index.vectors import NameVectors
-from el.models import BiEncoder, EncoderSource, Hypencoder, RetrievalModel
-from el.models.base import inference_precision
-from el.models.biencoder import DotProducts
-from el.models.tower import Tower
+from el.models.base import RetrievalModel, inference_precision
+from el.models.biencoder import BiEncoder, DotProducts
+from el.models.hypencoder import Hypencoder
+from el.models.tower import EncoderSource, Tower
 from el.ontology import Ontology
 from el.training import trainer as module
 from el.training.batches import Source, plan_batches
