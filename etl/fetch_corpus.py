@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from el.cli import load_params, load_section, run_stage
-from el.errors import ConfigError, InputError
-from el.files import atomic_folder
-from etl.fetch import PATIENCE, Patience, disk_errors, extract_members, mirror_location, obtain, write_source
+from el.base.cli import load_params, load_section, run_stage
+from el.base.download import (
+    PATIENCE,
+    Patience,
+    disk_errors,
+    extract_members,
+    mirror_location,
+    obtain,
+    write_source,
+)
+from el.base.errors import ConfigError, InputError
+from el.base.files import atomic_folder
 from etl.sample import write_corpus
 
 ARCHIVE = "CDR_Data.zip"
@@ -79,7 +87,7 @@ def fetch_corpus(source: CorpusSource, out: Path, cache: Path, *, patience: Pati
     the source that was asked for.
 
     Args:
-        cache: the folder that keeps downloads; see `etl.fetch.obtain`.
+        cache: the folder that keeps downloads; see `el.base.download.obtain`.
         patience: how long to keep trying an address.
 
     Raises:

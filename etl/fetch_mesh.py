@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from el.cli import load_params, load_section, run_stage
-from el.errors import ConfigError, FetchError, InputError
-from el.files import atomic_folder
-from etl.fetch import (
+from el.base.cli import load_params, load_section, run_stage
+from el.base.download import (
     PATIENCE,
     Obtained,
     Patience,
@@ -26,6 +24,8 @@ from etl.fetch import (
     obtain,
     write_source,
 )
+from el.base.errors import ConfigError, FetchError, InputError
+from el.base.files import atomic_folder
 from etl.sample import write_mesh
 
 # The current year's files lie in MESH_FILES, those of a past year in a folder of their own.
@@ -94,7 +94,7 @@ def fetch_mesh(source: MeshSource, out: Path, cache: Path, *, patience: Patience
     that was asked for.
 
     Args:
-        cache: the folder that keeps downloads; see `etl.fetch.obtain`. Delete it to fetch the current
+        cache: the folder that keeps downloads; see `el.base.download.obtain`. Delete it to fetch the current
             year's MeSH anew.
         patience: how long to keep trying an address.
 

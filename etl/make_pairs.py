@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from el.abbreviations import document_abbreviations, expand
-from el.cli import load_params, load_section, run_stage
+from el.base.cli import load_params, load_section, run_stage
+from el.base.errors import ConfigError
+from el.base.files import atomic_folder, write_json
+from el.base.text import context_window, normalise
 from el.corpus.store import read_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full
-from el.errors import ConfigError
-from el.files import atomic_folder, write_json
 from el.inputs import InputVariant, passage_input, query_input
 from el.ontology import Ontology
-from el.text import context_window, normalise
 from el.training.pairs import Item, Pair, write_pairs
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lxml import etree
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.ontology import Concept, Kind, Name, Relation, kind_of_supplementary, kind_of_tree_numbers
 
 _REMEDY = "Fetch the file again"

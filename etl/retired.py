@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from el.errors import InputError
+from el.base.errors import InputError
 
 RETIRED_IDS = Path(__file__).with_name("retired_ids.tsv")
 

@@ -24,9 +24,9 @@ from bioc.datastructure import (
 )
 from lxml import etree
 
+from el.base.errors import ElError, InputError
+from el.base.files import atomic_file
 from el.corpus.types import Document, Mention, Passage, Role, Span
-from el.errors import ElError, InputError
-from el.files import atomic_file
 from el.ontology import Kind, kind_of_tree_numbers
 
 SOURCE = Path(__file__).with_suffix("")

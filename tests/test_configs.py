@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from el.cli import load_section
-from el.errors import ConfigError
+from el.base.cli import load_section
+from el.base.errors import ConfigError
 from el.models.tower import EncoderSource
 from el.stages.common import SECTIONS
 from el.stages.compose import composed

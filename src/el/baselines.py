@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from el.base.text import normalise
 from el.corpus.types import Document
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranker, Ranking, make_ranking, rank_scores
 from el.ontology import Ontology
-from el.text import normalise
 
 # Queries whose scores against all names are held at once, as a sparse matrix: at most 9 MB each for
 # all names of MeSH.

@@ -9,8 +9,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from el.cli import command_parser, load_params, load_section
-from el.errors import UsageError
+from el.base.cli import command_parser, load_params, load_section
+from el.base.errors import UsageError
 from el.link import check_linker
 
 _DESCRIPTION = """\
@@ -99,6 +99,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    from el.cli import run_stage
+    from el.base.cli import run_stage
 
     run_stage(main)

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from el.cli import command_parser
-from el.errors import InputError, UsageError
+from el.base.cli import command_parser
+from el.base.errors import InputError, UsageError
 from el.link import add_linker_argument, check_linker
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _write(
     folder: Path, figures: Mapping[str, float], predictions: "Mapping[str, Sequence[Prediction]]"
 ) -> None:
+    from el.base.files import atomic_folder, write_json
     from el.evaluation.rankings import write_predictions
-    from el.files import atomic_folder, write_json
 
     with atomic_folder(folder) as out:
         write_json(out / _FIGURES, dict(figures))
@@ -201,6 +201,6 @@ def _seen(documents: "Sequence[Document]", linker: "Linker") -> "Seen":
 
 
 if __name__ == "__main__":
-    from el.cli import run_stage
+    from el.base.cli import run_stage
 
     run_stage(main)

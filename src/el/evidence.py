@@ -11,13 +11,13 @@ from operator import itemgetter
 import numpy as np
 import numpy.typing as npt
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
+from el.base.text import spelling
 from el.evaluation.queries import Query
 from el.index.spellings import Spellings
 from el.inputs import query_input
 from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms
-from el.text import spelling
 
 # The kinds of evidence, each a number for every candidate.
 KINDS = (

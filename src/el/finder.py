@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from el.abbreviations import expand, find_abbreviations
+from el.base.text import normalise
 from el.corpus.types import Document, Mention, Span
 from el.index.spellings import Spellings
 from el.ontology import Kind
-from el.text import normalise
 
 # The kinds of concept that texts are searched for; a name of both is of the first.
 SOUGHT: tuple[Kind, ...] = ("chemical", "disease")

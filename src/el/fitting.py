@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.evaluation.queries import Query
 from el.evidence import (
     KINDS,

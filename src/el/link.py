@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
-from el.cli import INTERRUPTED, command_parser
-from el.errors import ElError, InputError, UsageError, as_given
+from el.base.cli import INTERRUPTED, command_parser
+from el.base.errors import ElError, InputError, UsageError, as_given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -416,7 +416,7 @@ def _link_into_one(
 @contextlib.contextmanager
 def _page(options: argparse.Namespace) -> "Iterator[Callable[[LinkedDocument], None]]":
     """Yields what puts a linked document on a page, which is whole when the block ends well."""
-    from el.files import atomic_file
+    from el.base.files import atomic_file
     from el.report.linked import linked_page
 
     with (
@@ -514,6 +514,6 @@ def _drop_rest(stream: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    from el.cli import run_stage
+    from el.base.cli import run_stage
 
     run_stage(main)

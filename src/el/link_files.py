@@ -14,11 +14,11 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from el.base.errors import ElError, InputError, as_given
+from el.base.progress import progress
 from el.corpus.formats import Corpus, Format, OutputFormat, Writer, open_corpus, open_writer, output_format
 from el.corpus.types import LinkedDocument
-from el.errors import ElError, InputError, as_given
 from el.linker import FindMentions, Linker
-from el.progress import progress
 
 
 @dataclass(frozen=True)

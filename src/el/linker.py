@@ -29,9 +29,10 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from el.base.errors import ConfigError, ElError, InputError, MismatchError
+from el.base.files import atomic_folder, read_json, write_json
 from el.composites import parts_of
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, margin_of
-from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
 from el.evaluation.rankings import Ranking
 from el.evidence import (
@@ -44,7 +45,6 @@ from el.evidence import (
     OperatingPoint,
     combination_name,
 )
-from el.files import atomic_folder, read_json, write_json
 from el.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
 from el.index.spellings import Spellings
 from el.index.vectors import NameVectors

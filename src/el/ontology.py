@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from el.errors import ElError, InputError, MismatchError
-from el.files import atomic_folder, read_json, write_json
+from el.base.errors import ElError, InputError, MismatchError
+from el.base.files import atomic_folder, read_json, write_json
 
 FORMAT = "el-ontology-1"
 

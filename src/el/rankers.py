@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from el.base.progress import progress
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.lengths import by_length
 from el.index.vectors import NameVectors
 from el.inputs import query_input
 from el.ontology import Ontology
-from el.progress import progress
 from el.search.engine import Engine
 
 # Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.

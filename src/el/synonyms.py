@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from el.abbreviations import document_abbreviations, expand
+from el.base.errors import InputError
+from el.base.files import atomic_file
+from el.base.text import normalise
 from el.corpus.types import Document
-from el.errors import InputError
-from el.files import atomic_file
-from el.text import normalise
 
 _HEADER = "form\tconcept\tcount\n"
 

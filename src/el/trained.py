@@ -15,8 +15,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from el.errors import ElError
-from el.files import atomic_folder
+from el.base.errors import ElError
+from el.base.files import atomic_folder
+from el.base.resources import check_room
 from el.index.build import (
     cached_name_vectors,
     compact_name_vectors,
@@ -32,7 +33,6 @@ from el.models.checkpoint import compact_tensors
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from el.ontology import Ontology
-from el.resources import check_room
 
 # Where the repository keeps what it ships.
 TRAINED = Path("trained")

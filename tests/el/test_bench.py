@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from el.base.errors import ConfigError, ElError, UsageError
 from el.bench import main
 from el.benchmark.linking import with_context
 from el.benchmark.page import size_curves
 from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import STEPS
-from el.errors import ConfigError, ElError, UsageError
 from el.index.vectors import NameVectors
 from el.inputs import tokens_for
 from el.linker import Linker

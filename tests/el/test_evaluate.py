@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from el.base.errors import InputError, UsageError
 from el.corpus.pubtator import read_pubtator
-from el.errors import InputError, UsageError
 from el.evaluate import main, prepared
 from el.linker import LinkerConfig
 from el.synonyms import LearnedSynonyms

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.evaluation.queries import Query
 from el.evidence import (
     GROUPS,

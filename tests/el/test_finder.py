@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from el.base.text import normalise
 from el.corpus.types import Document, Mention, Passage, Span
 from el.finder import DictionaryFinder, Found, longest
 from el.index.spellings import Spellings
 from el.ontology import Concept, Kind, Name, Ontology
-from el.text import normalise
 from tests.tiny import tiny_ontology
 
 CONCEPTS: list[tuple[str, Kind, tuple[str, ...]]] = [

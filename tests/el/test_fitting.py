@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.evidence import GROUPS, KINDS, Combination, Evidence, combination_name, kinds_of
 from el.fitting import (
     FOLDS,

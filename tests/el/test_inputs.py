@@ -2,7 +2,7 @@
 
 import pytest
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.inputs import InputVariant, name_inputs, passage_input, query_input
 from el.ontology import Concept, Name, Ontology
 

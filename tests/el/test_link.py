@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from el.cli import run_stage
+from el.base.cli import run_stage
+from el.base.errors import ElError
 from el.corpus.formats import open_corpus
 from el.corpus.types import Link
-from el.errors import ElError
 from el.evidence import KINDS
 from el.explain import explain
 from el.link import main

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from el.base.errors import ConfigError, ElError, InputError, MismatchError
+from el.base.files import read_json, write_json
 from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span, margin_of
-from el.errors import ConfigError, ElError, InputError, MismatchError
 from el.evaluation.queries import Query, mention_queries
 from el.evidence import Combination
-from el.files import read_json, write_json
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
 from el.index.vectors import NameVectors

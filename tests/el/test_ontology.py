@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import el.ontology
-from el.errors import ElError, InputError, MismatchError
+from el.base.errors import ElError, InputError, MismatchError
 from el.ontology import (
     Concept,
     Kind,

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from el.base.errors import InputError
 from el.corpus.types import Document, Mention, Passage, Span
-from el.errors import InputError
 from el.synonyms import LearnedSynonyms
 
 KNOWN = {"D1", "D2"}

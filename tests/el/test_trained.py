@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from el.base.errors import ElError, InputError, UsageError
 from el.corpus.types import Document, Passage
-from el.errors import ElError, InputError, UsageError
 from el.evaluation.queries import Query
 from el.index import build
 from el.index.__main__ import main

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from el.base.errors import InputError
 from el.corpus.bioc_xml import read_bioc
 from el.corpus.store import read_documents
 from el.corpus.views import mentions_full, restricted_triples
-from el.errors import InputError
 from el.ontology import Concept, Name, Ontology
 from etl.convert_corpus import BC5CDR_TOLERANCE, SPLITS, convert_corpus, main, summary
 from etl.retired import load_retired_ids

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from el.errors import ElError, InputError
-from el.files import read_json, sha256_file, write_json
+from el.base.errors import ElError, InputError
+from el.base.files import read_json, sha256_file, write_json
 from el.ontology import Name, Ontology
 from etl.convert_ontology import convert_ontology
 from etl.retired import load_retired_ids

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from el.errors import ConfigError, FetchError, InputError
+from el.base.download import Patience
+from el.base.errors import ConfigError, FetchError, InputError
 from etl import fetch_corpus as stage
-from etl.fetch import Patience
 from etl.fetch_corpus import CorpusSource, fetch_corpus
-from tests.etl.server import closed_url, serve
+from tests.el.base.server import closed_url, serve
 
 OUTPUT = {f"{split}.{suffix}" for split in stage.SPLITS for suffix in stage.FORMATS}
 REAL_MIRROR = os.environ.get("EL_MIRROR", "")

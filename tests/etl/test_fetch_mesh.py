@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from el.errors import ConfigError, FetchError, InputError
+from el.base.download import Patience
+from el.base.errors import ConfigError, FetchError, InputError
 from etl import fetch_mesh as stage
-from etl.fetch import Patience
 from etl.fetch_mesh import MeshSource, fetch_mesh
-from tests.etl.server import closed_url, serve
+from tests.el.base.server import closed_url, serve
 
 DESCRIPTORS = b'<?xml version="1.0"?>\n<DescriptorRecordSet LanguageCode="eng"></DescriptorRecordSet>\n'
 SUPPLEMENTARY = b'<?xml version="1.0"?>\n<SupplementalRecordSet LanguageCode="eng"></SupplementalRecordSet>\n'

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from el.base.errors import ConfigError
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention, Passage, Role, Span
-from el.errors import ConfigError
 from el.inputs import InputVariant
 from el.ontology import Concept, Name, Ontology
 from el.training.pairs import Item, Pair, read_pairs

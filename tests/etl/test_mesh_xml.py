@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.ontology import Concept, Name
 from etl.mesh_xml import read_descriptors, read_supplementary
 

@@ -11,8 +11,8 @@ from bioc import biocxml
 from bioc.datastructure import BioCAnnotation
 from lxml import etree
 
+from el.base.errors import InputError
 from el.corpus.types import Document, Mention
-from el.errors import InputError
 from etl.sample import SOURCE, SPLITS, Record, main, read_corpus, read_mesh, write_corpus, write_mesh
 
 DOCUMENTS = {"train": 64, "dev": 16, "test": 16}

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
+from el.base.cli import load_section
+from el.base.errors import ElError, InputError
+from el.base.files import atomic_folder, read_json, write_json
 from el.benchmark.linking import time_linker, with_context
 from el.benchmark.page import WHOLE, latency_page, size_curves, systems_of
 from el.benchmark.run import Benchmark, BenchmarkConfig
 from el.benchmark.timing import Timed
-from el.cli import load_section
 from el.corpus.formats import open_corpus
 from el.corpus.types import Document
-from el.errors import ElError, InputError
 from el.evaluation.protocol import load_protocol
 from el.evaluation.queries import Query, full_queries
 from el.evaluation.run import load_split, split_queries
-from el.files import atomic_folder, read_json, write_json
 from el.index.vectors import NameVectors
 from el.linker import FindMentions, Linker
 from el.models.base import RetrievalModel

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from el.cli import command_parser
+from el.base.cli import command_parser
 from el.index.vectors import NameVectors
 from el.models.base import supports_bf16
 from el.models.qnet import QNetConfig, QNets
@@ -83,6 +83,6 @@ def _seconds(run: Callable[[], object], device: torch.device, rounds: int = 5) -
 
 
 if __name__ == "__main__":
-    from el.cli import run_stage
+    from el.base.cli import run_stage
 
     run_stage(main)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from el.base.files import read_json, write_json
 from el.benchmark.memory import peak_memory_mb
 from el.corpus.types import Document
-from el.files import read_json, write_json
 from el.inputs import tokens_for
 from el.linker import FindMentions, Linker
 

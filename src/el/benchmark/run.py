@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from el.base.errors import ConfigError
+from el.base.progress import progress
 from el.benchmark.memory import peak_memory_mb
 from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import (
@@ -21,14 +23,12 @@ from el.benchmark.timing import (
     time_singles,
     time_towers,
 )
-from el.errors import ConfigError
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.build import compact_name_vectors
 from el.models.base import supports_bf16
 from el.models.hypencoder import Hypencoder
 from el.ontology import Ontology
-from el.progress import progress
 from el.rankers import distinct_inputs
 from el.search.exhaustive import rank_exhaustively
 from el.search.neighbours import GraphSearch, lowest_level

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from el.base.progress import progress
+from el.base.resources import check_room
 from el.index.graph import NameGraph, build_graph, graph_bytes
 from el.index.vectors import NAMES, NameVectors
-from el.progress import progress
-from el.resources import check_room
 
 # Length of the noise of a perturbed vector, in relation to the vector's own.
 _NOISE = 0.3

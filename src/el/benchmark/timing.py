@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from el.base.progress import progress
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.models.hypencoder import Hypencoder
 from el.ontology import Ontology
-from el.progress import progress
 from el.rankers import ModelRanker
 from el.search.engine import Encoded, Engine
 

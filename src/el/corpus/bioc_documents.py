@@ -16,10 +16,10 @@ from typing import Any, Generic, TypeVar
 
 from bioc import BioCDocument, biocjson, biocxml
 
+from el.base.errors import InputError
 from el.corpus.checks import checked_text, make_document
 from el.corpus.fields import FreeIds, candidate_rows, format_ids, format_scores, parse_ids
 from el.corpus.types import Document, LinkedMention, Mention, Passage, Role, Span
-from el.errors import InputError
 
 Row = dict[str, Any]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from el.base.errors import InputError
 from el.corpus.bioc_documents import (
     JsonHead,
     JsonSource,
@@ -29,7 +30,6 @@ from el.corpus.opening import decoded, read_whole
 from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.store import loaded
 from el.corpus.types import Document, LinkedDocument
-from el.errors import InputError
 
 MAX_FILE = 200_000_000
 """Bytes of a file, unpacked: parsed, it takes several times the memory."""

@@ -15,6 +15,7 @@ from bioc.biocjson.decoder import parse_annotation
 from bioc.biocxml.encoder import encode_annotation, encode_collection, encode_document, encode_infon
 from lxml import etree
 
+from el.base.errors import ElError, InputError
 from el.corpus.bioc_documents import (
     CLOSING,
     LINK_KEYS,
@@ -35,7 +36,6 @@ from el.corpus.checks import Skip, read_each
 from el.corpus.fields import FreeIds
 from el.corpus.opening import MAX_DOCUMENT, open_input, too_large
 from el.corpus.types import Document, LinkedDocument, LinkedMention
-from el.errors import ElError, InputError
 
 _Event = tuple[str, etree._Element]
 

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from el.base.errors import ElError, InputError
+from el.base.files import atomic_folder
 from el.corpus.checks import Skip, make_document, read_each
 from el.corpus.fields import MESH_ID, FreeIds, link_row, parse_ids
 from el.corpus.opening import decoded, document_name, read_whole, written_text
 from el.corpus.plain import BYTE_ORDER_MARK, paragraphs
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Span
-from el.errors import ElError, InputError
-from el.files import atomic_folder
 
 TEXT, ANNOTATIONS = ".txt", ".ann"
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from el.base.errors import InputError
 from el.corpus.opening import MAX_DOCUMENT
 from el.corpus.types import Document, Mention, Passage
-from el.errors import InputError
 
 Skip = Callable[[InputError], None]
 """Is told of a document that cannot be used and is left out."""

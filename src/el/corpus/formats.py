@@ -31,6 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TextIO, get_args
 
+from el.base.errors import InputError, UsageError
 from el.corpus.bioc_json import BioCJsonWriter, read_bioc_json, read_bioc_json_head
 from el.corpus.bioc_xml import BioCXmlWriter, read_bioc, read_bioc_head
 from el.corpus.brat import brat_files, counterpart, is_annotations, open_brat, read_brat
@@ -41,7 +42,6 @@ from el.corpus.pubtator import PubTatorWriter, read_pubtator
 from el.corpus.store import JsonLinesWriter, read_documents
 from el.corpus.tables import LinksWriter, TableWriter
 from el.corpus.types import Document, LinkedDocument
-from el.errors import InputError, UsageError
 
 Format = Literal["bioc", "bioc-json", "pubtator", "brat", "jsonl", "plain"]
 OutputFormat = Literal["bioc", "bioc-json", "pubtator", "brat", "jsonl", "tsv", "links"]

@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from el.base.errors import InputError, UnreadableError
 from el.corpus.brat import counterpart, is_annotations
 from el.corpus.checks import Skip
-from el.errors import InputError, UnreadableError
 
 # What brat keeps beside the documents of a folder.
 _BRAT_SETTINGS = {"annotation.conf", "visual.conf", "tools.conf", "kb_shortcuts.conf"}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from el.errors import InputError, UnreadableError
-from el.files import atomic_file
+from el.base.errors import InputError, UnreadableError
+from el.base.files import atomic_file
 
 MAX_DOCUMENT = 10_000_000
 """Bytes of one document in its file, unpacked."""

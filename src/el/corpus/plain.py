@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from el.base.errors import InputError
 from el.corpus.checks import Skip, read_each
 from el.corpus.opening import decoded, document_name, read_whole
 from el.corpus.types import Document, Passage
-from el.errors import InputError
 
 BYTE_ORDER_MARK = "\ufeff"
 

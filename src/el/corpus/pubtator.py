@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from el.base.errors import ElError, InputError
 from el.corpus.checks import Skip, make_document, read_each
 from el.corpus.fields import format_ids, format_scores, parse_ids, split_ids
 from el.corpus.opening import MAX_DOCUMENT, decoded, read_lines, too_large
 from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Role, Span
-from el.errors import ElError, InputError
 
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _SEPARATOR = re.compile(r"[\t\r\n]")

@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from el.base.errors import InputError
+from el.base.files import write_jsonl
 from el.corpus.checks import Skip, checked_text, make_document, read_each
 from el.corpus.fields import FreeIds, link_row
 from el.corpus.opening import Line, decoded, read_lines
 from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
-from el.errors import InputError
-from el.files import write_jsonl
 
 _LINKS = "links"
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import yaml
 
-from el.errors import ConfigError, InputError
+from el.base.errors import ConfigError, InputError
 
 ROWS = ("all", "chemical", "disease", "unseen_form", "unseen_id", "abbreviation", "unique")
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from el.abbreviations import document_abbreviations, expand
+from el.base.text import context_window
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, restricted_triples
 from el.evaluation.protocol import Protocol
-from el.text import context_window
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from el.errors import InputError
+from el.base.errors import InputError
+from el.base.files import atomic_file
 from el.evaluation.queries import Query
-from el.files import atomic_file
 
 # What a file of predictions keeps of each ranking.
 STORED_IDS = 100

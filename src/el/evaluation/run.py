@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from el.base.errors import InputError
 from el.corpus.store import read_documents
 from el.corpus.types import Document
-from el.errors import InputError
 from el.evaluation.metrics import METRIC_DECIMALS, flat_metrics
 from el.evaluation.protocol import Protocol
 from el.evaluation.queries import Query, nil_queries, protocol_candidates, protocol_queries

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from el.cli import command_parser
-from el.errors import ElError, InputError, UsageError
+from el.base.cli import command_parser
+from el.base.errors import ElError, InputError, UsageError
 
 if TYPE_CHECKING:
     from el.ontologies.files import Reading
@@ -212,6 +212,6 @@ def _mesh(given: str, made: Path) -> Path:
 
 
 if __name__ == "__main__":
-    from el.cli import run_stage
+    from el.base.cli import run_stage
 
     run_stage(main)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from el.errors import ElError
-from el.files import atomic_folder, sampled_sha256, write_json
+from el.base.errors import ElError
+from el.base.files import atomic_folder, sampled_sha256, write_json
+from el.base.progress import progress
+from el.base.resources import check_room
 from el.index.encode import encode_texts
 from el.index.graph import (
     COMPACT_BITS,
@@ -23,8 +25,6 @@ from el.index.lengths import by_length
 from el.index.vectors import FORMAT, NAMES, PLACES, NameVectors
 from el.models.base import RetrievalModel
 from el.ontology import Ontology
-from el.progress import progress
-from el.resources import check_room
 
 # Names are encoded and written in parts of this size; an interrupted build goes on after the last.
 _PART = 1 << 14

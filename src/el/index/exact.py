@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from el.progress import progress
+from el.base.progress import progress
 
 if TYPE_CHECKING:
     from el.index.vectors import NameVectors

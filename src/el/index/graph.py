@@ -17,8 +17,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from el.errors import InputError
-from el.files import atomic_file
+from el.base.errors import InputError
+from el.base.files import atomic_file
 
 # Links of a name; twice as many on the lowest level, which has 128 bytes a name.
 _LINKS = 16

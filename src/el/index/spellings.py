@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from el.errors import InputError, MismatchError
+from el.base.errors import InputError, MismatchError
+from el.base.text import normalise, spelling
 from el.ontology import Ontology
-from el.text import normalise, spelling
 
 # Names of more words are looked for up to here.
 _MOST_WORDS = 255

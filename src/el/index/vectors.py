@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from el.errors import InputError, MismatchError
-from el.files import read_json, sampled_sha256
+from el.base.errors import InputError, MismatchError
+from el.base.files import read_json, sampled_sha256
 from el.index.graph import NameGraph, StoredVectors
 from el.ontology import Ontology
 

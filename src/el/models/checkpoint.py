@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import BertConfig, PreTrainedConfig
 
-from el.errors import ElError, InputError
-from el.files import atomic_file
+from el.base.errors import ElError, InputError
+from el.base.files import atomic_file
 from el.models.tower import backbone_config
 
 BACKBONE_FOLDER = "backbone"

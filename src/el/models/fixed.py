@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from el.errors import InputError
-from el.files import atomic_folder, read_json, write_json
+from el.base.errors import InputError
+from el.base.files import atomic_folder, read_json, write_json
 from el.models.base import RetrievalModel
 from el.models.checkpoint import assign_tensors, load_tensors, save_tensors
 from el.models.sentences import load_towers, save_towers

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from el.errors import ConfigError, InputError
-from el.files import atomic_folder, read_json, write_json
+from el.base.errors import ConfigError, InputError
+from el.base.files import atomic_folder, read_json, write_json
 from el.models.base import RetrievalModel
 from el.models.checkpoint import (
     BACKBONE_FOLDER,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.models.qnet import QNetConfig, QNets
 
 # The release divides by 768 whatever the encoder's width.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.fixed import TOWERS_FOLDER, FixedScorer

@@ -10,8 +10,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from el.errors import InputError
-from el.files import atomic_folder, read_json
+from el.base.errors import InputError
+from el.base.files import atomic_folder, read_json
 from el.models.tower import EncoderSource, Pooling, Tower, load_tokenizer, load_tower
 
 # Until version 5 a pooling's mode was one of several booleans.

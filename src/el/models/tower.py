@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from el.errors import ConfigError, ElError
+from el.base.errors import ConfigError, ElError
 
 Pooling = Literal["cls", "mean"]
 Source = Literal["package", "hub", "folder"]

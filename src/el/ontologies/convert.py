@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from el.errors import ElError
-from el.files import sha256_file
+from el.base.errors import ElError
+from el.base.files import sha256_file
 from el.ontologies.files import Reading, read_ontology_file
 from el.ontology import Concept, Ontology, part_bounds, write_ontology
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.ontology import Name
 
 _GZIP = b"\x1f\x8b"

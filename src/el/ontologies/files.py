@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from el.base.errors import InputError
 from el.corpus.fields import parse_ids
-from el.errors import InputError
 from el.ontologies.entries import Entry, broken_gzip, open_file
 from el.ontologies.jsonl import read_jsonl
 from el.ontologies.obo import read_obo

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.ontologies.entries import Entry, one_line, text_lines
 from el.ontology import Name
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.ontologies.entries import Entry, one_line, text_lines
 from el.ontology import Name, Relation
 

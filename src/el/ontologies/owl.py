@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
-from el.errors import ElError, InputError
+from el.base.errors import ElError, InputError
 from el.ontologies.entries import Entry, broken_gzip, one_line, open_file, text_lines
 from el.ontology import Name, Relation
 

@@ -10,14 +10,14 @@ from typing import Any
 import openvino
 from tokenizers import Tokenizer
 
-from el.errors import InputError
-from el.files import sampled_sha256
+from el.base.errors import InputError
+from el.base.files import sampled_sha256
 
 _AGAIN = "Make the linker again"
 
 
 def check_file(path: Path, expected: str) -> None:
-    """Raises InputError where a file has not the checksum (`el.files.sampled_sha256`) that it should have."""
+    """Raises InputError where a file has not the checksum (`el.base.files.sampled_sha256`) that it should have."""
     if not path.is_file() or sampled_sha256(path) != expected:
         raise InputError(path, "", "missing, truncated or altered", _AGAIN)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from el.files import atomic_folder, sampled_sha256, write_json
+from el.base.files import atomic_folder, sampled_sha256, write_json
 from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import BiEncoder
 from el.models.folded import FoldedGenerator, FoldedQNets

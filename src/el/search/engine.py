@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from el.errors import InputError, MismatchError
-from el.files import read_json
+from el.base.errors import InputError, MismatchError
+from el.base.files import read_json
 from el.search.compiled import chained, check_file, compiled, open_tokenizer, read_network
 from el.search.single import SingleMention
 

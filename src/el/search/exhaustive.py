@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from el.errors import ElError
+from el.base.errors import ElError
+from el.base.progress import progress
 from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.exact import merge_best
 from el.index.vectors import NameVectors
@@ -22,7 +23,6 @@ from el.models.base import supports_bf16
 from el.models.hypencoder import Hypencoder
 from el.models.qnet import QNetConfig, QNets
 from el.ontology import Ontology
-from el.progress import progress
 
 # Mentions whose q-nets score at once. With more, what lies between the layers leaves the cache.
 QUERY_BATCH = 32

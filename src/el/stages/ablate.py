@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from el.cli import load_section, run_stage
-from el.errors import ConfigError
+from el.base.cli import load_section, run_stage
+from el.base.errors import ConfigError
+from el.base.files import atomic_folder, write_json
 from el.evaluation.metrics import paired_bootstrap
 from el.evaluation.protocol import load_protocol
 from el.evaluation.queries import Query, full_queries, nil_queries
 from el.evaluation.rows import rows_of
 from el.evaluation.run import known_documents, load_split
 from el.evidence import Evidence, EvidenceCollector, kinds_of
-from el.files import atomic_folder, write_json
 from el.fitting import held_out
 from el.index.spellings import Spellings
 from el.linker import LinkerConfig

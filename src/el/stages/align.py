@@ -9,7 +9,7 @@ passed through.
 
 from typing import Any
 
-from el.cli import run_stage
+from el.base.cli import run_stage
 from el.models.biencoder import BiEncoder
 from el.stages.common import Workspace
 from el.stages.training import train

@@ -1,11 +1,11 @@
 """Stage: the winner on dev, the ontology and its vectors, put together as a linker."""
 
-from el.cli import load_section, run_stage
-from el.errors import InputError
+from el.base.cli import load_section, run_stage
+from el.base.errors import InputError
+from el.base.files import read_json
 from el.evaluation.queries import full_queries, nil_queries
 from el.evaluation.run import known_documents, load_split
 from el.evidence import Combination
-from el.files import read_json
 from el.fitting import fit_all
 from el.index.spellings import Spellings
 from el.linker import LinkerConfig, save_linker

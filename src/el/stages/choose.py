@@ -1,8 +1,8 @@
 """Stage: the winner, the system with the best accuracy@1 on dev; the test split has no say."""
 
-from el.cli import run_stage
-from el.errors import ConfigError
-from el.files import read_json, write_json
+from el.base.cli import run_stage
+from el.base.errors import ConfigError
+from el.base.files import read_json, write_json
 from el.stages.common import METRICS, Workspace
 
 CRITERION = "accuracy@1 on dev, protocol full"

@@ -7,15 +7,15 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
+from el.base.cli import load_section, run_stage
+from el.base.files import atomic_file, atomic_folder, read_json, write_json
 from el.benchmark.page import latency_page, size_curves, systems_of
 from el.benchmark.run import BenchmarkConfig
-from el.cli import load_section, run_stage
 from el.evaluation.errors import ErrorAnalysis, LinkingError
 from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import read_predictions
 from el.evaluation.run import load_split, split_queries
 from el.evidence import combination_name
-from el.files import atomic_file, atomic_folder, read_json, write_json
 from el.index.spellings import Spellings
 from el.linker import read_trained
 from el.report.page import Section, render_page

@@ -11,9 +11,9 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from el.cli import command_parser, run_stage
-from el.errors import ConfigError
-from el.files import atomic_file
+from el.base.cli import command_parser, run_stage
+from el.base.errors import ConfigError
+from el.base.files import atomic_file
 
 CONFIGS = Path("configs")
 PARAMS = Path("params.yaml")

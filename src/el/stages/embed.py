@@ -1,6 +1,6 @@
 """Stage: the aligned tower's vectors of all names of the ontology."""
 
-from el.cli import run_stage
+from el.base.cli import run_stage
 from el.index.build import build_name_vectors
 from el.inputs import name_inputs
 from el.models.loading import load_model

@@ -10,10 +10,10 @@ may be known. Writes <split>.json and a table, <split>.md. The tagger must not h
 from dataclasses import replace
 from pathlib import Path
 
-from el.cli import command_parser, run_stage
-from el.errors import ElError
+from el.base.cli import command_parser, run_stage
+from el.base.errors import ElError
+from el.base.files import atomic_file, write_json
 from el.evaluation.run import known_documents, load_split
-from el.files import atomic_file, write_json
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
 from el.link import add_linker_argument, check_linker

@@ -6,7 +6,7 @@ Writes trained/<data>-<encoder>, which `python -m el.index` makes a linker of. A
 stays.
 """
 
-from el.cli import run_stage
+from el.base.cli import run_stage
 from el.stages.common import LINKER, Workspace
 from el.trained import TRAINED, export_trained
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from el.cli import run_stage
-from el.files import write_json
+from el.base.cli import run_stage
+from el.base.files import write_json
 from el.models.base import supports_bf16
 
 MACHINE = Path("machine.json")

@@ -1,7 +1,7 @@
 """Stage: hard negatives, the names that the aligned tower finds nearest to each query."""
 
-from el.cli import load_section, run_stage
-from el.files import atomic_folder
+from el.base.cli import load_section, run_stage
+from el.base.files import atomic_folder
 from el.index.vectors import NameVectors
 from el.inputs import name_inputs
 from el.models.loading import load_model

@@ -9,8 +9,8 @@ import math
 
 import torch
 
-from el.cli import run_stage
-from el.errors import ConfigError
+from el.base.cli import run_stage
+from el.base.errors import ConfigError
 from el.index.vectors import NameVectors
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder

@@ -13,11 +13,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from el.cli import command_parser, run_stage
-from el.errors import ElError, MismatchError
+from el.base.cli import command_parser, run_stage
+from el.base.errors import ElError, MismatchError
+from el.base.files import atomic_folder, read_json, write_json
 from el.evaluation.metrics import gold_ranks
 from el.evaluation.rankings import Prediction, prediction_row, read_predictions
-from el.files import atomic_folder, read_json, write_json
 from el.stages.common import METRICS, Workspace
 from el.stages.compare import REPORT, all_systems
 

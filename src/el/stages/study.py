@@ -23,14 +23,15 @@ import numpy.typing as npt
 import torch
 import yaml
 
-from el.cli import command_parser, load_section, run_stage
+from el.base.cli import command_parser, load_section, run_stage
+from el.base.errors import ConfigError, InputError
+from el.base.files import atomic_file, read_json, sha256_file, write_json
+from el.base.text import normalise
 from el.corpus.store import read_documents
-from el.errors import ConfigError, InputError
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
 from el.evaluation.protocol import Protocol, load_protocol
 from el.evaluation.rankings import Prediction, read_predictions, write_predictions
 from el.evaluation.run import evaluate, load_split
-from el.files import atomic_file, read_json, sha256_file, write_json
 from el.index.vectors import NameVectors
 from el.inputs import name_inputs, tokens_for
 from el.models.base import RetrievalModel
@@ -45,7 +46,6 @@ from el.stages.evaluate import PROTOCOLS, EvaluateConfig
 from el.stages.pretrain import fresh_hypencoder
 from el.stages.publish import RESULTS, shortened
 from el.stages.training import mined_pairs
-from el.text import normalise
 from el.training.mining import Miner, MiningConfig
 from el.training.pairs import read_pairs, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe

@@ -1,6 +1,6 @@
 """Stage: the aligned bi-encoder, fine-tuned on the corpus by the recipe that the Hypencoders get too."""
 
-from el.cli import run_stage
+from el.base.cli import run_stage
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.stages.common import Workspace

@@ -1,6 +1,6 @@
 """Stage: a pretrained Hypencoder of one q-net depth, fine-tuned on the corpus."""
 
-from el.cli import run_stage
+from el.base.cli import run_stage
 from el.models.hypencoder import Hypencoder
 from el.stages.common import Workspace, depth_argument
 from el.stages.train_bi_encoder import finetune

@@ -6,10 +6,10 @@ and that one is kept. The encoder starts as the aligned tower.
 
 from collections.abc import Sequence
 
-from el.cli import load_section, run_stage
+from el.base.cli import load_section, run_stage
+from el.base.files import sha256_file, write_json
 from el.corpus.types import Document
 from el.evaluation.run import load_split
-from el.files import sha256_file, write_json
 from el.finder import DictionaryFinder
 from el.index.spellings import Spellings
 from el.models.loading import load_model

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from el.files import atomic_folder, sampled_sha256, write_json
+from el.base.files import atomic_folder, sampled_sha256, write_json
 from el.finder import DictionaryFinder
 from el.search.saving import save_compiled
 from el.tagging.store import TrainedTagger

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)

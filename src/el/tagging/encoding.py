@@ -11,8 +11,8 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from el.abbreviations import find_abbreviations
+from el.base.errors import ElError
 from el.corpus.types import Document
-from el.errors import ElError
 from el.finder import DictionaryFinder
 from el.tagging.labels import labels_of
 

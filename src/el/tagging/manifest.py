@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from el.errors import InputError, MismatchError
-from el.files import read_json
+from el.base.errors import InputError, MismatchError
+from el.base.files import read_json
 from el.tagging.encoding import Reading
 
 FORMAT = "el-tagger-1"

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.tagging.encoding import SHAPE_COUNT
 from el.tagging.labels import COUNT, legal_transitions
 

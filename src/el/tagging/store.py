@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from el.errors import ConfigError, ElError, InputError, MismatchError
-from el.files import atomic_folder, sha256_file, write_json
+from el.base.errors import ConfigError, ElError, InputError, MismatchError
+from el.base.files import atomic_folder, sha256_file, write_json
 from el.models.base import RetrievalModel
 from el.models.tower import backbone_config, empty_transformer
 from el.search.compiled import open_tokenizer

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from el.base.errors import InputError, MismatchError
+from el.base.files import read_json
 from el.corpus.types import Document, Mention
-from el.errors import InputError, MismatchError
-from el.files import read_json
 from el.finder import DictionaryFinder, Found, as_mentions
 from el.search.compiled import check_file, open_compiled, open_tokenizer
 from el.tagging.encoding import Reading, Window, WordEncoder, Words, central, make_batch, piece_count, windows

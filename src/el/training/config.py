@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 
 TEACHER_TEMPERATURE = 0.05
 

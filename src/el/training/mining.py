@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.index.encode import encode_texts
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from el.errors import InputError
-from el.files import read_jsonl, write_jsonl
+from el.base.errors import InputError
+from el.base.files import read_jsonl, write_jsonl
 
 ItemType = Literal["positive", "negative"]
 

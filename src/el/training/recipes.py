@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from el.errors import ConfigError, InputError
-from el.files import sha256_file, write_json
+from el.base.errors import ConfigError, InputError
+from el.base.files import sha256_file, write_json
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder

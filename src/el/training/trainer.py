@@ -14,8 +14,8 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
-from el.errors import ElError
-from el.files import atomic_file
+from el.base.errors import ElError
+from el.base.files import atomic_file
 from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import DotProducts
 from el.training.collator import Collator, batch_scores, candidate_scores, passage_vectors

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from el.base.errors import InputError
 from el.corpus.formats import open_corpus
 from el.corpus.types import Link, LinkedDocument, LinkedMention, Mention, Span
-from el.errors import InputError
 from tests.el.corpus.writing import written
 
 ANNOTATION = {

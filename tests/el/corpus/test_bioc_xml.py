@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from lxml import etree
 
+from el.base.errors import ElError, InputError
 from el.corpus.bioc_xml import read_bioc
 from el.corpus.formats import open_corpus
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Span
-from el.errors import ElError, InputError
 from tests.el.corpus.strategies import documents, few
 from tests.el.corpus.writing import written
 

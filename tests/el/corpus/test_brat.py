@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from el.base.errors import ElError, InputError
 from el.corpus.formats import open_corpus, open_writer
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
-from el.errors import ElError, InputError
 
 TEXT = "Renal 😀 and\nhepatic failure.\n\nAPAP."
 ANNOTATIONS = (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from el.base.errors import ElError, InputError, UsageError
 from el.corpus.formats import (
     FORMATS,
     OUTPUT_FORMATS,
@@ -19,7 +20,6 @@ from el.corpus.formats import (
 )
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
-from el.errors import ElError, InputError, UsageError
 from tests.el.corpus.writing import written
 
 MENTION = Mention("0", (Span(3, 7),), "ache", "disease")

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from el.base.errors import InputError
 from el.corpus.inputs import find_inputs
-from el.errors import InputError
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from el.base.errors import InputError, UnreadableError
 from el.corpus import bioc_json, bioc_xml, checks, opening, pubtator
 from el.corpus.formats import open_corpus
-from el.errors import InputError, UnreadableError
 
 
 def tar() -> bytes:

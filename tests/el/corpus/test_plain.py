@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from el.base.errors import InputError
 from el.corpus.plain import read_plain
 from el.corpus.types import Passage
-from el.errors import InputError
 
 
 def test_paragraphs_stand_at_their_offsets(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
+from el.base.errors import ElError, InputError
 from el.corpus.pubtator import read_pubtator
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
-from el.errors import ElError, InputError
 from tests.el.corpus.strategies import abstracts, few
 from tests.el.corpus.writing import written
 

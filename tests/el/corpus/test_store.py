@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from el.base.errors import InputError
 from el.corpus.formats import open_corpus
 from el.corpus.store import read_documents, write_documents
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
-from el.errors import InputError
 from tests.el.corpus.strategies import documents, few
 from tests.el.corpus.writing import written
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from el.errors import ConfigError, InputError
+from el.base.errors import ConfigError, InputError
 from el.evaluation.protocol import ROWS, Protocol, load_protocol
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "protocol"

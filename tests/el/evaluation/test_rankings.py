@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.evaluation.queries import Query
 from el.evaluation.rankings import (
     Ranking,

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from el.base.errors import ElError, InputError, UsageError
 from el.corpus.formats import open_corpus
 from el.corpus.types import Document
-from el.errors import ElError, InputError, UsageError
 from el.finder import Found
 from el.index import build
 from el.index.__main__ import main

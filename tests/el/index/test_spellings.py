@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.errors import InputError, MismatchError
+from el.base.errors import InputError, MismatchError
+from el.base.text import normalise, spelling
 from el.index import spellings as module
 from el.index.spellings import Spellings
 from el.ontology import Concept, Name, Ontology
-from el.text import normalise, spelling
 
 
 def ontology_of(*names: str) -> Ontology:

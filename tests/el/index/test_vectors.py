@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from el.errors import ElError, InputError, MismatchError
-from el.files import sampled_sha256
+from el.base.errors import ElError, InputError, MismatchError
+from el.base.files import sampled_sha256
 from el.index import build as module
 from el.index import exact
 from el.index.build import build_name_vectors, compact_name_vectors, update_name_vectors

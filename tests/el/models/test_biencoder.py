@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 from torch import Tensor
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.models.biencoder import BiEncoder
 from el.models.loading import load_model
 from el.models.tower import EncoderSource

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from el.errors import ElError, InputError
+from el.base.errors import ElError, InputError
 from el.models.checkpoint import find_backbone_config, load_tensors, resolve_checkpoint
 from el.models.hypencoder import Hypencoder
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.models.biencoder import BiEncoder
 from el.models.fixed import FixedScorer
 from el.models.loading import load_model

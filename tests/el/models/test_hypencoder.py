@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
-from el.errors import ConfigError, InputError
+from el.base.errors import ConfigError, InputError
 from el.models.hypencoder import Hypencoder, HypencoderConfig
 from el.models.loading import load_model
 from el.models.qnet import QNetConfig

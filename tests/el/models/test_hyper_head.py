@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.models.hyper_head import HyperHead
 from el.models.qnet import QNetConfig
 

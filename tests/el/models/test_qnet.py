@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.models.qnet import QNetConfig, QNets
 
 # By torch's modules; the code under test uses functions.

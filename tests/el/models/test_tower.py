@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import RobertaConfig, RobertaModel
 
-from el.errors import ConfigError, ElError
+from el.base.errors import ConfigError, ElError
 from el.models.tower import EncoderSource, Tower, load_tokenizer, load_tower
 from tests.tiny import WIDTH, tiny_encoder
 

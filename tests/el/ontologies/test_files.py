@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from el.errors import ElError, InputError
+from el.base.errors import ElError, InputError
 from el.ontologies.convert import convert_file, merge_ontologies
 from el.ontologies.files import Reading, read_ontology_file
 from el.ontology import Concept, Name, Ontology

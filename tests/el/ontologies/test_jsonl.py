@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.ontologies.files import Reading, read_ontology_file
 from el.ontology import Concept, Name
 from tests.el.ontologies.strategies import concepts, write

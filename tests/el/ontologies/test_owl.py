@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from el.errors import ElError, InputError
+from el.base.errors import ElError, InputError
 from el.ontologies.files import Reading, read_ontology_file
 from el.ontology import Concept, Name
 from tests.el.ontologies.strategies import write

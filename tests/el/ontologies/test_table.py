@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.ontologies.files import Reading, read_ontology_file
 from el.ontology import Concept, Name
 from tests.el.ontologies.strategies import concepts, write

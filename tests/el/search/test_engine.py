@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from el.errors import InputError, MismatchError
+from el.base.errors import InputError, MismatchError
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.fixed import FixedScorer

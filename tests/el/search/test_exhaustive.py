@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from el.base.errors import ElError
 from el.benchmark.exhaustive import main
-from el.errors import ElError
 from el.index.vectors import NameVectors
 from el.models.qnet import QNetConfig, QNets
 from el.search import exhaustive

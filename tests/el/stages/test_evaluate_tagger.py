@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from el.base.errors import ElError
 from el.corpus.store import write_documents
-from el.errors import ElError
 from el.linker import Linker
 from el.stages.evaluate_tagger import score, table
 from tests.el.test_synonyms import document

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from el.errors import MismatchError
+from el.base.errors import MismatchError
 from el.stages.publish import add_seeds
 
 

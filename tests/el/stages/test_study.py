@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from el.base.errors import ConfigError, InputError
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention, Passage, Span
-from el.errors import ConfigError, InputError
 from el.evaluation.rankings import Prediction
 from el.index.build import build_name_vectors
 from el.models.biencoder import BiEncoder

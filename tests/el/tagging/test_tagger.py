@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from el.base.errors import InputError, MismatchError
 from el.corpus.types import Document, Mention, Passage, Span
-from el.errors import InputError, MismatchError
 from el.finder import DictionaryFinder
 from el.models.biencoder import BiEncoder
 from el.tagging.compiling import compile_tagger, make_tagger

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from el.base.errors import ConfigError
 from el.corpus.types import Document
-from el.errors import ConfigError
 from el.finder import DictionaryFinder
 from el.models.biencoder import BiEncoder
 from el.tagging import training

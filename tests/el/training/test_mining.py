@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.index.encode import encode_texts
 from el.index.vectors import NameVectors
 from el.models.biencoder import BiEncoder

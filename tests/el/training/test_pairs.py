@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from el.errors import InputError
+from el.base.errors import InputError
 from el.training.pairs import Item, Pair, read_pairs, write_pairs
 
 PAIR = Pair(

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.utils.checkpoint
 
-from el.errors import ConfigError, InputError, MismatchError
+from el.base.errors import ConfigError, InputError, MismatchError
 from el.index.vectors import NameVectors
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from el.errors import ConfigError
+from el.base.errors import ConfigError
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import BiEncoder, DotProducts

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from el.errors import InputError
+from el.base.errors import InputError
 
 _CHUNK = 1 << 20
 

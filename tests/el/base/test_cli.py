@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from el.cli import load_params, load_section, run_stage
-from el.errors import ConfigError, ElError
+from el.base.cli import load_params, load_section, run_stage
+from el.base.errors import ConfigError, ElError
 from el.training.mining import MiningConfig
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from el.errors import ConfigError, ElError
+from el.base.errors import ConfigError, ElError
 
 Section = TypeVar("Section")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from el.errors import ElError
+from el.base.errors import ElError
 
 
 def check_room(folder: Path, disk: int, memory: int, purpose: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from rich.progress import Progress
 
-from el.errors import ConfigError, FetchError, InputError
-from etl import fetch
-from tests.etl.server import BODY, Server, closed_url, serve
+from el.base import download as fetch
+from el.base.errors import ConfigError, FetchError, InputError
+from tests.el.base.server import BODY, Server, closed_url, serve
 
 LIMIT = 1 << 20
 AT_ONCE = fetch.Patience(backoff=0.0)
@@ -154,7 +154,7 @@ def test_a_server_that_stays_busy_is_an_error(server: Server, target: Path) -> N
 
 def test_waits_double(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("etl.fetch.time.sleep", waits.append)
+    monkeypatch.setattr("el.base.download.time.sleep", waits.append)
     server.behaviour.statuses = [503] * 3
     get(server.url(), target, patience=fetch.Patience(attempts=4, backoff=0.5))
     assert waits == [0.5, 1.0, 2.0]

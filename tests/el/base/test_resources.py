@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from el.errors import ElError
-from el.resources import check_room
+from el.base.errors import ElError
+from el.base.resources import check_room
 
 
 def test_what_fits_may_begin(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from el.text import _normalise_any, context_window, normalise
+from el.base.text import _normalise_any, context_window, normalise
 
 
 @pytest.mark.parametrize(

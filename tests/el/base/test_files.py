@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from el.errors import InputError
-from el.files import (
+from el.base.errors import InputError
+from el.base.files import (
     atomic_file,
     atomic_folder,
     read_json,

@@ -28,8 +28,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from el.errors import ConfigError, FetchError, InputError
-from el.files import atomic_file, read_json, sha256_file, write_json
+from el.base.errors import ConfigError, FetchError, InputError
+from el.base.files import atomic_file, read_json, sha256_file, write_json
 
 MIRROR_VARIABLE = "EL_MIRROR"
 
