@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from el.abbreviations import document_abbreviations, expand
 from el.base.cli import load_params, load_section, run_stage
 from el.base.errors import ConfigError
 from el.base.files import atomic_folder, write_json
 from el.base.text import context_window, normalise
+from el.corpus.abbreviations import document_abbreviations, expand
 from el.corpus.store import read_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full

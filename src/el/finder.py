@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from el.abbreviations import expand, find_abbreviations
 from el.base.text import normalise
+from el.corpus.abbreviations import expand, find_abbreviations
 from el.corpus.types import Document, Mention, Span
 from el.index.spellings import Spellings
 from el.ontology import Kind

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from el.abbreviations import document_abbreviations, expand
 from el.base.errors import InputError
 from el.base.files import atomic_file
 from el.base.text import normalise
+from el.corpus.abbreviations import document_abbreviations, expand
 from el.corpus.types import Document
 
 _HEADER = "form\tconcept\tcount\n"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from el.abbreviations import is_short_form
+from el.corpus.abbreviations import is_short_form
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Prediction
 from el.index.spellings import Spellings

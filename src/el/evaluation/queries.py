@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from el.abbreviations import document_abbreviations, expand
 from el.base.text import context_window
+from el.corpus.abbreviations import document_abbreviations, expand
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, restricted_triples
 from el.evaluation.protocol import Protocol

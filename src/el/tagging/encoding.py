@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from el.abbreviations import find_abbreviations
 from el.base.errors import ElError
+from el.corpus.abbreviations import find_abbreviations
 from el.corpus.types import Document
 from el.finder import DictionaryFinder
 from el.tagging.labels import labels_of

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.abbreviations import document_abbreviations, expand, find_abbreviations
+from el.corpus.abbreviations import document_abbreviations, expand, find_abbreviations
 from el.corpus.types import Document, Mention, Passage, Span
 
 
