@@ -16,8 +16,8 @@ from el.corpus.pubtator import read_pubtator
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, mentions_restricted, restricted_triples
-from el.ontology import Ontology
-from etl.retired import load_retired_ids
+from el.ontology.ontology import Ontology
+from el.ontology.retired import load_retired_ids
 
 SPLITS = ("train", "dev", "test")
 

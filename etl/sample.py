@@ -27,7 +27,7 @@ from lxml import etree
 from el.base.errors import ElError, InputError
 from el.base.files import atomic_file
 from el.corpus.types import Document, Mention, Passage, Role, Span
-from el.ontology import Kind, kind_of_tree_numbers
+from el.ontology.ontology import Kind, kind_of_tree_numbers
 
 SOURCE = Path(__file__).with_suffix("")
 SPLITS = ("train", "dev", "test")

@@ -18,7 +18,7 @@ from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.tower import EncoderSource
-from el.ontology import Concept, Name, Ontology
+from el.ontology.ontology import Concept, Name, Ontology
 from el.rankers import ModelRanker
 from el.search.compiling import make_engine
 from el.synonyms import LearnedSynonyms

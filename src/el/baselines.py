@@ -16,7 +16,7 @@ from el.base.text import normalise
 from el.corpus.types import Document
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranker, Ranking, make_ranking, rank_scores
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 
 # Queries whose scores against all names are held at once, as a sparse matrix: at most 9 MB each for
 # all names of MeSH.

@@ -91,9 +91,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from el.evaluation.protocol import load_protocol
     from el.evaluation.run import MakeRanker, Split, evaluate
     from el.linker import Linker
+    from el.ontology.retired import load_retired_ids
     from el.report.tables import result_table
     from el.stages.evaluate import PROTOCOLS
-    from etl.retired import load_retired_ids
 
     documents = [document for path in options.input for document in open_corpus(path)]
     protocol = load_protocol(PROTOCOLS / "full.yaml")
@@ -159,7 +159,7 @@ def prepared(
         retired: retired id -> current id.
     """
     # Brings what reads ontologies with it.
-    from el.ontology import kind_of_type
+    from el.ontology.ontology import kind_of_type
 
     out: list[Document] = []
     left_out: Counter[str] = Counter()

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from el.base.errors import ConfigError
 from el.base.text import spelling
 from el.evaluation.queries import Query
-from el.index.spellings import Spellings
 from el.inputs import query_input
+from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from el.evaluation.queries import Query
 from el.evidence import KINDS
 from el.linker import Linker
-from el.ontology import kind_of_type
+from el.ontology.ontology import kind_of_type
 
 # Weighted evidence that is left out: what rounds to nothing.
 _LEAST = 0.005

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from el.base.text import normalise
 from el.corpus.abbreviations import expand, find_abbreviations
 from el.corpus.types import Document, Mention, Span
-from el.index.spellings import Spellings
-from el.ontology import Kind
+from el.ontology.ontology import Kind
+from el.ontology.spellings import Spellings
 
 # The kinds of concept that texts are searched for; a name of both is of the first.
 SOUGHT: tuple[Kind, ...] = ("chemical", "disease")

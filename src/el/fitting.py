@@ -20,8 +20,8 @@ from el.evidence import (
     kinds_of,
     with_document,
 )
-from el.index.spellings import Spellings
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
+from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from el.base.errors import ConfigError
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 
 
 @dataclass(frozen=True)

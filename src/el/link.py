@@ -429,7 +429,7 @@ def _page(options: argparse.Namespace) -> "Iterator[Callable[[LinkedDocument], N
 
 def _provenance(options: argparse.Namespace) -> str:
     """What links the documents, in a line: the linker, its ontology, and what is asked of it."""
-    from el.ontology import describe_ontology
+    from el.ontology.ontology import describe_ontology
 
     parts = [f"Linker: {options.linker.resolve().name}"]
     # What is wrong with a linker is told when it is opened.

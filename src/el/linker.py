@@ -46,10 +46,10 @@ from el.evidence import (
     combination_name,
 )
 from el.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
-from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
-from el.ontology import Kind, Ontology, kind_of_type, part_bounds
+from el.ontology.ontology import Kind, Ontology, kind_of_type, part_bounds
+from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
 from el.search.engine import CompiledEngine, Engine
 from el.synonyms import LearnedSynonyms

@@ -13,7 +13,7 @@ from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.lengths import by_length
 from el.index.vectors import NameVectors
 from el.inputs import query_input
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.search.engine import Engine
 
 # Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.

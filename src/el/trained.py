@@ -32,7 +32,7 @@ from el.models.base import RetrievalModel
 from el.models.checkpoint import compact_tensors
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 
 # Where the repository keeps what it ships.
 TRAINED = Path("trained")
@@ -82,7 +82,7 @@ def build_linker(
 
     Args:
         trained: what `export_trained` wrote, or another linker's folder.
-        ontology: a folder as `el.ontology.write_ontology` writes it.
+        ontology: a folder as `el.ontology.ontology.write_ontology` writes it.
         folder: where the linker goes; what stands there is replaced at the end.
         scratch: keeps what was encoded, by model and ontology, so that an interrupted build goes on.
         reused: a linker of the same trained parts; names that it has are not encoded again. Where it is

@@ -6,7 +6,7 @@ from el.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
 from el.corpus.types import Document, Mention, Passage, Role, Span
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranker, Ranking
-from el.ontology import Concept, Name, Ontology, Record
+from el.ontology.ontology import Concept, Name, Ontology, Record
 
 
 def concept(concept_id: str, *names: str, record: Record = "descriptor") -> Concept:

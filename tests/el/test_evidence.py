@@ -16,8 +16,8 @@ from el.evidence import (
     OperatingPoint,
     with_document,
 )
-from el.index.spellings import Spellings
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
+from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker, Retrieved
 from el.synonyms import LearnedSynonyms
 from tests.el.test_synonyms import document

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from el.base.text import normalise
 from el.corpus.types import Document, Mention, Passage, Span
 from el.finder import DictionaryFinder, Found, longest
-from el.index.spellings import Spellings
-from el.ontology import Concept, Kind, Name, Ontology
+from el.ontology.ontology import Concept, Kind, Name, Ontology
+from el.ontology.spellings import Spellings
 from tests.tiny import tiny_ontology
 
 CONCEPTS: list[tuple[str, Kind, tuple[str, ...]]] = [

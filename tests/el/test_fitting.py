@@ -18,8 +18,8 @@ from el.fitting import (
     held_out,
     make_examples,
 )
-from el.index.spellings import Spellings
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
+from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms
 from tests.el.test_evidence import query

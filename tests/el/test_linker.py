@@ -15,12 +15,12 @@ from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span, ma
 from el.evaluation.queries import Query, mention_queries
 from el.evidence import Combination
 from el.finder import DictionaryFinder
-from el.index.spellings import Spellings
 from el.index.vectors import NameVectors
 from el.inputs import InputVariant
 from el.linker import Decision, Linker, LinkerConfig, save_linker
 from el.models.loading import load_model
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
+from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker, Retrieved
 from el.synonyms import LearnedSynonyms
 from el.tagging.store import load_tagger, word_embeddings

@@ -12,7 +12,7 @@ from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.tower import EncoderSource
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.rankers import ModelRanker, distinct_inputs
 from el.search import exhaustive
 from el.search.compiling import make_engine

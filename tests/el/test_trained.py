@@ -17,7 +17,7 @@ from el.index.vectors import NameVectors
 from el.linker import Linker, LinkerConfig
 from el.models.biencoder import BiEncoder
 from el.models.checkpoint import compact_tensors, load_tensors
-from el.ontology import Concept, Name, Ontology
+from el.ontology.ontology import Concept, Name, Ontology
 from el.synonyms import LearnedSynonyms
 from el.trained import build_linker, export_trained
 from tests.el.test_synonyms import document

@@ -11,9 +11,9 @@ from el.base.errors import InputError
 from el.corpus.bioc_xml import read_bioc
 from el.corpus.store import read_documents
 from el.corpus.views import mentions_full, restricted_triples
-from el.ontology import Concept, Name, Ontology
+from el.ontology.ontology import Concept, Name, Ontology
+from el.ontology.retired import load_retired_ids
 from etl.convert_corpus import BC5CDR_TOLERANCE, SPLITS, convert_corpus, main, summary
-from etl.retired import load_retired_ids
 
 ONTOLOGY = Ontology.from_concepts(
     [Concept(name, (Name(f"name of {name}"),), "disease") for name in ("D000001", "D000002", "C000009")]

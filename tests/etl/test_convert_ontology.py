@@ -10,9 +10,9 @@ import pytest
 
 from el.base.errors import ElError, InputError
 from el.base.files import read_json, sha256_file, write_json
-from el.ontology import Name, Ontology
+from el.ontology.ontology import Name, Ontology
+from el.ontology.retired import load_retired_ids
 from etl.convert_ontology import convert_ontology
-from etl.retired import load_retired_ids
 from tests.make_mesh_xml import make_mesh_xml
 
 TABLE = "mesh_id_label_mappings.tsv"

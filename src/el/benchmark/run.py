@@ -28,7 +28,7 @@ from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.build import compact_name_vectors
 from el.models.base import supports_bf16
 from el.models.hypencoder import Hypencoder
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.rankers import distinct_inputs
 from el.search.exhaustive import rank_exhaustively
 from el.search.neighbours import GraphSearch, lowest_level

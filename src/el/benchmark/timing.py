@@ -15,7 +15,7 @@ from el.base.progress import progress
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.models.hypencoder import Hypencoder
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.rankers import ModelRanker
 from el.search.engine import Encoded, Engine
 

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 from el.corpus.abbreviations import is_short_form
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Prediction
-from el.index.spellings import Spellings
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
+from el.ontology.spellings import Spellings
 
 # In the order in which they are tried; the first that fits is taken.
 ErrorKind = Literal[

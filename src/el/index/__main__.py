@@ -14,7 +14,7 @@ from el.base.cli import command_parser
 from el.base.errors import ElError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from el.ontologies.files import Reading
+    from el.ontology.files import Reading
 
 DEFAULT_TRAINED = Path("trained") / "bc5cdr_indra-minilm"
 # Apart from models/linker, which the pipeline makes.
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.reuse and not (options.reuse / "vectors" / "manifest.json").is_file():
         raise InputError(options.reuse, "", "no linker here", "Give the folder of one with --reuse")
     _check_output(options)
-    from el.ontologies.files import Reading
+    from el.ontology.files import Reading
     from el.trained import build_linker
 
     reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _ontology(given: Sequence[str], reading: "Reading", made: Path) -> Path:
     """The folder of the ontology in the project's own format; what has to be made for it goes into `made`."""
-    from el.ontologies.convert import merge_ontologies
+    from el.ontology.convert import merge_ontologies
 
     # Before anything is converted, which may take long.
     for name in given:
@@ -188,7 +188,7 @@ def _ontology(given: Sequence[str], reading: "Reading", made: Path) -> Path:
 def _part(given: str, reading: "Reading", made: Path) -> Path:
     if given == MESH or Path(given).is_dir():
         return _mesh(given, made)
-    from el.ontologies.convert import convert_file
+    from el.ontology.convert import convert_file
 
     notes: list[str] = []
     manifest = convert_file(Path(given), made, reading, notes)

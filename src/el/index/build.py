@@ -24,7 +24,7 @@ from el.index.graph import (
 from el.index.lengths import by_length
 from el.index.vectors import FORMAT, NAMES, PLACES, NameVectors
 from el.models.base import RetrievalModel
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 
 # Names are encoded and written in parts of this size; an interrupted build goes on after the last.
 _PART = 1 << 14

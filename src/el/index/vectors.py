@@ -14,7 +14,7 @@ import numpy.typing as npt
 from el.base.errors import InputError, MismatchError
 from el.base.files import read_json, sampled_sha256
 from el.index.graph import NameGraph, StoredVectors
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 
 FORMAT = "el-vectors-3"
 NAMES = "names.faiss"

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from el.evaluation.errors import ERROR_KINDS, LinkingError
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.report.scripts import script_data
 from el.report.tables import Table
 

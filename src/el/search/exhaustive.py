@@ -22,7 +22,7 @@ from el.index.vectors import NameVectors
 from el.models.base import supports_bf16
 from el.models.hypencoder import Hypencoder
 from el.models.qnet import QNetConfig, QNets
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 
 # Mentions whose q-nets score at once. With more, what lies between the layers leaves the cache.
 QUERY_BATCH = 32

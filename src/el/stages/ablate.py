@@ -21,9 +21,9 @@ from el.evaluation.rows import rows_of
 from el.evaluation.run import known_documents, load_split
 from el.evidence import Evidence, EvidenceCollector, kinds_of
 from el.fitting import held_out
-from el.index.spellings import Spellings
 from el.linker import LinkerConfig
 from el.models.loading import load_model
+from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
 from el.search.compiling import make_engine
 from el.stages.assemble import winner

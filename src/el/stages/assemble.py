@@ -7,9 +7,9 @@ from el.evaluation.queries import full_queries, nil_queries
 from el.evaluation.run import known_documents, load_split
 from el.evidence import Combination
 from el.fitting import fit_all
-from el.index.spellings import Spellings
 from el.linker import LinkerConfig, save_linker
 from el.models.loading import load_model
+from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
 from el.search.compiling import make_engine
 from el.stages.common import LINKER, METRICS, Workspace

@@ -13,7 +13,7 @@ from el.index.vectors import NameVectors
 from el.inputs import InputVariant, name_inputs, tokens_for
 from el.models.base import RetrievalModel
 from el.models.tower import EncoderSource
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 
 # Checkpoints and half-built artefacts; outside the stages' outputs, which DVC deletes before a stage.
 RUNS = Path("runs")

@@ -11,8 +11,8 @@ from el.base.files import sha256_file, write_json
 from el.corpus.types import Document
 from el.evaluation.run import load_split
 from el.finder import DictionaryFinder
-from el.index.spellings import Spellings
 from el.models.loading import load_model
+from el.ontology.spellings import Spellings
 from el.stages.common import METRICS, RUNS, Workspace
 from el.tagging.compiling import make_tagger
 from el.tagging.config import TaggerConfig

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from el.finder import Found
-from el.ontology import Kind
+from el.ontology.ontology import Kind
 
 TYPES: tuple[Kind, ...] = ("chemical", "disease")
 _BEGIN, _INSIDE, _END, _SINGLE = 1, 2, 3, 4

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from el.index.vectors import NameVectors
 from el.models.base import Queries, RetrievalModel
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.training.pairs import Item, Pair
 
 # Which items of the other queries of a batch are candidates of a query.

@@ -11,7 +11,7 @@ from el.base.errors import ConfigError
 from el.index.encode import encode_texts
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.training.pairs import Item, ItemType, Pair
 
 

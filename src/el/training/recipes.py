@@ -17,7 +17,7 @@ from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.straightening import straighten
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.training.batches import Source, plan_batches
 from el.training.collator import Candidates, Collator, InBatch
 from el.training.config import TrainConfig, run_key

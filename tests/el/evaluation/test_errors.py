@@ -5,8 +5,8 @@ import pytest
 from el.evaluation.errors import ErrorAnalysis
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Prediction
-from el.index.spellings import Spellings
-from el.ontology import Concept, Name, Ontology
+from el.ontology.ontology import Concept, Name, Ontology
+from el.ontology.spellings import Spellings
 from tests.el.test_evidence import query
 
 

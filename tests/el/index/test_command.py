@@ -16,7 +16,7 @@ from el.index import build
 from el.index.__main__ import main
 from el.linker import Linker
 from el.models.base import RetrievalModel
-from el.ontology import Kind, Ontology
+from el.ontology.ontology import Kind, Ontology
 from el.synonyms import LearnedSynonyms
 from el.tagging.tagger import Tagger
 from tests.make_mesh_xml import make_mesh_xml

@@ -19,7 +19,7 @@ from el.index.encode import encode_texts
 from el.index.graph import build_graph, graph_bytes
 from el.index.vectors import FORMAT, NAMES, NameVectors
 from el.models.biencoder import BiEncoder
-from el.ontology import Concept, Name, Ontology
+from el.ontology.ontology import Concept, Name, Ontology
 from tests.tiny import WIDTH, tiny_encoder, tiny_ontology
 
 

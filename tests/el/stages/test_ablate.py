@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from el.evaluation.queries import Query
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.stages.ablate import SETTINGS, Ablation, Setting, ablation_rows
 from el.synonyms import LearnedSynonyms
 from tests.el.test_evidence import query

@@ -4,8 +4,8 @@ import pytest
 
 from el.corpus.types import Document, Mention, Passage, Span
 from el.finder import DictionaryFinder
-from el.index.spellings import Spellings
 from el.models.biencoder import BiEncoder
+from el.ontology.spellings import Spellings
 from tests.tiny import tiny_encoder, tiny_ontology
 
 

@@ -7,7 +7,7 @@ import pytest
 from el.index.vectors import NameVectors
 from el.models.biencoder import BiEncoder
 from el.models.tower import EncoderSource
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.training.pairs import Item, Pair
 from tests.tiny import tiny_encoder, tiny_ontology, tiny_vectors
 

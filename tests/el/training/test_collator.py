@@ -11,7 +11,7 @@ from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.tower import EncoderSource
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.training.collator import Candidates, Collator, batch_scores, name_rows
 from el.training.pairs import Item, Pair
 from tests.tiny import WIDTH, tiny_hypencoder

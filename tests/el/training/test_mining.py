@@ -10,7 +10,7 @@ from el.base.errors import ConfigError
 from el.index.encode import encode_texts
 from el.index.vectors import NameVectors
 from el.models.biencoder import BiEncoder
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.training.mining import Miner, MiningConfig
 from el.training.pairs import Item, Pair
 

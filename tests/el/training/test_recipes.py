@@ -15,7 +15,7 @@ from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from el.models.tower import EncoderSource
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.training import trainer
 from el.training.pairs import Pair, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe

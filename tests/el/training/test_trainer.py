@@ -17,7 +17,7 @@ from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import BiEncoder, DotProducts
 from el.models.hypencoder import Hypencoder
 from el.models.tower import EncoderSource, Tower
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 from el.training import trainer as module
 from el.training.batches import Source, plan_batches
 from el.training.collator import Candidates, Collator, batch_scores, candidate_scores

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from el.ontologies.entries import one_line
-from el.ontology import Concept, Name
+from el.ontology.entries import one_line
+from el.ontology.ontology import Concept, Name
 
 _CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="|")
 _TEXTS = st.text(_CHARACTERS, max_size=8).map(one_line)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from el.base.errors import InputError, MismatchError
 from el.base.text import normalise, spelling
-from el.index import spellings as module
-from el.index.spellings import Spellings
-from el.ontology import Concept, Name, Ontology
+from el.ontology import spellings as module
+from el.ontology.ontology import Concept, Name, Ontology
+from el.ontology.spellings import Spellings
 
 
 def ontology_of(*names: str) -> Ontology:

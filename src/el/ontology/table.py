@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from el.base.errors import InputError
-from el.ontologies.entries import Entry, one_line, text_lines
-from el.ontology import Name
+from el.ontology.entries import Entry, one_line, text_lines
+from el.ontology.ontology import Name
 
 COLUMNS = ("id", "name", "synonyms", "kind", "definition")
 _NEEDED = ("id", "name")

@@ -10,12 +10,12 @@ from typing import Literal, cast, get_args
 
 from el.base.errors import InputError
 from el.corpus.fields import parse_ids
-from el.ontologies.entries import Entry, broken_gzip, open_file
-from el.ontologies.jsonl import read_jsonl
-from el.ontologies.obo import read_obo
-from el.ontologies.owl import read_owl
-from el.ontologies.table import is_header, read_table
-from el.ontology import Concept, Kind, Name
+from el.ontology.entries import Entry, broken_gzip, open_file
+from el.ontology.jsonl import read_jsonl
+from el.ontology.obo import read_obo
+from el.ontology.ontology import Concept, Kind, Name
+from el.ontology.owl import read_owl
+from el.ontology.table import is_header, read_table
 
 Format = Literal["obo", "owl", "table", "jsonl"]
 Synonyms = Literal["exact", "all"]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from el.base.errors import InputError
-from el.ontology import Concept, Kind, Name, kind_of_supplementary, kind_of_tree_numbers
+from el.ontology.ontology import Concept, Kind, Name, kind_of_supplementary, kind_of_tree_numbers
 
 _REMEDY = "Fetch the file again"
 

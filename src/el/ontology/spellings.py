@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from el.base.errors import InputError, MismatchError
 from el.base.text import normalise, spelling
-from el.ontology import Ontology
+from el.ontology.ontology import Ontology
 
 # Names of more words are looked for up to here.
 _MOST_WORDS = 255

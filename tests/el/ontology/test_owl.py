@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from el.base.errors import ElError, InputError
-from el.ontologies.files import Reading, read_ontology_file
-from el.ontology import Concept, Name
-from tests.el.ontologies.strategies import write
+from el.ontology.files import Reading, read_ontology_file
+from el.ontology.ontology import Concept, Name
+from tests.el.ontology.strategies import write
 
 OWL = """\
 <?xml version="1.0"?>

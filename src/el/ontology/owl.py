@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from el.base.errors import ElError, InputError
-from el.ontologies.entries import Entry, broken_gzip, one_line, open_file, text_lines
-from el.ontology import Name, Relation
+from el.ontology.entries import Entry, broken_gzip, one_line, open_file, text_lines
+from el.ontology.ontology import Name, Relation
 
 if TYPE_CHECKING:
     from rdflib import Graph, Literal, URIRef

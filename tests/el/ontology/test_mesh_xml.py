@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from el.base.errors import InputError
-from el.ontology import Concept, Name
-from etl.mesh_xml import read_descriptors, read_supplementary
+from el.ontology.mesh_xml import read_descriptors, read_supplementary
+from el.ontology.ontology import Concept, Name
 
 DOCTYPE = (
     '<?xml version="1.0"?>\n<!DOCTYPE DescriptorRecordSet SYSTEM '

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import el.ontology
+import el.ontology.ontology
 from el.base.errors import ElError, InputError, MismatchError
-from el.ontology import (
+from el.ontology.ontology import (
     Concept,
     Kind,
     Name,
@@ -118,7 +118,7 @@ def test_round_trip(concepts: list[Concept], chunk: int, tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("ontology")
     ontology = Ontology.from_concepts(concepts, {"year": 2099})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(el.ontology, "_CHUNK_CONCEPTS", chunk)
+        patch.setattr(el.ontology.ontology, "_CHUNK_CONCEPTS", chunk)
         streamed = write_ontology(iter(concepts), folder / "streamed", {"year": 2099})
         ontology.save(folder / "saved")
     for name in ("streamed", "saved"):
@@ -218,7 +218,7 @@ def test_load_of_tables_of_two_ontologies(folder: Path, tmp_path: Path) -> None:
 
 
 def test_load_with_half_a_manifest(folder: Path) -> None:
-    (folder / "manifest.json").write_text(json.dumps({"format": el.ontology.FORMAT}))
+    (folder / "manifest.json").write_text(json.dumps({"format": el.ontology.ontology.FORMAT}))
     with pytest.raises(InputError, match="do not fit together"):
         Ontology.load(folder)
 

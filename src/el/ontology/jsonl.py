@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from el.base.errors import InputError
-from el.ontologies.entries import Entry, one_line, text_lines
-from el.ontology import Name
+from el.ontology.entries import Entry, one_line, text_lines
+from el.ontology.ontology import Name
 
 _TEXTS = ("id", "name", "kind", "definition")
 _REMEDY = 'A line is like {"id": "X1", "name": "a name", "synonyms": ["another"], "kind": "disease"}'

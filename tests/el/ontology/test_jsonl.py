@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 
 from el.base.errors import InputError
-from el.ontologies.files import Reading, read_ontology_file
-from el.ontology import Concept, Name
-from tests.el.ontologies.strategies import concepts, write
+from el.ontology.files import Reading, read_ontology_file
+from el.ontology.ontology import Concept, Name
+from tests.el.ontology.strategies import concepts, write
 
 
 @given(concepts=concepts())

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from el.base.errors import InputError
-from el.ontologies.files import Reading, read_ontology_file
-from el.ontology import Concept, Name
-from tests.el.ontologies.strategies import concepts, write
+from el.ontology.files import Reading, read_ontology_file
+from el.ontology.ontology import Concept, Name
+from tests.el.ontology.strategies import concepts, write
 
 
 def read(path: Path, notes: list[str] | None = None) -> list[Concept]:
