@@ -19,7 +19,7 @@ from el.corpus.abbreviations import document_abbreviations, expand
 from el.corpus.store import read_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full
-from el.inputs import InputVariant, passage_input, query_input
+from el.models.inputs import InputVariant, passage_input, query_input
 from el.ontology.ontology import Ontology
 from el.training.pairs import Item, Pair, write_pairs
 

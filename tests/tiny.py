@@ -12,11 +12,11 @@ from el.evaluation.protocol import Protocol
 from el.evidence import GROUPS, Combination, combination_name, kinds_of
 from el.index.build import build_name_vectors
 from el.index.vectors import NameVectors
-from el.inputs import InputVariant, name_inputs
 from el.linker import LinkerConfig, save_linker
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
+from el.models.inputs import InputVariant, name_inputs
 from el.models.tower import EncoderSource
 from el.ontology.ontology import Concept, Name, Ontology
 from el.rankers import ModelRanker

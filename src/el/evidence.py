@@ -14,7 +14,7 @@ import numpy.typing as npt
 from el.base.errors import ConfigError
 from el.base.text import spelling
 from el.evaluation.queries import Query
-from el.inputs import query_input
+from el.models.inputs import query_input
 from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
 from el.synonyms import LearnedSynonyms

@@ -47,7 +47,7 @@ from el.evidence import (
 )
 from el.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
 from el.index.vectors import NameVectors
-from el.inputs import InputVariant
+from el.models.inputs import InputVariant
 from el.ontology.ontology import Kind, Ontology, kind_of_type, part_bounds
 from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker

@@ -12,7 +12,7 @@ from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.lengths import by_length
 from el.index.vectors import NameVectors
-from el.inputs import query_input
+from el.models.inputs import query_input
 from el.ontology.ontology import Ontology
 from el.search.engine import Engine
 

@@ -26,11 +26,11 @@ from el.index.build import (
 )
 from el.index.graph import COMPACT_BITS, HALF_BITS, graph_bytes
 from el.index.vectors import NameVectors
-from el.inputs import name_inputs
 from el.linker import chosen_combination, copy_trained, read_trained, save_linker
 from el.models.base import RetrievalModel
 from el.models.checkpoint import compact_tensors
 from el.models.hypencoder import Hypencoder
+from el.models.inputs import name_inputs
 from el.models.loading import load_model
 from el.ontology.ontology import Ontology
 

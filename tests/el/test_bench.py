@@ -13,8 +13,8 @@ from el.benchmark.page import size_curves
 from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import STEPS
 from el.index.vectors import NameVectors
-from el.inputs import tokens_for
 from el.linker import Linker
+from el.models.inputs import tokens_for
 from tests.tiny import save_tiny_linker
 
 CORPUS = """1|t|A cold after aspirin

@@ -16,8 +16,8 @@ from el.evaluation.queries import Query, mention_queries
 from el.evidence import Combination
 from el.finder import DictionaryFinder
 from el.index.vectors import NameVectors
-from el.inputs import InputVariant
 from el.linker import Decision, Linker, LinkerConfig, save_linker
+from el.models.inputs import InputVariant
 from el.models.loading import load_model
 from el.ontology.ontology import Ontology
 from el.ontology.spellings import Spellings

@@ -10,7 +10,7 @@ import pytest
 from el.base.errors import ConfigError
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention, Passage, Role, Span
-from el.inputs import InputVariant
+from el.models.inputs import InputVariant
 from el.ontology.ontology import Concept, Name, Ontology
 from el.training.pairs import Item, Pair, read_pairs
 from etl.make_pairs import PairsConfig, make_pairs, mention_pairs, name_pairs

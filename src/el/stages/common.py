@@ -10,8 +10,8 @@ from el.base.cli import load_params, load_section
 from el.base.errors import ConfigError
 from el.index.build import cached_name_vectors
 from el.index.vectors import NameVectors
-from el.inputs import InputVariant, name_inputs, tokens_for
 from el.models.base import RetrievalModel
+from el.models.inputs import InputVariant, name_inputs, tokens_for
 from el.models.tower import EncoderSource
 from el.ontology.ontology import Ontology
 

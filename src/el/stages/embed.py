@@ -2,7 +2,7 @@
 
 from el.base.cli import run_stage
 from el.index.build import build_name_vectors
-from el.inputs import name_inputs
+from el.models.inputs import name_inputs
 from el.models.loading import load_model
 from el.stages.common import RUNS, Workspace
 

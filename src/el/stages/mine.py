@@ -3,7 +3,7 @@
 from el.base.cli import load_section, run_stage
 from el.base.files import atomic_folder
 from el.index.vectors import NameVectors
-from el.inputs import name_inputs
+from el.models.inputs import name_inputs
 from el.models.loading import load_model
 from el.stages.common import Workspace
 from el.training.mining import Miner, MiningConfig

@@ -3,7 +3,7 @@
 import pytest
 
 from el.base.errors import ConfigError
-from el.inputs import InputVariant, name_inputs, passage_input, query_input
+from el.models.inputs import InputVariant, name_inputs, passage_input, query_input
 from el.ontology.ontology import Concept, Name, Ontology
 
 ONTOLOGY = Ontology.from_concepts(

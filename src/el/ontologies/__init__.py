@@ -1,1 +1,0 @@
-"""Ontologies of a user's own: files of several formats, read as concepts."""
