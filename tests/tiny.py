@@ -20,7 +20,7 @@ from el.models.inputs import InputVariant, name_inputs
 from el.models.tower import EncoderSource
 from el.ontology.ontology import Concept, Name, Ontology
 from el.rankers import ModelRanker
-from el.search.compiling import make_engine
+from el.runtime.compile import make_engine
 from el.synonyms import LearnedSynonyms
 from el.tagging.config import TaggerConfig
 from el.tagging.store import TrainedTagger, fresh_tagger

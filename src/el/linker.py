@@ -51,7 +51,7 @@ from el.models.inputs import InputVariant
 from el.ontology.ontology import Kind, Ontology, kind_of_type, part_bounds
 from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
-from el.search.engine import CompiledEngine, Engine
+from el.runtime.engine import CompiledEngine, Engine
 from el.synonyms import LearnedSynonyms
 from el.tagging.manifest import tagger_weights
 from el.tagging.tagger import Tagger
@@ -623,7 +623,7 @@ def save_linker(
     """
     # To make a linker takes PyTorch, to run one does not.
     from el.models.loading import load_model
-    from el.search.compiling import compile_model
+    from el.runtime.compile import compile_model
     from el.tagging.compiling import compile_tagger
     from el.tagging.store import load_tagger, word_embeddings
 

@@ -14,7 +14,7 @@ from el.index.lengths import by_length
 from el.index.vectors import NameVectors
 from el.models.inputs import query_input
 from el.ontology.ontology import Ontology
-from el.search.engine import Engine
+from el.runtime.engine import Engine
 
 # Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.
 _QUERY_BATCH = 32

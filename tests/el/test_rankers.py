@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from el.runtime.exhaustive import rank_exhaustively
 
 from el import rankers
 from el.evaluation.queries import Query
@@ -14,10 +15,9 @@ from el.models.biencoder import BiEncoder
 from el.models.tower import EncoderSource
 from el.ontology.ontology import Ontology
 from el.rankers import ModelRanker, distinct_inputs
-from el.search import exhaustive
-from el.search.compiling import make_engine
-from el.search.engine import Encoded
-from el.search.exhaustive import rank_exhaustively
+from el.runtime import exhaustive
+from el.runtime.compile import make_engine
+from el.runtime.engine import Encoded
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
 TEXTS = ["paracetamol", "acute liver failure", "colds", "lead poisoning", "headaches"]

@@ -30,7 +30,7 @@ from el.models.loading import load_model
 from el.models.straightening import straighten
 from el.rankers import distinct_inputs
 from el.report.plots import size_plot
-from el.search.compiling import make_engine
+from el.runtime.compile import make_engine
 from el.stages.common import METRICS, RUNS, Workspace
 from el.stages.evaluate import PROTOCOLS
 from el.stages.machine import MACHINE, describe_machine

@@ -30,8 +30,8 @@ from el.models.base import supports_bf16
 from el.models.hypencoder import Hypencoder
 from el.ontology.ontology import Ontology
 from el.rankers import distinct_inputs
-from el.search.exhaustive import rank_exhaustively
-from el.search.neighbours import GraphSearch, lowest_level
+from el.runtime.exhaustive import rank_exhaustively
+from el.runtime.neighbours import GraphSearch, lowest_level
 
 # What is timed beside the systems themselves.
 FLAT, GRAPH_SEARCH, COMPACT = "bi_encoder_flat", "graph_search", "compact"

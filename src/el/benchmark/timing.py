@@ -17,7 +17,7 @@ from el.models.base import RetrievalModel
 from el.models.hypencoder import Hypencoder
 from el.ontology.ontology import Ontology
 from el.rankers import ModelRanker
-from el.search.engine import Encoded, Engine
+from el.runtime.engine import Encoded, Engine
 
 # Similarities and rows.
 _Found = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]

@@ -25,7 +25,7 @@ from el.linker import LinkerConfig
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
-from el.search.compiling import make_engine
+from el.runtime.compile import make_engine
 from el.stages.assemble import winner
 from el.stages.common import Workspace
 from el.stages.evaluate import PROTOCOLS

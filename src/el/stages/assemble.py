@@ -11,7 +11,7 @@ from el.linker import LinkerConfig, save_linker
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
-from el.search.compiling import make_engine
+from el.runtime.compile import make_engine
 from el.stages.common import LINKER, METRICS, Workspace
 from el.synonyms import LearnedSynonyms
 

@@ -25,9 +25,9 @@ from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from el.rankers import ModelRanker, distinct_inputs
-from el.search.compiling import make_engine
-from el.search.engine import Engine
-from el.search.exhaustive import rank_exhaustively
+from el.runtime.compile import make_engine
+from el.runtime.engine import Engine
+from el.runtime.exhaustive import rank_exhaustively
 from el.stages.common import LINKER, METRICS, Workspace
 
 PROTOCOLS = Path("configs") / "protocol"

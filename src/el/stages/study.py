@@ -40,7 +40,7 @@ from el.models.inputs import name_inputs, tokens_for
 from el.models.loading import load_model
 from el.rankers import ModelRanker
 from el.report.tables import markdown_table
-from el.search.compiling import make_engine
+from el.runtime.compile import make_engine
 from el.stages.common import RUNS, Workspace
 from el.stages.evaluate import PROTOCOLS, EvaluateConfig
 from el.stages.pretrain import fresh_hypencoder

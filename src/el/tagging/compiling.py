@@ -9,7 +9,7 @@ import torch
 
 from el.base.files import atomic_folder, sampled_sha256, write_json
 from el.finder import DictionaryFinder
-from el.search.saving import save_compiled
+from el.runtime.openvino import save_compiled
 from el.tagging.store import TrainedTagger
 from el.tagging.tagger import FORMAT, MANIFEST, NETWORK, TOKENIZER, TRANSITIONS, Tagger
 

@@ -24,7 +24,7 @@ from el.base.errors import ConfigError, ElError, InputError, MismatchError
 from el.base.files import atomic_folder, sha256_file, write_json
 from el.models.base import RetrievalModel
 from el.models.tower import backbone_config, empty_transformer
-from el.search.compiled import open_tokenizer
+from el.runtime.networks import open_tokenizer
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import Reading
 from el.tagging.manifest import FORMAT, MANIFEST, REMEDY, read_manifest

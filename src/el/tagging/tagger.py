@@ -11,7 +11,7 @@ from el.base.errors import InputError, MismatchError
 from el.base.files import read_json
 from el.corpus.types import Document, Mention
 from el.finder import DictionaryFinder, Found, as_mentions
-from el.search.compiled import check_file, open_compiled, open_tokenizer
+from el.runtime.networks import check_file, open_compiled, open_tokenizer
 from el.tagging.encoding import Reading, Window, WordEncoder, Words, central, make_batch, piece_count, windows
 from el.tagging.labels import COUNT, spans_of, viterbi
 

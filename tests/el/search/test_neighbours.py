@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from el.runtime.neighbours import GraphSearch, lowest_level
 
 from el.index.graph import NameGraph, build_graph
-from el.search.neighbours import GraphSearch, lowest_level
 
 # A line of 100 names, each joined to those beside it; the score rises to name 70 and falls again.
 LINE = np.array([[row - 1, row + 1 if row < 99 else -1] for row in range(100)], dtype=np.int32)

@@ -23,7 +23,7 @@ def check_file(path: Path, expected: str) -> None:
 
 
 def read_network(path: Path) -> openvino.Model:
-    """Reads a network that `el.search.saving` wrote.
+    """Reads a network that `el.runtime.openvino` wrote.
 
     Raises:
         InputError: it is broken.
@@ -63,7 +63,7 @@ def compiled(network: openvino.Model, shapes: Sequence[Sequence[int]] | None = N
 
 
 def open_compiled(path: Path) -> Any:
-    """Opens a network that `el.search.saving` wrote, as OpenVINO's inference request.
+    """Opens a network that `el.runtime.openvino` wrote, as OpenVINO's inference request.
 
     Raises:
         InputError: it is broken.

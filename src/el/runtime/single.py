@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from el.search.compiled import compiled
+from el.runtime.networks import compiled
 
 
 class SingleMention:

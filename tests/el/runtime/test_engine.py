@@ -17,10 +17,10 @@ from el.models.fixed import FixedScorer
 from el.models.hypencoder import Hypencoder
 from el.models.straightening import straighten
 from el.models.tower import EncoderSource
-from el.search import engine as search_engine
-from el.search.compiling import TorchEngine, compile_model, make_engine
-from el.search.engine import CompiledEngine, Encoded, Engine
-from el.search.single import SingleMention
+from el.runtime import engine as search_engine
+from el.runtime.compile import TorchEngine, compile_model, make_engine
+from el.runtime.engine import CompiledEngine, Encoded, Engine
+from el.runtime.single import SingleMention
 from tests.tiny import WIDTH, tiny_encoder, tiny_hypencoder, tiny_near_identity
 
 TEXTS = ["acute liver failure", "cold", "n-acetyl-l-cysteine " * 10, "lead"]

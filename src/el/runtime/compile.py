@@ -19,7 +19,7 @@ from el.models.folded import FoldedGenerator, FoldedQNets
 from el.models.hypencoder import Hypencoder
 from el.models.low_rank import LowRankGenerator, LowRankQNets, OutputWeights
 from el.models.tower import Tower
-from el.search.engine import (
+from el.runtime.engine import (
     FORMAT,
     GENERATOR,
     MANIFEST,
@@ -30,7 +30,7 @@ from el.search.engine import (
     Encoded,
     Engine,
 )
-from el.search.saving import save_compiled
+from el.runtime.openvino import save_compiled
 
 # What tracing sees.
 _EXAMPLES = ["cold", "acute liver failure"]

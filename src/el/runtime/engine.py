@@ -1,6 +1,6 @@
 """The query side of a model, ready to run: mentions to vectors and q-nets, and scores of candidate names.
 
-OpenVINO runs it, as `el.search.compiling` wrote it. What the models do stays in `el.models`. PyTorch is not
+OpenVINO runs it, as `el.runtime.compile` wrote it. What the models do stays in `el.models`. PyTorch is not
 needed here: it takes as long to load as all the rest of a linker.
 """
 
@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from el.base.errors import InputError, MismatchError
 from el.base.files import read_json
-from el.search.compiled import chained, check_file, compiled, open_tokenizer, read_network
-from el.search.single import SingleMention
+from el.runtime.networks import chained, check_file, compiled, open_tokenizer, read_network
+from el.runtime.single import SingleMention
 
 FORMAT = "el-compiled-4"
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
