@@ -45,7 +45,6 @@ from el.evidence import (
     OperatingPoint,
     combination_name,
 )
-from el.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
 from el.index.vectors import NameVectors
 from el.models.inputs import InputVariant
 from el.ontology.ontology import Kind, Ontology, kind_of_type, part_bounds
@@ -53,6 +52,7 @@ from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker
 from el.runtime.engine import CompiledEngine, Engine
 from el.synonyms import LearnedSynonyms
+from el.tagging.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
 from el.tagging.manifest import tagger_weights
 from el.tagging.tagger import Tagger
 
@@ -624,7 +624,7 @@ def save_linker(
     # To make a linker takes PyTorch, to run one does not.
     from el.models.loading import load_model
     from el.runtime.compile import compile_model
-    from el.tagging.compiling import compile_tagger
+    from el.tagging.compile import compile_tagger
     from el.tagging.store import load_tagger, word_embeddings
 
     opened = Ontology.load(ontology)

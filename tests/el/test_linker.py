@@ -14,7 +14,6 @@ from el.base.files import read_json, write_json
 from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span, margin_of
 from el.evaluation.queries import Query, mention_queries
 from el.evidence import Combination
-from el.finder import DictionaryFinder
 from el.index.vectors import NameVectors
 from el.linker import Decision, Linker, LinkerConfig, save_linker
 from el.models.inputs import InputVariant
@@ -23,6 +22,7 @@ from el.ontology.ontology import Ontology
 from el.ontology.spellings import Spellings
 from el.rankers import ModelRanker, Retrieved
 from el.synonyms import LearnedSynonyms
+from el.tagging.finder import DictionaryFinder
 from el.tagging.store import load_tagger, word_embeddings
 from el.tagging.tagger import Tagger
 from tests.tiny import save_tiny_linker, tiny_combinations

@@ -14,12 +14,12 @@ from el.base.cli import command_parser, run_stage
 from el.base.errors import ElError
 from el.base.files import atomic_file, write_json
 from el.evaluation.run import known_documents, load_split
-from el.finder import DictionaryFinder
 from el.link import add_linker_argument, check_linker
 from el.linker import Linker
 from el.ontology.spellings import Spellings
 from el.report.tables import Table
 from el.stages.common import Workspace
+from el.tagging.finder import DictionaryFinder
 from el.tagging.labels import TYPES
 from el.tagging.scores import figures, linked_tally, prefixed, span_tally
 

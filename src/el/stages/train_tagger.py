@@ -10,13 +10,13 @@ from el.base.cli import load_section, run_stage
 from el.base.files import sha256_file, write_json
 from el.corpus.types import Document
 from el.evaluation.run import load_split
-from el.finder import DictionaryFinder
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
 from el.stages.common import METRICS, RUNS, Workspace
-from el.tagging.compiling import make_tagger
+from el.tagging.compile import make_tagger
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import WordEncoder
+from el.tagging.finder import DictionaryFinder
 from el.tagging.scores import figures, gold_spans, span_tally
 from el.tagging.store import TrainedTagger, fresh_tagger
 from el.tagging.training import examples, train_tagger

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from el.base.errors import ElError
 from el.corpus.abbreviations import find_abbreviations
 from el.corpus.types import Document
-from el.finder import DictionaryFinder
+from el.tagging.finder import DictionaryFinder
 from el.tagging.labels import labels_of
 
 if TYPE_CHECKING:

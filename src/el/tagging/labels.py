@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from el.finder import Found
 from el.ontology.ontology import Kind
+from el.tagging.finder import Found
 
 TYPES: tuple[Kind, ...] = ("chemical", "disease")
 _BEGIN, _INSIDE, _END, _SINGLE = 1, 2, 3, 4

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from el.corpus.types import Document, LinkedDocument, Mention
 from el.corpus.views import mentions_full
 from el.evaluation.metrics import METRIC_DECIMALS
-from el.finder import Found
 from el.ontology.ontology import Kind
+from el.tagging.finder import Found
 from el.tagging.labels import TYPES
 
 # (D, 3) for each row of a table: of each document, how many items there are, are found, and are right.

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from el.base.errors import InputError, MismatchError
 from el.base.files import read_json
 from el.corpus.types import Document, Mention
-from el.finder import DictionaryFinder, Found, as_mentions
 from el.runtime.networks import check_file, open_compiled, open_tokenizer
 from el.tagging.encoding import Reading, Window, WordEncoder, Words, central, make_batch, piece_count, windows
+from el.tagging.finder import DictionaryFinder, Found, as_mentions
 from el.tagging.labels import COUNT, spans_of, viterbi
 
 FORMAT = "el-compiled-tagger-1"

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainingArguments
 
-from el.finder import Found
 from el.models.base import inference_precision
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import Reading, Window, Words, make_batch, piece_count, windows
+from el.tagging.finder import Found
 from el.tagging.labels import labels_of
 from el.tagging.model import TaggerModel, crf_loss, word_scores
 from el.training.trainer import last_checkpoint

@@ -3,9 +3,9 @@
 import pytest
 
 from el.corpus.types import Document, Mention, Passage, Span
-from el.finder import DictionaryFinder
 from el.models.biencoder import BiEncoder
 from el.ontology.spellings import Spellings
+from el.tagging.finder import DictionaryFinder
 from tests.tiny import tiny_encoder, tiny_ontology
 
 

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from el.corpus.types import Document, Passage
-from el.finder import DictionaryFinder
 from el.models.biencoder import BiEncoder
 from el.tagging.encoding import (
     SHAPE_COUNT,
@@ -22,6 +21,7 @@ from el.tagging.encoding import (
     piece_count,
     windows,
 )
+from el.tagging.finder import DictionaryFinder
 from el.tagging.labels import spans_of
 from el.tagging.store import fresh_tagger
 from tests.tiny import TINY_TAGGER

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.finder import Found
+from el.tagging.finder import Found
 from el.tagging.labels import COUNT, TYPES, is_legal, labels_of, legal_transitions, spans_of, viterbi
 
 WORDS = [(0, 4), (4, 5), (5, 9), (10, 20), (21, 22)]

@@ -3,7 +3,7 @@
 import pytest
 
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
-from el.finder import Found
+from el.tagging.finder import Found
 from el.tagging.scores import figures, gold_spans, linked_tally, span_tally
 
 TEXT = "renal and hepatic failure by lithium, cold"

@@ -11,10 +11,10 @@ import torch
 
 from el.base.errors import InputError, MismatchError
 from el.corpus.types import Document, Mention, Passage, Span
-from el.finder import DictionaryFinder
 from el.models.biencoder import BiEncoder
-from el.tagging.compiling import compile_tagger, make_tagger
+from el.tagging.compile import compile_tagger, make_tagger
 from el.tagging.encoding import WordEncoder, make_batch, windows
+from el.tagging.finder import DictionaryFinder
 from el.tagging.labels import COUNT
 from el.tagging.model import word_scores
 from el.tagging.store import TrainedTagger, load_tagger, word_embeddings

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from el.base.errors import ConfigError
 from el.corpus.types import Document
-from el.finder import DictionaryFinder
 from el.models.biencoder import BiEncoder
 from el.tagging import training
-from el.tagging.compiling import make_tagger
+from el.tagging.compile import make_tagger
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import WordEncoder
+from el.tagging.finder import DictionaryFinder
 from el.tagging.labels import COUNT, is_legal
 from el.tagging.model import crf_loss, word_scores
 from el.tagging.scores import figures, gold_spans, span_tally

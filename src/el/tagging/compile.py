@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from el.base.files import atomic_folder, sampled_sha256, write_json
-from el.finder import DictionaryFinder
 from el.runtime.openvino import save_compiled
+from el.tagging.finder import DictionaryFinder
 from el.tagging.store import TrainedTagger
 from el.tagging.tagger import FORMAT, MANIFEST, NETWORK, TOKENIZER, TRANSITIONS, Tagger
 

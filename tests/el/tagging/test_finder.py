@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from el.base.text import normalise
 from el.corpus.types import Document, Mention, Passage, Span
-from el.finder import DictionaryFinder, Found, longest
 from el.ontology.ontology import Concept, Kind, Name, Ontology
 from el.ontology.spellings import Spellings
+from el.tagging.finder import DictionaryFinder, Found, longest
 from tests.tiny import tiny_ontology
 
 CONCEPTS: list[tuple[str, Kind, tuple[str, ...]]] = [
