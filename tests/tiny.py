@@ -9,19 +9,19 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from el.evaluation.protocol import Protocol
-from el.evidence import GROUPS, Combination, combination_name, kinds_of
 from el.index.build import build_name_vectors
 from el.index.vectors import NameVectors
-from el.linker import LinkerConfig, save_linker
+from el.linking.evidence import GROUPS, Combination, combination_name, kinds_of
+from el.linking.linker import LinkerConfig, save_linker
+from el.linking.rankers import ModelRanker
+from el.linking.synonyms import LearnedSynonyms
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.inputs import InputVariant, name_inputs
 from el.models.tower import EncoderSource
 from el.ontology.ontology import Concept, Name, Ontology
-from el.rankers import ModelRanker
 from el.runtime.compile import make_engine
-from el.synonyms import LearnedSynonyms
 from el.tagging.config import TaggerConfig
 from el.tagging.store import TrainedTagger, fresh_tagger
 

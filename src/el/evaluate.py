@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from el.corpus.types import Document, Mention
     from el.evaluation.rankings import Prediction
     from el.evaluation.rows import Seen
-    from el.linker import Linker
+    from el.linking.linker import Linker
 
 _DESCRIPTION = """\
 Scores a linker on documents whose mentions have ids of MeSH or of its own ontology, by the protocol `full`:
@@ -90,7 +90,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from el.corpus.formats import open_corpus
     from el.evaluation.protocol import load_protocol
     from el.evaluation.run import MakeRanker, Split, evaluate
-    from el.linker import Linker
+    from el.linking.linker import Linker
     from el.ontology.retired import load_retired_ids
     from el.report.tables import result_table
     from el.stages.evaluate import PROTOCOLS

@@ -443,7 +443,7 @@ def _provenance(options: argparse.Namespace) -> str:
 def _explain(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from el.explain import explain
+    from el.linking.explain import explain
 
     console = Console()
     with console.capture() as capture:

@@ -15,7 +15,7 @@ from spacy.util import filter_spans
 
 from el.corpus.types import Document, Link, LinkedMention, Mention, Passage
 from el.corpus.types import Span as Place
-from el.linker import FindMentions, Linker
+from el.linking.linker import FindMentions, Linker
 
 _ATTRIBUTE = "el_candidates"
 

@@ -13,7 +13,7 @@ from el.benchmark.page import size_curves
 from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import STEPS
 from el.index.vectors import NameVectors
-from el.linker import Linker
+from el.linking.linker import Linker
 from el.models.inputs import tokens_for
 from tests.tiny import save_tiny_linker
 

@@ -9,9 +9,9 @@ import pytest
 from el.base.errors import InputError, UsageError
 from el.corpus.pubtator import read_pubtator
 from el.evaluate import main, prepared
-from el.linker import LinkerConfig
-from el.synonyms import LearnedSynonyms
-from tests.el.test_synonyms import document
+from el.linking.linker import LinkerConfig
+from el.linking.synonyms import LearnedSynonyms
+from tests.el.linking.test_synonyms import document
 from tests.tiny import save_tiny_linker, tiny_ontology
 
 # Types of NCBI's disease corpus, prefixes, several ids, OMIM, a gene, and an id that was retired.

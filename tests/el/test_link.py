@@ -17,11 +17,11 @@ from el.base.cli import run_stage
 from el.base.errors import ElError
 from el.corpus.formats import open_corpus
 from el.corpus.types import Link
-from el.evidence import KINDS
-from el.explain import explain
 from el.link import main
 from el.link_files import Job, Settings, _interrupt_once, link_into_files
-from el.linker import Decision, Linker
+from el.linking.evidence import KINDS
+from el.linking.explain import explain
+from el.linking.linker import Decision, Linker
 from tests.tiny import save_tiny_linker
 
 TEXT = "Aspirin helps.\n\nHeadache or 頭痛 headache"
@@ -392,7 +392,7 @@ def test_interrupted(linker: Path, file: Path, tmp_path: Path, monkeypatch: pyte
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("el.linker.Linker.link", interrupt)
+    monkeypatch.setattr("el.linking.linker.Linker.link", interrupt)
     assert code_of(file, "-l", linker, "-o", tmp_path / "out") == 130
     assert not (tmp_path / "out").exists()
 

@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree
 
 from el.evaluation.errors import LinkingError
-from el.evidence import OperatingPoint
+from el.linking.evidence import OperatingPoint
 from el.report.page import Section, render_page
 from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot
 from el.report.tables import Table

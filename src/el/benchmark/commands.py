@@ -22,13 +22,13 @@ from el.evaluation.protocol import load_protocol
 from el.evaluation.queries import Query, full_queries
 from el.evaluation.run import load_split, split_queries
 from el.index.vectors import NameVectors
-from el.linker import FindMentions, Linker
+from el.linking.linker import FindMentions, Linker
+from el.linking.rankers import distinct_inputs
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from el.models.straightening import straighten
-from el.rankers import distinct_inputs
 from el.report.plots import size_plot
 from el.runtime.compile import make_engine
 from el.stages.common import METRICS, RUNS, Workspace

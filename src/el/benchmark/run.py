@@ -26,10 +26,10 @@ from el.benchmark.timing import (
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.build import compact_name_vectors
+from el.linking.rankers import distinct_inputs
 from el.models.base import supports_bf16
 from el.models.hypencoder import Hypencoder
 from el.ontology.ontology import Ontology
-from el.rankers import distinct_inputs
 from el.runtime.exhaustive import rank_exhaustively
 from el.runtime.neighbours import GraphSearch, lowest_level
 

@@ -13,10 +13,10 @@ import torch
 
 from el.base.progress import progress
 from el.index.vectors import NameVectors
+from el.linking.rankers import ModelRanker
 from el.models.base import RetrievalModel
 from el.models.hypencoder import Hypencoder
 from el.ontology.ontology import Ontology
-from el.rankers import ModelRanker
 from el.runtime.engine import Encoded, Engine
 
 # Similarities and rows.

@@ -84,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.reuse and not (options.reuse / "vectors" / "manifest.json").is_file():
         raise InputError(options.reuse, "", "no linker here", "Give the folder of one with --reuse")
     _check_output(options)
+    from el.linking.build import build_linker
     from el.ontology.files import Reading
-    from el.trained import build_linker
 
     reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
     _RUNS.mkdir(exist_ok=True)

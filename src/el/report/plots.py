@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from el.evidence import OperatingPoint
+from el.linking.evidence import OperatingPoint
 
 _INK, _ACCENT = "#334155", "#b45309"
 # Text stays text, so that it is searched and read aloud; ids do not change from run to run.

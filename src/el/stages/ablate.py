@@ -19,17 +19,17 @@ from el.evaluation.protocol import load_protocol
 from el.evaluation.queries import Query, full_queries, nil_queries
 from el.evaluation.rows import rows_of
 from el.evaluation.run import known_documents, load_split
-from el.evidence import Evidence, EvidenceCollector, kinds_of
-from el.fitting import held_out
-from el.linker import LinkerConfig
+from el.linking.evidence import Evidence, EvidenceCollector, kinds_of
+from el.linking.fitting import held_out
+from el.linking.linker import LinkerConfig
+from el.linking.rankers import ModelRanker
+from el.linking.synonyms import LearnedSynonyms
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
-from el.rankers import ModelRanker
 from el.runtime.compile import make_engine
 from el.stages.assemble import winner
 from el.stages.common import Workspace
 from el.stages.evaluate import PROTOCOLS
-from el.synonyms import LearnedSynonyms
 
 
 @dataclass(frozen=True)

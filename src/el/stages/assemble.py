@@ -5,15 +5,15 @@ from el.base.errors import InputError
 from el.base.files import read_json
 from el.evaluation.queries import full_queries, nil_queries
 from el.evaluation.run import known_documents, load_split
-from el.evidence import Combination
-from el.fitting import fit_all
-from el.linker import LinkerConfig, save_linker
+from el.linking.evidence import Combination
+from el.linking.fitting import fit_all
+from el.linking.linker import LinkerConfig, save_linker
+from el.linking.rankers import ModelRanker
+from el.linking.synonyms import LearnedSynonyms
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
-from el.rankers import ModelRanker
 from el.runtime.compile import make_engine
 from el.stages.common import LINKER, METRICS, Workspace
-from el.synonyms import LearnedSynonyms
 
 
 def winner(space: Workspace) -> str:

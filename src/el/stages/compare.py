@@ -15,8 +15,8 @@ from el.evaluation.errors import ErrorAnalysis, LinkingError
 from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import read_predictions
 from el.evaluation.run import load_split, split_queries
-from el.evidence import combination_name
-from el.linker import read_trained
+from el.linking.evidence import combination_name
+from el.linking.linker import read_trained
 from el.ontology.spellings import Spellings
 from el.report.page import Section, render_page
 from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot, size_plot

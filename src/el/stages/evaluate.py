@@ -19,12 +19,12 @@ from el.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
 from el.evaluation.protocol import Protocol, load_protocol
 from el.evaluation.rankings import Ranker, write_predictions
 from el.evaluation.run import Split, evaluate, known_documents, load_split, split_queries
-from el.linker import Linker
+from el.linking.linker import Linker
+from el.linking.rankers import ModelRanker, distinct_inputs
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
-from el.rankers import ModelRanker, distinct_inputs
 from el.runtime.compile import make_engine
 from el.runtime.engine import Engine
 from el.runtime.exhaustive import rank_exhaustively

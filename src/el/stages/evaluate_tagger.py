@@ -15,7 +15,7 @@ from el.base.errors import ElError
 from el.base.files import atomic_file, write_json
 from el.evaluation.run import known_documents, load_split
 from el.link import add_linker_argument, check_linker
-from el.linker import Linker
+from el.linking.linker import Linker
 from el.ontology.spellings import Spellings
 from el.report.tables import Table
 from el.stages.common import Workspace

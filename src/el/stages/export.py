@@ -7,8 +7,8 @@ stays.
 """
 
 from el.base.cli import run_stage
+from el.linking.build import TRAINED, export_trained
 from el.stages.common import LINKER, Workspace
-from el.trained import TRAINED, export_trained
 
 
 def main() -> None:

@@ -33,12 +33,12 @@ from el.evaluation.protocol import Protocol, load_protocol
 from el.evaluation.rankings import Prediction, read_predictions, write_predictions
 from el.evaluation.run import evaluate, load_split
 from el.index.vectors import NameVectors
+from el.linking.rankers import ModelRanker
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.fixed import FixedScorer
 from el.models.inputs import name_inputs, tokens_for
 from el.models.loading import load_model
-from el.rankers import ModelRanker
 from el.report.tables import markdown_table
 from el.runtime.compile import make_engine
 from el.stages.common import RUNS, Workspace

@@ -7,7 +7,7 @@ from el.evaluation.queries import Query
 from el.evaluation.rankings import Prediction
 from el.ontology.ontology import Concept, Name, Ontology
 from el.ontology.spellings import Spellings
-from tests.el.test_evidence import query
+from tests.el.linking.test_evidence import query
 
 
 def concept(concept_id: str, name: str, *trees: str, mapped_to: tuple[str, ...] = ()) -> Concept:

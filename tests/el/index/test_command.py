@@ -13,10 +13,10 @@ from el.corpus.formats import open_corpus
 from el.corpus.types import Document
 from el.index import build
 from el.index.__main__ import main
-from el.linker import Linker
+from el.linking.linker import Linker
+from el.linking.synonyms import LearnedSynonyms
 from el.models.base import RetrievalModel
 from el.ontology.ontology import Kind, Ontology
-from el.synonyms import LearnedSynonyms
 from el.tagging.finder import Found
 from el.tagging.tagger import Tagger
 from tests.make_mesh_xml import make_mesh_xml

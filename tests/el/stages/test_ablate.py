@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from el.evaluation.queries import Query
+from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Ontology
 from el.stages.ablate import SETTINGS, Ablation, Setting, ablation_rows
-from el.synonyms import LearnedSynonyms
-from tests.el.test_evidence import query
-from tests.el.test_synonyms import document
+from tests.el.linking.test_evidence import query
+from tests.el.linking.test_synonyms import document
 from tests.tiny import tiny_ontology, tiny_ranker
 
 

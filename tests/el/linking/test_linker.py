@@ -13,15 +13,15 @@ from el.base.errors import ConfigError, ElError, InputError, MismatchError
 from el.base.files import read_json, write_json
 from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span, margin_of
 from el.evaluation.queries import Query, mention_queries
-from el.evidence import Combination
 from el.index.vectors import NameVectors
-from el.linker import Decision, Linker, LinkerConfig, save_linker
+from el.linking.evidence import Combination
+from el.linking.linker import Decision, Linker, LinkerConfig, save_linker
+from el.linking.rankers import ModelRanker, Retrieved
+from el.linking.synonyms import LearnedSynonyms
 from el.models.inputs import InputVariant
 from el.models.loading import load_model
 from el.ontology.ontology import Ontology
 from el.ontology.spellings import Spellings
-from el.rankers import ModelRanker, Retrieved
-from el.synonyms import LearnedSynonyms
 from el.tagging.finder import DictionaryFinder
 from el.tagging.store import load_tagger, word_embeddings
 from el.tagging.tagger import Tagger
@@ -226,7 +226,7 @@ def test_documents_that_share_an_id_do_not_count_for_each_other(
 
 
 def test_long_documents_are_linked_one_by_one(linker: Linker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("el.linker._CHARACTER_BATCH", 6)
+    monkeypatch.setattr("el.linking.linker._CHARACTER_BATCH", 6)
     taken = 0
 
     def documents() -> Iterator[Document]:
@@ -249,7 +249,7 @@ def test_a_document_of_many_mentions_is_decided_in_pieces(
     )
     queries = [query(text) for text in ("skin", "cold", "coryza, acute", "copd", "cold", "lead")]
     at_once = linker.decide(queries, 3)
-    monkeypatch.setattr("el.linker._PIECE", 2)
+    monkeypatch.setattr("el.linking.linker._PIECE", 2)
     assert linker.decide(queries, 3) == at_once
 
 

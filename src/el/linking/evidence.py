@@ -14,10 +14,10 @@ import numpy.typing as npt
 from el.base.errors import ConfigError
 from el.base.text import spelling
 from el.evaluation.queries import Query
+from el.linking.rankers import ModelRanker
+from el.linking.synonyms import LearnedSynonyms
 from el.models.inputs import query_input
 from el.ontology.spellings import Spellings
-from el.rankers import ModelRanker
-from el.synonyms import LearnedSynonyms
 
 # The kinds of evidence, each a number for every candidate.
 KINDS = (

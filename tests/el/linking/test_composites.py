@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.composites import parts_of
+from el.linking.composites import parts_of
 
 NAMES = {
     "renal failure",

@@ -7,14 +7,14 @@ import pytest
 import torch
 from el.runtime.exhaustive import rank_exhaustively
 
-from el import rankers
 from el.evaluation.queries import Query
 from el.index.vectors import NameVectors
+from el.linking import rankers
+from el.linking.rankers import ModelRanker, distinct_inputs
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.tower import EncoderSource
 from el.ontology.ontology import Ontology
-from el.rankers import ModelRanker, distinct_inputs
 from el.runtime import exhaustive
 from el.runtime.compile import make_engine
 from el.runtime.engine import Encoded

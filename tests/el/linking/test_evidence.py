@@ -7,7 +7,7 @@ import pytest
 
 from el.base.errors import ConfigError
 from el.evaluation.queries import Query
-from el.evidence import (
+from el.linking.evidence import (
     GROUPS,
     KINDS,
     Combination,
@@ -16,11 +16,11 @@ from el.evidence import (
     OperatingPoint,
     with_document,
 )
+from el.linking.rankers import ModelRanker, Retrieved
+from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Ontology
 from el.ontology.spellings import Spellings
-from el.rankers import ModelRanker, Retrieved
-from el.synonyms import LearnedSynonyms
-from tests.el.test_synonyms import document
+from tests.el.linking.test_synonyms import document
 from tests.tiny import tiny_ontology, tiny_ranker
 
 
@@ -193,7 +193,7 @@ def test_equal_mentions_are_scored_once_and_the_latest_remembered(
         return retrieve(self, texts, proposed)
 
     monkeypatch.setattr(ModelRanker, "retrieve", spy)
-    monkeypatch.setattr("el.evidence._REMEMBERED", 2)
+    monkeypatch.setattr("el.linking.evidence._REMEMBERED", 2)
     collector = EvidenceCollector(ranker, None)
     first = collector.collect([query("cold"), query("cold"), query("skin")])
     again = collector.collect([query("cold")])[0]

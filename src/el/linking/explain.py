@@ -5,8 +5,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from el.evaluation.queries import Query
-from el.evidence import KINDS
-from el.linker import Linker
+from el.linking.evidence import KINDS
+from el.linking.linker import Linker
 from el.ontology.ontology import kind_of_type
 
 # Weighted evidence that is left out: what rounds to nothing.

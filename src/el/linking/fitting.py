@@ -10,7 +10,7 @@ import torch
 
 from el.base.errors import ConfigError
 from el.evaluation.queries import Query
-from el.evidence import (
+from el.linking.evidence import (
     KINDS,
     Combination,
     Evidence,
@@ -20,10 +20,10 @@ from el.evidence import (
     kinds_of,
     with_document,
 )
+from el.linking.rankers import ModelRanker
+from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Ontology
 from el.ontology.spellings import Spellings
-from el.rankers import ModelRanker
-from el.synonyms import LearnedSynonyms
 
 # The parts that dev's documents are divided into; each is judged by weights of the others.
 FOLDS = 5

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from el.base.errors import ConfigError
-from el.evidence import GROUPS, KINDS, Combination, Evidence, combination_name, kinds_of
-from el.fitting import (
+from el.linking.evidence import GROUPS, KINDS, Combination, Evidence, combination_name, kinds_of
+from el.linking.fitting import (
     FOLDS,
     Example,
     HeldOut,
@@ -18,12 +18,12 @@ from el.fitting import (
     held_out,
     make_examples,
 )
+from el.linking.rankers import ModelRanker
+from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Ontology
 from el.ontology.spellings import Spellings
-from el.rankers import ModelRanker
-from el.synonyms import LearnedSynonyms
-from tests.el.test_evidence import query
-from tests.el.test_synonyms import document
+from tests.el.linking.test_evidence import query
+from tests.el.linking.test_synonyms import document
 from tests.tiny import tiny_ontology, tiny_ranker
 
 
@@ -152,7 +152,7 @@ def test_a_threshold_does_what_its_operating_point_says(
 def test_weights_hardly_depend_on_unlikely_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = made_up(np.random.default_rng(4), {"model": 4.0, "spelling": 1.0}, 300, candidates=100)
     few = fit_combination(examples, ["model", "spelling"]).weights
-    monkeypatch.setattr("el.fitting._FITTED", 100)
+    monkeypatch.setattr("el.linking.fitting._FITTED", 100)
     every = fit_combination(examples, ["model", "spelling"]).weights
     assert few != every
     assert few == pytest.approx(every, rel=0.05)

@@ -14,13 +14,13 @@ from el.evaluation.queries import Query
 from el.index import build
 from el.index.__main__ import main
 from el.index.vectors import NameVectors
-from el.linker import Linker, LinkerConfig
+from el.linking.build import build_linker, export_trained
+from el.linking.linker import Linker, LinkerConfig
+from el.linking.synonyms import LearnedSynonyms
 from el.models.biencoder import BiEncoder
 from el.models.checkpoint import compact_tensors, load_tensors
 from el.ontology.ontology import Concept, Name, Ontology
-from el.synonyms import LearnedSynonyms
-from el.trained import build_linker, export_trained
-from tests.el.test_synonyms import document
+from tests.el.linking.test_synonyms import document
 from tests.tiny import save_tiny_linker, tiny_encoder, tiny_ontology
 
 QUERIES = [Query("d/0", "d", text, "disease", (), text) for text in ("cold", "jaundiced skin", "liver")]
@@ -131,12 +131,12 @@ def test_what_another_linker_left_is_not_taken_for_it(
     ontology, scratch = linker / "ontology", tmp_path / "scratch"
     build_linker(linker, ontology, tmp_path / "compact", scratch, compact=True)
     with monkeypatch.context() as patched:
-        patched.setattr("el.trained.save_linker", interrupted)
+        patched.setattr("el.linking.build.save_linker", interrupted)
         with pytest.raises(KeyboardInterrupt):
             build_linker(linker, ontology, tmp_path / "built", scratch, reused=tmp_path / "compact")
     build_linker(linker, ontology, tmp_path / "other", scratch)
     # The same again goes on.
-    monkeypatch.setattr("el.trained.update_name_vectors", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr("el.linking.build.update_name_vectors", lambda *_: pytest.fail("made again"))
     build_linker(linker, ontology, tmp_path / "built", scratch, reused=tmp_path / "compact")
     bits = [Linker.load(tmp_path / name).ranker.vectors.vectors.bits for name in ("built", "other")]
     assert bits == [6, 16]
@@ -145,7 +145,7 @@ def test_what_another_linker_left_is_not_taken_for_it(
 def test_no_room_for_the_linker_is_said_before_anything_is_encoded(
     linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("el.trained.graph_bytes", lambda count, width, bits: count * 10**15)
+    monkeypatch.setattr("el.linking.build.graph_bytes", lambda count, width, bits: count * 10**15)
     with pytest.raises(ElError, match=r"the linker .*/built takes .* on disk"):
         build_linker(linker, linker / "ontology", tmp_path / "built", tmp_path / "scratch")
     assert not (tmp_path / "built").exists()
@@ -153,7 +153,7 @@ def test_no_room_for_the_linker_is_said_before_anything_is_encoded(
 
 
 def test_too_large_to_ship(linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("el.trained.MAX_BYTES", 1000)
+    monkeypatch.setattr("el.linking.build.MAX_BYTES", 1000)
     with pytest.raises(ElError, match="freeze_embeddings"):
         export_trained(linker, tmp_path / "trained")
     assert not (tmp_path / "trained").exists()
@@ -167,7 +167,7 @@ def test_a_build_goes_on_behind_the_vectors(
 
     arguments = (linker, linker / "ontology", tmp_path / "built", tmp_path / "scratch")
     with monkeypatch.context() as patched:
-        patched.setattr("el.trained.save_linker", interrupted)
+        patched.setattr("el.linking.build.save_linker", interrupted)
         with pytest.raises(KeyboardInterrupt):
             build_linker(*arguments)
     assert not (tmp_path / "built").exists()

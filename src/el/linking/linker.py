@@ -31,11 +31,12 @@ import numpy.typing as npt
 
 from el.base.errors import ConfigError, ElError, InputError, MismatchError
 from el.base.files import atomic_folder, read_json, write_json
-from el.composites import parts_of
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, margin_of
 from el.evaluation.queries import Query, mention_queries
 from el.evaluation.rankings import Ranking
-from el.evidence import (
+from el.index.vectors import NameVectors
+from el.linking.composites import parts_of
+from el.linking.evidence import (
     GROUPS,
     KINDS,
     Combination,
@@ -45,13 +46,12 @@ from el.evidence import (
     OperatingPoint,
     combination_name,
 )
-from el.index.vectors import NameVectors
+from el.linking.rankers import ModelRanker
+from el.linking.synonyms import LearnedSynonyms
 from el.models.inputs import InputVariant
 from el.ontology.ontology import Kind, Ontology, kind_of_type, part_bounds
 from el.ontology.spellings import Spellings
-from el.rankers import ModelRanker
 from el.runtime.engine import CompiledEngine, Engine
-from el.synonyms import LearnedSynonyms
 from el.tagging.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
 from el.tagging.manifest import tagger_weights
 from el.tagging.tagger import Tagger
@@ -113,7 +113,7 @@ class LinkerConfig:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups of evidence that are switched on, of `el.evidence.GROUPS`."""
+        """The groups of evidence that are switched on, of `el.linking.evidence.GROUPS`."""
         switches = {
             "dictionary": self.use_dictionary,
             "learned": self.use_learned_synonyms,
@@ -144,7 +144,7 @@ class Linker:
     """Links mentions to concepts; as a `Ranker`, the same code under evaluation.
 
     Candidates are what the model's vectors retrieve and what dictionary and learned synonyms propose. A
-    candidate's score is the weighted sum of the evidence for it (`el.evidence`), the model's score among it;
+    candidate's score is the weighted sum of the evidence for it (`el.linking.evidence`), the model's score among it;
     the weights were fitted on dev. Links carry the softmax of the candidates' scores.
 
     Args:
@@ -313,7 +313,7 @@ class Linker:
     ) -> Iterator[LinkedDocument]:
         """Links the mentions of documents, a few documents in memory at a time.
 
-        Gold ids are not looked at. A mention that names several concepts at once (`el.composites`) gets the
+        Gold ids are not looked at. A mention that names several concepts at once (`el.linking.composites`) gets the
         ids of all. Mentions of one document and type that stand for the same, such as an abbreviation and its
         long form, get the same.
 

@@ -4,7 +4,7 @@ import pytest
 
 from el.base.errors import InputError
 from el.corpus.types import Document, Mention, Passage, Span
-from el.synonyms import LearnedSynonyms
+from el.linking.synonyms import LearnedSynonyms
 
 KNOWN = {"D1", "D2"}
 
