@@ -5,7 +5,7 @@ import json
 import re
 from xml.etree import ElementTree
 
-from el.evaluation.errors import LinkingError
+from el.evaluation.error_analysis import LinkingError
 from el.linking.evidence import OperatingPoint
 from el.report.page import Section, render_page
 from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot

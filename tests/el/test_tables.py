@@ -1,6 +1,6 @@
 """The tables that people read."""
 
-from el.evaluation.errors import LinkingError
+from el.evaluation.error_analysis import LinkingError
 from el.evaluation.rankings import Prediction
 from el.report.tables import (
     Table,

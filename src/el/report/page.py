@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from el.evaluation.errors import ERROR_KINDS, LinkingError
+from el.evaluation.error_analysis import ERROR_KINDS, LinkingError
 from el.ontology.ontology import Ontology
 from el.report.scripts import script_data
 from el.report.tables import Table

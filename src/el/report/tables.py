@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from el.evaluation.errors import ERROR_KINDS, LinkingError
+from el.evaluation.error_analysis import ERROR_KINDS, LinkingError
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
 from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import Prediction

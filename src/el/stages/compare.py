@@ -11,7 +11,7 @@ from el.base.cli import load_section, run_stage
 from el.base.files import atomic_file, atomic_folder, read_json, write_json
 from el.benchmark.page import latency_page, size_curves, systems_of
 from el.benchmark.run import BenchmarkConfig
-from el.evaluation.errors import ErrorAnalysis, LinkingError
+from el.evaluation.error_analysis import ErrorAnalysis, LinkingError
 from el.evaluation.protocol import Protocol
 from el.evaluation.rankings import read_predictions
 from el.evaluation.run import load_split, split_queries
@@ -191,7 +191,7 @@ def error_page(comparison: Comparison) -> Table:
     """How many mentions of dev each system gets wrong, and how."""
     caption = (
         "Wrong first answers on dev, protocol `full`, in mentions. What is wrong is guessed from MeSH's "
-        "trees and from spelling (`el.evaluation.errors`)."
+        "trees and from spelling (`el.evaluation.error_analysis`)."
     )
     return error_table(caption, comparison.errors)
 

@@ -15,7 +15,7 @@ import numpy as np
 from el.base.cli import command_parser, load_section, run_stage
 from el.base.errors import ConfigError
 from el.base.files import atomic_folder, write_json
-from el.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
+from el.evaluation.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
 from el.evaluation.protocol import Protocol, load_protocol
 from el.evaluation.rankings import Ranker, write_predictions
 from el.evaluation.run import Split, evaluate, known_documents, load_split, split_queries

@@ -13,6 +13,7 @@ from pathlib import Path
 from el.base.cli import command_parser, run_stage
 from el.base.errors import ElError
 from el.base.files import atomic_file, write_json
+from el.evaluation.mentions import figures, linked_tally, prefixed, span_tally
 from el.evaluation.run import known_documents, load_split
 from el.link import add_linker_argument, check_linker
 from el.linking.linker import Linker
@@ -21,7 +22,6 @@ from el.report.tables import Table
 from el.stages.common import Workspace
 from el.tagging.finder import DictionaryFinder
 from el.tagging.labels import TYPES
-from el.tagging.scores import figures, linked_tally, prefixed, span_tally
 
 _ROWS = ("all", *TYPES, "mentions", "documents")
 _TITLES = {"all": "span and type", "mentions": "span, type and id", "documents": "ids of a document"}

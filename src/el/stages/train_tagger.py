@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from el.base.cli import load_section, run_stage
 from el.base.files import sha256_file, write_json
 from el.corpus.types import Document
+from el.evaluation.mentions import figures, gold_spans, span_tally
 from el.evaluation.run import load_split
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
@@ -17,7 +18,6 @@ from el.tagging.compile import make_tagger
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import WordEncoder
 from el.tagging.finder import DictionaryFinder
-from el.tagging.scores import figures, gold_spans, span_tally
 from el.tagging.store import TrainedTagger, fresh_tagger
 from el.tagging.training import examples, train_tagger
 from el.training.config import run_key

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from el.base.errors import ConfigError
 from el.corpus.types import Document
+from el.evaluation.mentions import figures, gold_spans, span_tally
 from el.models.biencoder import BiEncoder
 from el.tagging import training
 from el.tagging.compile import make_tagger
@@ -19,7 +20,6 @@ from el.tagging.encoding import WordEncoder
 from el.tagging.finder import DictionaryFinder
 from el.tagging.labels import COUNT, is_legal
 from el.tagging.model import crf_loss, word_scores
-from el.tagging.scores import figures, gold_spans, span_tally
 from el.tagging.store import TrainedTagger, fresh_tagger
 from el.tagging.training import Example, collate, examples, plan, train_tagger
 from tests.el.tagging.conftest import document

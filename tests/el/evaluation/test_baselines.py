@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from el.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
 from el.corpus.types import Document, Mention, Passage, Role, Span
+from el.evaluation.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Ranker, Ranking
 from el.ontology.ontology import Concept, Name, Ontology, Record

@@ -3,8 +3,8 @@
 import pytest
 
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
+from el.evaluation.mentions import figures, gold_spans, linked_tally, span_tally
 from el.tagging.finder import Found
-from el.tagging.scores import figures, gold_spans, linked_tally, span_tally
 
 TEXT = "renal and hepatic failure by lithium, cold"
 

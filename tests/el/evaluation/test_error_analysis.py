@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from el.evaluation.errors import ErrorAnalysis
+from el.evaluation.error_analysis import ErrorAnalysis
 from el.evaluation.queries import Query
 from el.evaluation.rankings import Prediction
 from el.ontology.ontology import Concept, Name, Ontology
