@@ -8,7 +8,7 @@ from tests.tiny import save_tiny_linker
 
 spacy = pytest.importorskip("spacy", reason="spaCy, an optional extra, is not installed")
 # Where the project is installed, spaCy finds the component by itself.
-pytest.importorskip("el.spacy_component")
+pytest.importorskip("el.integrations.spacy")
 
 
 @pytest.fixture(scope="module")

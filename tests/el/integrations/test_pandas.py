@@ -1,5 +1,5 @@
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Span
-from el.frame import COLUMNS, links_frame
+from el.integrations.pandas import COLUMNS, links_frame
 
 
 def test_a_row_for_each_candidate() -> None:
