@@ -57,7 +57,7 @@ _MAX_MEMBER_BYTES = 64 << 20
 
 _REMEDY = (
     f"Put {ARCHIVE} into a folder and name that folder in the environment variable EL_MIRROR or the "
-    "parameter data.corpus.mirror; or go back to the made-up sample: `python -m el.stages.compose`, then "
+    "parameter data.corpus.mirror; or go back to the made-up sample: `python -m el.pipeline.compose`, then "
     "`dvc repro`."
 )
 

@@ -54,7 +54,7 @@ _HEAD_BYTES = 1 << 14
 
 _REMEDY = (
     "Put the file into a folder and name that folder in the environment variable EL_MIRROR or the parameter "
-    "data.mesh.mirror; or go back to the made-up sample (`python -m el.stages.compose`, then `dvc repro`)."
+    "data.mesh.mirror; or go back to the made-up sample (`python -m el.pipeline.compose`, then `dvc repro`)."
 )
 
 

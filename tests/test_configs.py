@@ -9,8 +9,8 @@ import yaml
 from el.base.cli import load_section
 from el.base.errors import ConfigError
 from el.models.tower import EncoderSource
-from el.stages.common import SECTIONS
-from el.stages.compose import composed
+from el.pipeline.common import SECTIONS
+from el.pipeline.compose import composed
 from el.tagging.config import TaggerConfig
 from el.training.recipes import Recipe
 from etl.fetch_corpus import CorpusSource
@@ -31,7 +31,7 @@ def params_of(*overrides: str) -> dict[str, Any]:
 
 def test_committed_parameters_are_the_default() -> None:
     committed = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    assert committed == params_of(), "run python -m el.stages.compose"
+    assert committed == params_of(), "run python -m el.pipeline.compose"
     assert committed["data"]["name"] == "sample"
 
 

@@ -150,7 +150,7 @@ def test_a_study_trains_scores_and_is_not_done_twice(clone: Clone) -> None:
         "  published: {depth: 1, seeds: [3], changes: {qnet.start: published}}\n"
         "  rounds: {depth: 0, rounds: 2}\n"
     )
-    command = (sys.executable, "-m", "el.stages.study", "small.yaml")
+    command = (sys.executable, "-m", "el.studies.study", "small.yaml")
     path = Path(clone.run(*command).stdout.splitlines()[-1])
     table = (clone.folder / path).read_text()
     assert "| bi_encoder | 1 |" in table
@@ -181,7 +181,7 @@ def test_a_study_of_controls_in_context_on_another_split(clone: Clone) -> None:
         "  fixed_hidden: {depth: 1, scorer: fixed_hidden}\n"
     )
     folder = Path(
-        clone.run(sys.executable, "-m", "el.stages.study", "wide.yaml").stdout.splitlines()[-1]
+        clone.run(sys.executable, "-m", "el.studies.study", "wide.yaml").stdout.splitlines()[-1]
     ).parent
     table = (clone.folder / folder / "table-test.md").read_text()
     assert "test (one document of 2), the names of all gold concepts and about 500 more" in table
@@ -200,7 +200,7 @@ def test_a_study_of_controls_in_context_on_another_split(clone: Clone) -> None:
 
 
 def test_a_finished_run_is_published(clone: Clone) -> None:
-    clone.run(sys.executable, "-m", "el.stages.publish", "--command", "dvc repro")
+    clone.run(sys.executable, "-m", "el.pipeline.publish", "--command", "dvc repro")
     run = clone.json("results/sample-tiny/run.json")
     assert (run["command"], run["changed"]) == ("dvc repro", False)
     # The one that the report was made at, not the one that holds it.

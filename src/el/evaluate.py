@@ -92,8 +92,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from el.evaluation.run import MakeRanker, Split, evaluate
     from el.linking.linker import Linker
     from el.ontology.retired import load_retired_ids
+    from el.pipeline.evaluate import PROTOCOLS
     from el.report.tables import result_table
-    from el.stages.evaluate import PROTOCOLS
 
     documents = [document for path in options.input for document in open_corpus(path)]
     protocol = load_protocol(PROTOCOLS / "full.yaml")

@@ -100,7 +100,7 @@ def test_nothing_reachable_is_one_message_with_the_ways_out(tmp_path: Path) -> N
     assert "Put CDR_Data.zip into a folder" in message
     assert "EL_MIRROR" in message
     assert "data.corpus.mirror" in message
-    assert "el.stages.compose" in message
+    assert "el.pipeline.compose" in message
     assert not (tmp_path / "raw" / "corpus").exists()
 
 

@@ -144,7 +144,7 @@ def test_nothing_reachable_is_one_message_with_the_ways_out(tmp_path: Path) -> N
     assert "no such folder" in message
     assert "/desc2015.gz: the connection failed" in message
     assert "EL_MIRROR" in message
-    assert "el.stages.compose" in message
+    assert "el.pipeline.compose" in message
 
 
 def test_an_address_with_unknown_places_is_refused(tmp_path: Path) -> None:

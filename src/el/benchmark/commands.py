@@ -29,11 +29,11 @@ from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from el.models.straightening import straighten
+from el.pipeline.common import METRICS, RUNS, Workspace
+from el.pipeline.evaluate import PROTOCOLS
+from el.pipeline.machine import MACHINE, describe_machine
 from el.report.plots import size_plot
 from el.runtime.compile import make_engine
-from el.stages.common import METRICS, RUNS, Workspace
-from el.stages.evaluate import PROTOCOLS
-from el.stages.machine import MACHINE, describe_machine
 
 _SCRATCH = RUNS / "bench"
 # With context documents take long; so many are timed.

@@ -205,7 +205,7 @@ def ablation_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 
     Args:
         caption: of the table.
-        rows: `el.stages.ablate.AblationRow`s as JSON values, the first that which others are compared with.
+        rows: `el.pipeline.ablate.AblationRow`s as JSON values, the first that which others are compared with.
     """
     headings = ["linker", "all", "seen form", "unseen form", f"against {rows[0]['name']}", "95 %"]
     cells = []

@@ -26,10 +26,10 @@ from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
+from el.pipeline.assemble import winner
+from el.pipeline.common import Workspace
+from el.pipeline.evaluate import PROTOCOLS
 from el.runtime.compile import make_engine
-from el.stages.assemble import winner
-from el.stages.common import Workspace
-from el.stages.evaluate import PROTOCOLS
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from el.evaluation.mentions import figures, gold_spans, span_tally
 from el.evaluation.run import load_split
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
-from el.stages.common import METRICS, RUNS, Workspace
+from el.pipeline.common import METRICS, RUNS, Workspace
 from el.tagging.compile import make_tagger
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import WordEncoder
@@ -62,7 +62,7 @@ def main() -> None:
     if trainings.config.with_dev:
         tagger = trainings.train(["train", "dev"])
     tagger.save(space.models / "tagger")
-    # What `dvc metrics` shows; `python -m el.stages.evaluate_tagger` tells all.
+    # What `dvc metrics` shows; `python -m el.pipeline.evaluate_tagger` tells all.
     write_json(METRICS / "tagger.json", {"dev.f1": measured["all/f1"]})
 
 

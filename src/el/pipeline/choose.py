@@ -3,7 +3,7 @@
 from el.base.cli import run_stage
 from el.base.errors import ConfigError
 from el.base.files import read_json, write_json
-from el.stages.common import METRICS, Workspace
+from el.pipeline.common import METRICS, Workspace
 
 CRITERION = "accuracy@1 on dev, protocol full"
 

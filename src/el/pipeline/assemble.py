@@ -12,8 +12,8 @@ from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
+from el.pipeline.common import LINKER, METRICS, Workspace
 from el.runtime.compile import make_engine
-from el.stages.common import LINKER, METRICS, Workspace
 
 
 def winner(space: Workspace) -> str:

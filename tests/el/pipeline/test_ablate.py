@@ -6,7 +6,7 @@ import pytest
 from el.evaluation.queries import Query
 from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Ontology
-from el.stages.ablate import SETTINGS, Ablation, Setting, ablation_rows
+from el.pipeline.ablate import SETTINGS, Ablation, Setting, ablation_rows
 from tests.el.linking.test_evidence import query
 from tests.el.linking.test_synonyms import document
 from tests.tiny import tiny_ontology, tiny_ranker

@@ -11,8 +11,8 @@ from typing import Any
 
 from el.base.cli import run_stage
 from el.models.biencoder import BiEncoder
-from el.stages.common import Workspace
-from el.stages.training import train
+from el.pipeline.common import Workspace
+from el.pipeline.training import train
 from el.training.recipes import PairFiles
 
 

@@ -1,6 +1,6 @@
 """Command: how well mentions are found in plain text, and linked.
 
-    python -m el.stages.evaluate_tagger -l models/mesh --split test -o results/bc5cdr_indra-minilm/tagger
+    python -m el.pipeline.evaluate_tagger -l models/mesh --split test -o results/bc5cdr_indra-minilm/tagger
 
 Takes the mentions away from the documents of a split of params.yaml's corpus, finds mentions by the linker's
 tagger and, beside it, by the dictionary alone, and links them; learned synonyms are those of the splits that
@@ -18,8 +18,8 @@ from el.evaluation.run import known_documents, load_split
 from el.link import add_linker_argument, check_linker
 from el.linking.linker import Linker
 from el.ontology.spellings import Spellings
+from el.pipeline.common import Workspace
 from el.report.tables import Table
-from el.stages.common import Workspace
 from el.tagging.finder import DictionaryFinder
 from el.tagging.labels import TYPES
 
@@ -82,7 +82,7 @@ def main() -> None:
     check_linker(options.linker)
     space = Workspace.here()
     flat = score(Linker.load(options.linker), space.data / "corpus", options.split)
-    command = f"python -m el.stages.evaluate_tagger --split {options.split}"
+    command = f"python -m el.pipeline.evaluate_tagger --split {options.split}"
     caption = f"Mentions in plain text, {space.params['data']['name']}, {options.split} (`{command}`)."
     write_json(options.output / f"{options.split}.json", flat)
     with atomic_file(options.output / f"{options.split}.md") as temporary:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from el.base.errors import MismatchError
-from el.stages.publish import add_seeds
+from el.pipeline.publish import add_seeds
 
 
 def test_seeds_stand_singly_among_the_figures_of_test(tmp_path: Path) -> None:

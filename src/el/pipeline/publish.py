@@ -1,6 +1,6 @@
 """Command: copies the figures of a finished run to results/, which git keeps and DVC does not track.
 
-    python -m el.stages.publish --command "dvc exp run -S data=bc5cdr_indra"
+    python -m el.pipeline.publish --command "dvc exp run -S data=bc5cdr_indra"
 
 For each split the flat figures, the tables and the predictions; besides the parameters, the training
 outcomes, the latencies with the machine that they were measured on, the command as it was given, and the
@@ -18,8 +18,8 @@ from el.base.errors import ElError, MismatchError
 from el.base.files import atomic_folder, read_json, write_json
 from el.evaluation.metrics import gold_ranks
 from el.evaluation.rankings import Prediction, prediction_row, read_predictions
-from el.stages.common import METRICS, Workspace
-from el.stages.compare import REPORT, all_systems
+from el.pipeline.common import METRICS, Workspace
+from el.pipeline.compare import REPORT, all_systems
 
 RESULTS = Path("results")
 PUBLISHED_IDS = 10

@@ -25,10 +25,10 @@ from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
+from el.pipeline.common import LINKER, METRICS, Workspace
 from el.runtime.compile import make_engine
 from el.runtime.engine import Engine
 from el.runtime.exhaustive import rank_exhaustively
-from el.stages.common import LINKER, METRICS, Workspace
 
 PROTOCOLS = Path("configs") / "protocol"
 LEXICAL = ("lookup", "exact", "lookup_exact", "tfidf")

@@ -1,6 +1,6 @@
 """Command: a study. Variants of the fine-tuned models, with several seeds, scored on dev.
 
-    python -m el.stages.study configs/study/depths.yaml
+    python -m el.studies.study configs/study/depths.yaml
 
 Starts from the pipeline's aligned tower, vectors and mined names (`dvc repro mine`), trains each variant
 with the parameters of params.yaml and its own changes, and writes results/<data>-<encoder>/study/<name>:
@@ -39,13 +39,13 @@ from el.models.biencoder import BiEncoder
 from el.models.fixed import FixedScorer
 from el.models.inputs import name_inputs, tokens_for
 from el.models.loading import load_model
+from el.pipeline.common import RUNS, Workspace
+from el.pipeline.evaluate import PROTOCOLS, EvaluateConfig
+from el.pipeline.pretrain import fresh_hypencoder
+from el.pipeline.publish import RESULTS, shortened
+from el.pipeline.training import mined_pairs
 from el.report.tables import markdown_table
 from el.runtime.compile import make_engine
-from el.stages.common import RUNS, Workspace
-from el.stages.evaluate import PROTOCOLS, EvaluateConfig
-from el.stages.pretrain import fresh_hypencoder
-from el.stages.publish import RESULTS, shortened
-from el.stages.training import mined_pairs
 from el.training.mining import Miner, MiningConfig
 from el.training.pairs import read_pairs, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
@@ -479,7 +479,7 @@ def _caption(space: Workspace, study: Study, split: str, protocol: Protocol) -> 
     return (
         f"Protocol `{protocol.name}`, {split}{documents}, {names}; accuracy@1 of the model's own scores over "
         f"the {retrieved} names that it retrieves. Differences: paired bootstrap over documents, seeds "
-        f"averaged. `python -m el.stages.study configs/study/{study.name}.yaml`\n\n"
+        f"averaged. `python -m el.studies.study configs/study/{study.name}.yaml`\n\n"
     )
 
 

@@ -3,8 +3,8 @@
 from el.base.cli import run_stage
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
-from el.stages.common import Workspace
-from el.stages.training import mined_pairs, train
+from el.pipeline.common import Workspace
+from el.pipeline.training import mined_pairs, train
 
 
 def finetune(space: Workspace, model: RetrievalModel, name: str) -> None:

@@ -15,8 +15,8 @@ from el.index.vectors import NameVectors
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.qnet import QNetConfig
-from el.stages.common import Workspace, depth_argument
-from el.stages.training import mined_pairs, train
+from el.pipeline.common import Workspace, depth_argument
+from el.pipeline.training import mined_pairs, train
 from el.training.config import TEACHER_TEMPERATURE
 
 # Names that show a fresh head what its queries will look like.

@@ -18,6 +18,8 @@ from el.evaluation.run import load_split, split_queries
 from el.linking.evidence import combination_name
 from el.linking.linker import read_trained
 from el.ontology.spellings import Spellings
+from el.pipeline.common import LINKER, METRICS, Workspace
+from el.pipeline.evaluate import LEXICAL, protocols
 from el.report.page import Section, render_page
 from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot, size_plot
 from el.report.tables import (
@@ -29,8 +31,6 @@ from el.report.tables import (
     exhaustive_table,
     result_table,
 )
-from el.stages.common import LINKER, METRICS, Workspace
-from el.stages.evaluate import LEXICAL, protocols
 
 REPORT = Path("report")
 PLOTS = Path("plots")

@@ -2,8 +2,8 @@
 
 from el.base.cli import run_stage
 from el.models.hypencoder import Hypencoder
-from el.stages.common import Workspace, depth_argument
-from el.stages.train_bi_encoder import finetune
+from el.pipeline.common import Workspace, depth_argument
+from el.pipeline.train_bi_encoder import finetune
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import pytest
 from el.base.errors import ElError
 from el.corpus.store import write_documents
 from el.linking.linker import Linker
-from el.stages.evaluate_tagger import score, table
+from el.pipeline.evaluate_tagger import score, table
 from tests.el.linking.test_synonyms import document
 from tests.tiny import save_tiny_linker
 

@@ -5,7 +5,7 @@ from el.base.files import atomic_folder
 from el.index.vectors import NameVectors
 from el.models.inputs import name_inputs
 from el.models.loading import load_model
-from el.stages.common import Workspace
+from el.pipeline.common import Workspace
 from el.training.mining import Miner, MiningConfig
 from el.training.pairs import read_pairs, write_pairs
 

@@ -4,7 +4,7 @@ from el.base.cli import run_stage
 from el.index.build import build_name_vectors
 from el.models.inputs import name_inputs
 from el.models.loading import load_model
-from el.stages.common import RUNS, Workspace
+from el.pipeline.common import RUNS, Workspace
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from el.base.cli import load_section
 from el.base.files import write_json
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
-from el.stages.common import METRICS, RUNS, Workspace
+from el.pipeline.common import METRICS, RUNS, Workspace
 from el.training.recipes import PairFiles, Recipe, run_recipe
 
 CURVES = Path("dvclive")

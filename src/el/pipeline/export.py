@@ -1,6 +1,6 @@
 """Command: the learned parts of models/linker, small enough for the repository.
 
-    python -m el.stages.export
+    python -m el.pipeline.export
 
 Writes trained/<data>-<encoder>, which `python -m el.index` makes a linker of. A README.md that stands there
 stays.
@@ -8,7 +8,7 @@ stays.
 
 from el.base.cli import run_stage
 from el.linking.build import TRAINED, export_trained
-from el.stages.common import LINKER, Workspace
+from el.pipeline.common import LINKER, Workspace
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from el.evaluation.rankings import Prediction
 from el.index.build import build_name_vectors
 from el.models.biencoder import BiEncoder
 from el.models.tower import EncoderSource
-from el.stages.common import Workspace
-from el.stages.study import (
+from el.pipeline.common import Workspace
+from el.studies.study import (
     Scoring,
     Study,
     Variant,
@@ -187,9 +187,9 @@ def test_a_model_that_is_there_takes_no_pairs(tmp_path: Path, monkeypatch: pytes
         pytest.fail("pairs were made for a model that is trained")
 
     (tmp_path / "model").mkdir()
-    monkeypatch.setattr("el.stages.study.load_model", lambda folder: folder)
+    monkeypatch.setattr("el.studies.study.load_model", lambda folder: folder)
     for name in ("mined_pairs", "pairs_in_context", "mined_again"):
-        monkeypatch.setattr(f"el.stages.study.{name}", unwanted)
+        monkeypatch.setattr(f"el.studies.study.{name}", unwanted)
     params = {"inputs": {"context_characters": 64, "definition_characters": 0}, "encoder": {}}
     found: object = train_variant(Workspace(params), Variant(2, rounds=2), tmp_path)
     assert found == tmp_path / "model"
