@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from el.index.__main__ import DEFAULT_TRAINED
+from el.commands.index import DEFAULT_TRAINED
 from el.linking.build import MAX_BYTES
 from el.linking.linker import chosen_combination, read_trained
 

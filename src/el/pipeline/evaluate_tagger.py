@@ -13,9 +13,9 @@ from pathlib import Path
 from el.base.cli import command_parser, run_stage
 from el.base.errors import ElError
 from el.base.files import atomic_file, write_json
+from el.commands.link import add_linker_argument, check_linker
 from el.evaluation.mentions import figures, linked_tally, prefixed, span_tally
 from el.evaluation.run import known_documents, load_split
-from el.link import add_linker_argument, check_linker
 from el.linking.linker import Linker
 from el.ontology.spellings import Spellings
 from el.pipeline.common import Workspace

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from el.base.errors import ElError, InputError, UsageError
+from el.commands.index import main
 from el.corpus.types import Document, Passage
 from el.evaluation.queries import Query
 from el.index import build
-from el.index.__main__ import main
 from el.index.vectors import NameVectors
 from el.linking.build import build_linker, export_trained
 from el.linking.linker import Linker, LinkerConfig

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from el.base.errors import ConfigError, ElError, UsageError
-from el.bench import main
 from el.benchmark.linking import with_context
 from el.benchmark.page import size_curves
 from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import STEPS
+from el.commands.bench import main
 from el.index.vectors import NameVectors
 from el.linking.linker import Linker
 from el.models.inputs import tokens_for

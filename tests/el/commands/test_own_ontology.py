@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from el import link
-from el.index import __main__ as index
-from el.index.__main__ import DEFAULT_TRAINED
+from el.commands import index as index
+from el.commands import link
+from el.commands.index import DEFAULT_TRAINED
 from tests.tiny import save_tiny_linker, tiny_ontology
 
 PAGE = Path(__file__).parents[2] / "docs" / "own_ontology.md"

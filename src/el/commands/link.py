@@ -21,8 +21,8 @@ from el.base.errors import ElError, InputError, UsageError, as_given
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from el.commands.link_files import Settings
     from el.corpus.types import LinkedDocument
-    from el.link_files import Settings
 
 # The first that is there: of all of MeSH, by `python -m el.index`; of the pipeline, by `make run`.
 DEFAULT_LINKERS = (Path("models/mesh"), Path("models/linker"))
@@ -315,7 +315,7 @@ def _into_folder(options: argparse.Namespace, files: dict[Path, Path]) -> bool:
 
 
 def _settings(options: argparse.Namespace, spool: Path | None = None) -> "Settings":
-    from el.link_files import Settings
+    from el.commands.link_files import Settings
 
     return Settings(
         options.linker,
@@ -331,7 +331,7 @@ def _settings(options: argparse.Namespace, spool: Path | None = None) -> "Settin
 
 
 def _link_folder(files: dict[Path, Path], options: argparse.Namespace, spool: Path | None) -> int:
-    from el.link_files import Job, is_done, link_into_files
+    from el.commands.link_files import Job, is_done, link_into_files
 
     if options.html is not None:
         raise UsageError("--html goes with one output; leave out --output, or give a file")
@@ -376,8 +376,8 @@ def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
 
 def _check_target(source: Path, target: Path, options: argparse.Namespace) -> None:
     """Refuses an output that is the input, or would replace something."""
+    from el.commands.link_files import is_done
     from el.corpus.formats import output_files
-    from el.link_files import is_done
 
     # With --resume, an output that exists and is not passed over lacks something.
     may_replace = options.force or (options.resume and target.exists())
@@ -394,7 +394,7 @@ def _check_target(source: Path, target: Path, options: argparse.Namespace) -> No
 def _link_into_one(
     files: dict[Path, Path], options: argparse.Namespace, spool: Path | None, missing: int
 ) -> int:
-    from el.link_files import is_done, link_into_one
+    from el.commands.link_files import is_done, link_into_one
 
     with contextlib.ExitStack() as stack:
         target: Path | TextIO | None = None

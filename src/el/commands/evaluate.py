@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser
 from el.base.errors import InputError, UsageError
-from el.link import add_linker_argument, check_linker
+from el.commands.link import add_linker_argument, check_linker
 
 if TYPE_CHECKING:
     from el.corpus.types import Document, Mention

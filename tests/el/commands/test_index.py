@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pytest
 
 from el.base.errors import ElError, InputError, UsageError
+from el.commands.index import main
 from el.corpus.formats import open_corpus
 from el.corpus.types import Document
 from el.index import build
-from el.index.__main__ import main
 from el.linking.linker import Linker
 from el.linking.synonyms import LearnedSynonyms
 from el.models.base import RetrievalModel

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from el.base.errors import InputError, UsageError
+from el.commands.evaluate import main, prepared
 from el.corpus.pubtator import read_pubtator
-from el.evaluate import main, prepared
 from el.linking.linker import LinkerConfig
 from el.linking.synonyms import LearnedSynonyms
 from tests.el.linking.test_synonyms import document

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from el.base.cli import command_parser, load_params, load_section
 from el.base.errors import UsageError
-from el.link import check_linker
+from el.commands.link import check_linker
 
 _DESCRIPTION = """\
 Times systems that link mentions by name: one mention at a time, then in batches; at several numbers of names;

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from el.base.cli import run_stage
 from el.base.errors import ElError
+from el.commands.link import main
+from el.commands.link_files import Job, Settings, _interrupt_once, link_into_files
 from el.corpus.formats import open_corpus
 from el.corpus.types import Link
-from el.link import main
-from el.link_files import Job, Settings, _interrupt_once, link_into_files
 from el.linking.evidence import KINDS
 from el.linking.explain import explain
 from el.linking.linker import Decision, Linker
@@ -427,7 +427,7 @@ def test_a_page_is_whole_though_standard_output_is_closed_early(
 
 def test_help_is_quick_and_teaches() -> None:
     check = (
-        "import sys; from el.link import main\n"
+        "import sys; from el.commands.link import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
@@ -495,9 +495,9 @@ def test_processes_are_handed_a_few_files_at_a_time(
     taken: list[Job] = []
     waiting: list[int] = []
     monkeypatch.setattr(
-        "el.link_files.ProcessPoolExecutor", lambda processes, *_: ThreadPoolExecutor(processes)
+        "el.commands.link_files.ProcessPoolExecutor", lambda processes, *_: ThreadPoolExecutor(processes)
     )
-    monkeypatch.setattr("el.link_files._link_by_own", link)
+    monkeypatch.setattr("el.commands.link_files._link_by_own", link)
     jobs = Jobs(Job(Path(str(number)), tmp_path / str(number)) for number in range(100))
     assert link_into_files(jobs, Settings(linker), 2) == 1
     # As it was before the processes.
