@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from el.base.cli import load_params, run_stage
+from el.base.cli import run_stage
 from el.base.errors import InputError
 from el.base.files import atomic_folder, read_json, write_json
+from el.base.params import load_params
 from el.corpus.bioc_xml import read_bioc
 from el.corpus.fields import format_ids
 from el.corpus.pubtator import read_pubtator

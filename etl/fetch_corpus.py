@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from el.base.cli import load_params, load_section, run_stage
+from el.base.cli import run_stage
 from el.base.download import (
     PATIENCE,
     Patience,
@@ -17,7 +17,7 @@ from el.base.download import (
 )
 from el.base.errors import ConfigError, InputError
 from el.base.files import atomic_folder
-from etl.sample import write_corpus
+from el.base.params import load_params, load_section
 
 ARCHIVE = "CDR_Data.zip"
 SPLITS = ("train", "dev", "test")
@@ -67,14 +67,14 @@ class CorpusSource:
     """Where the corpus comes from.
 
     Attributes:
-        source: "sample" (made up, written by this project), "bc5cdr" (fetched), or "path" (a local folder).
+        source: "bc5cdr" (fetched) or "path" (a local folder).
         url: the address of the BC5CDR archive.
         mirror: a local folder that holds CDR_Data.zip, or its base address; "" for none. The environment
             variable EL_MIRROR overrides it. The mirror comes before the address.
         path: for "path", a folder with {train,dev,test}.BioC.xml or .PubTator.txt or both.
     """
 
-    source: Literal["sample", "bc5cdr", "path"] = "sample"
+    source: Literal["bc5cdr", "path"]
     url: str = "https://ftp.ncbi.nlm.nih.gov/pub/lu/BC5CDR/CDR_Data.zip"
     mirror: str = ""
     path: str = ""
@@ -96,10 +96,7 @@ def fetch_corpus(source: CorpusSource, out: Path, cache: Path, *, patience: Pati
         InputError: what was found is broken, incomplete, or not the pinned data.
     """
     with disk_errors(out), atomic_folder(out) as folder:
-        if source.source == "sample":
-            write_corpus(folder)
-            origin = "written by this project"
-        elif source.source == "bc5cdr":
+        if source.source == "bc5cdr":
             origin = _fetch_bc5cdr(source, folder, cache, patience)
         else:
             _copy_splits(source.path, folder)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from el.base.cli import load_section
 from el.base.errors import ConfigError
+from el.base.params import load_section
 from el.models.tower import EncoderSource
 from el.pipeline.common import SECTIONS
 from el.pipeline.compose import composed

@@ -10,7 +10,8 @@ import pytest
 
 from el.commands.index import DEFAULT_TRAINED
 from el.linking.build import MAX_BYTES
-from el.linking.linker import chosen_combination, read_trained
+from el.linking.config import chosen_combination
+from el.linking.folder import read_trained
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "bc5cdr_indra-minilm"

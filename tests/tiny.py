@@ -11,8 +11,9 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from el.evaluation.protocol import Protocol
 from el.index.build import build_name_vectors
 from el.index.vectors import NameVectors
+from el.linking.config import LinkerConfig
 from el.linking.evidence import GROUPS, Combination, combination_name, kinds_of
-from el.linking.linker import LinkerConfig, save_linker
+from el.linking.folder import save_linker
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
 from el.models.base import RetrievalModel

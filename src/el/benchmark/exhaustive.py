@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from el.base.cli import command_parser
+from el.evaluation.exhaustive import QUERY_BATCH, names_on
 from el.index.vectors import NameVectors
 from el.models.base import supports_bf16
 from el.models.qnet import QNetConfig, QNets
-from el.runtime.exhaustive import QUERY_BATCH, names_on
 
 _DESCRIPTION = """\
 Scores random names with random q-nets, as an exhaustive search does, on the GPU where there is one. Prints as

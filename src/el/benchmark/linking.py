@@ -13,7 +13,8 @@ from pathlib import Path
 from el.base.files import read_json, write_json
 from el.benchmark.memory import peak_memory_mb
 from el.corpus.types import Document
-from el.linking.linker import FindMentions, Linker
+from el.linking.linker import Linker
+from el.linking.mentions import FindMentions
 from el.models.inputs import tokens_for
 
 _WARM_UP = 8

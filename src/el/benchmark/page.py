@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from el.benchmark.run import FLAT, GRAPH_SEARCH, BenchmarkConfig
-from el.linking.linker import FindMentions
+from el.linking.mentions import FindMentions
 from el.report.tables import Table, latency_table
 
 # The whole linker: whether it finds mentions, and the characters that it reads on each side of one.

@@ -12,6 +12,7 @@ import torch
 from el.base.errors import ConfigError
 from el.base.progress import progress
 from el.benchmark.memory import peak_memory_mb
+from el.benchmark.neighbours import GraphSearch, lowest_level
 from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import (
     PAUSE_SECONDS,
@@ -23,15 +24,14 @@ from el.benchmark.timing import (
     time_singles,
     time_towers,
 )
-from el.evaluation.queries import Query
-from el.evaluation.rankings import Ranking, rank_concepts
+from el.evaluation.exhaustive import rank_exhaustively
 from el.index.build import compact_name_vectors
+from el.linking.query import Query
 from el.linking.rankers import distinct_inputs
+from el.linking.ranking import Ranking, rank_concepts
 from el.models.base import supports_bf16
 from el.models.hypencoder import Hypencoder
 from el.ontology.ontology import Ontology
-from el.runtime.exhaustive import rank_exhaustively
-from el.runtime.neighbours import GraphSearch, lowest_level
 
 # What is timed beside the systems themselves.
 FLAT, GRAPH_SEARCH, COMPACT = "bi_encoder_flat", "graph_search", "compact"
@@ -257,3 +257,11 @@ def _recall(found: Sequence[Ranking], exact: Sequence[Ranking]) -> float:
     """The share of the exact rankings' concepts that were found."""
     each = [np.isin(e.concept_ids, f.concept_ids).mean() for e, f in zip(exact, found, strict=True)]
     return round(float(np.mean(each)), 4)
+
+
+def distinct_sample(queries: Sequence[Query], count: int) -> list[Query]:
+    """Draws up to `count` mentions at random, mentions with equal inputs once."""
+    _, places = distinct_inputs(queries)
+    first = dict(zip(reversed(places), reversed(queries), strict=True))
+    drawn = np.random.default_rng(0).permutation(sorted(first))[:count]
+    return [first[place] for place in drawn.tolist()]

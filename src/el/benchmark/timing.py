@@ -17,6 +17,7 @@ from el.linking.rankers import ModelRanker
 from el.models.base import RetrievalModel
 from el.models.hypencoder import Hypencoder
 from el.ontology.ontology import Ontology
+from el.runtime.compile import make_engine
 from el.runtime.engine import Encoded, Engine
 
 # Similarities and rows.
@@ -74,6 +75,11 @@ class Timed:
 
     def ranker(self, ontology: Ontology) -> ModelRanker:
         return ModelRanker(self.engine, self.vectors, ontology, self.candidates)
+
+
+def timed_model(name: str, model: RetrievalModel, vectors: NameVectors, candidates: int) -> Timed:
+    """Makes a system of a model as it runs, with the index of names that fits it."""
+    return Timed(name, model, make_engine(model), vectors, candidates)
 
 
 def time_singles(

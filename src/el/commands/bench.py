@@ -9,8 +9,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from el.base.cli import command_parser, load_params, load_section
+from el.base.cli import command_parser
 from el.base.errors import UsageError
+from el.base.params import load_params, load_section
 from el.commands.link import check_linker
 
 _DESCRIPTION = """\

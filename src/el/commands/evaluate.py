@@ -18,7 +18,7 @@ from el.commands.link import add_linker_argument, check_linker
 
 if TYPE_CHECKING:
     from el.corpus.types import Document, Mention
-    from el.evaluation.rankings import Prediction
+    from el.evaluation.predictions import Prediction
     from el.evaluation.rows import Seen
     from el.linking.linker import Linker
 
@@ -88,15 +88,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from el.corpus.formats import open_corpus
-    from el.evaluation.protocol import load_protocol
+    from el.evaluation.protocol import named_protocol
     from el.evaluation.run import MakeRanker, Split, evaluate
     from el.linking.linker import Linker
     from el.ontology.retired import load_retired_ids
-    from el.pipeline.evaluate import PROTOCOLS
     from el.report.tables import result_table
 
     documents = [document for path in options.input for document in open_corpus(path)]
-    protocol = load_protocol(PROTOCOLS / "full.yaml")
+    protocol = named_protocol("full")
     linker = Linker.load(options.linker, use_learned_synonyms=False)
     documents, notes = prepared(documents, linker.ontology, load_retired_ids())
     if not any(mention.concept_ids for document in documents for mention in document.mentions):
@@ -135,7 +134,7 @@ def _write(
     folder: Path, figures: Mapping[str, float], predictions: "Mapping[str, Sequence[Prediction]]"
 ) -> None:
     from el.base.files import atomic_folder, write_json
-    from el.evaluation.rankings import write_predictions
+    from el.evaluation.predictions import write_predictions
 
     with atomic_folder(folder) as out:
         write_json(out / _FIGURES, dict(figures))

@@ -18,7 +18,8 @@ from el.base.errors import ElError, InputError, as_given
 from el.base.progress import progress
 from el.corpus.formats import Corpus, Format, OutputFormat, Writer, open_corpus, open_writer, output_format
 from el.corpus.types import LinkedDocument
-from el.linking.linker import FindMentions, Linker
+from el.linking.linker import Linker
+from el.linking.mentions import FindMentions
 
 
 @dataclass(frozen=True)

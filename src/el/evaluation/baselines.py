@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from el.base.text import normalise
 from el.corpus.types import Document
-from el.evaluation.queries import Query
-from el.evaluation.rankings import Ranker, Ranking, make_ranking, rank_scores
+from el.linking.query import Query
+from el.linking.ranking import Ranker, Ranking, make_ranking, rank_scores
 from el.ontology.ontology import Ontology
 
 # Queries whose scores against all names are held at once, as a sparse matrix: at most 9 MB each for

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from el.corpus.abbreviations import is_short_form
-from el.evaluation.queries import Query
-from el.evaluation.rankings import Prediction
+from el.evaluation.predictions import Prediction
+from el.linking.query import Query
 from el.ontology.ontology import Ontology
 from el.ontology.spellings import Spellings
 

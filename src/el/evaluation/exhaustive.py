@@ -16,9 +16,9 @@ from torch import Tensor
 
 from el.base.errors import ElError
 from el.base.progress import progress
-from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.exact import merge_best
 from el.index.vectors import NameVectors
+from el.linking.ranking import Ranking, rank_concepts
 from el.models.base import supports_bf16
 from el.models.hypencoder import Hypencoder
 from el.models.qnet import QNetConfig, QNets

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from el.evaluation.predictions import Prediction
 from el.evaluation.protocol import Protocol
-from el.evaluation.rankings import Prediction
 
 # The ends of a 95 % percentile interval, in percent.
 _PERCENTILES = (2.5, 97.5)

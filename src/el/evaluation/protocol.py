@@ -10,6 +10,8 @@ import yaml
 
 from el.base.errors import ConfigError, InputError
 
+_PROTOCOLS = Path(__file__).with_name("protocols")
+NAMED_PROTOCOLS = tuple(sorted(path.stem for path in _PROTOCOLS.glob("*.yaml")))
 ROWS = ("all", "chemical", "disease", "unseen_form", "unseen_id", "abbreviation", "unique")
 
 
@@ -97,6 +99,15 @@ class Protocol:
         return cls(**{**values, "cutoffs": tuple(values["cutoffs"]), "rows": tuple(values["rows"])})
 
 
+def named_protocol(name: str) -> Protocol:
+    """Returns a protocol that comes with the package: "full" or "restricted".
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    return load_protocol(_PROTOCOLS / f"{name}.yaml")
+
+
 def load_protocol(path: Path) -> Protocol:
     """Reads a protocol's YAML file.
 
@@ -107,7 +118,7 @@ def load_protocol(path: Path) -> Protocol:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(path, "", "no such file", "Choose a protocol of configs/protocol") from error
+        raise InputError(path, "", "no such file", f"Choose one of {', '.join(NAMED_PROTOCOLS)}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(path, "", f"not YAML ({error})", "Correct the file") from error
     if not isinstance(values, dict):

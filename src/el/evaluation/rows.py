@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from el.corpus.types import Document
-from el.evaluation.queries import Query
+from el.linking.query import Query
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from el.base.errors import InputError
 from el.corpus.store import read_documents
 from el.corpus.types import Document
 from el.evaluation.metrics import METRIC_DECIMALS, flat_metrics
+from el.evaluation.predictions import Prediction, make_predictions
 from el.evaluation.protocol import Protocol
-from el.evaluation.queries import Query, nil_queries, protocol_candidates, protocol_queries
-from el.evaluation.rankings import Prediction, Ranker, Ranking, make_predictions
+from el.evaluation.queries import nil_queries, protocol_candidates, protocol_queries
 from el.evaluation.rows import Seen, rows_of
+from el.linking.query import Query
+from el.linking.ranking import Ranker, Ranking
 
 # Makes a system for the ids that a protocol allows; None for all.
 MakeRanker = Callable[[set[str] | None], Ranker]

@@ -15,7 +15,8 @@ from spacy.util import filter_spans
 
 from el.corpus.types import Document, Link, LinkedMention, Mention, Passage
 from el.corpus.types import Span as Place
-from el.linking.linker import FindMentions, Linker
+from el.linking.linker import Linker
+from el.linking.mentions import FindMentions
 
 _ATTRIBUTE = "el_candidates"
 

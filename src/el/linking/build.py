@@ -26,7 +26,8 @@ from el.index.build import (
 )
 from el.index.graph import COMPACT_BITS, HALF_BITS, graph_bytes
 from el.index.vectors import NameVectors
-from el.linking.linker import chosen_combination, copy_trained, read_trained, save_linker
+from el.linking.config import chosen_combination
+from el.linking.folder import copy_trained, read_trained, save_linker
 from el.models.base import RetrievalModel
 from el.models.checkpoint import compact_tensors
 from el.models.hypencoder import Hypencoder

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from el.base.errors import ConfigError
 from el.base.text import spelling
-from el.evaluation.queries import Query
+from el.linking.query import Query
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
 from el.models.inputs import query_input

@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from el.evaluation.queries import Query
 from el.linking.evidence import KINDS
 from el.linking.linker import Linker
+from el.linking.query import Query
 from el.ontology.ontology import kind_of_type
 
 # Weighted evidence that is left out: what rounds to nothing.

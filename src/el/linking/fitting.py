@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 
 from el.base.errors import ConfigError
-from el.evaluation.queries import Query
 from el.linking.evidence import (
     KINDS,
     Combination,
@@ -20,6 +19,7 @@ from el.linking.evidence import (
     kinds_of,
     with_document,
 )
+from el.linking.query import Query
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Ontology

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from el.base.progress import progress
-from el.evaluation.queries import Query
-from el.evaluation.rankings import Ranking, rank_concepts
 from el.index.lengths import by_length
 from el.index.vectors import NameVectors
+from el.linking.query import Query
+from el.linking.ranking import Ranking, rank_concepts
 from el.models.inputs import query_input
 from el.ontology.ontology import Ontology
 from el.runtime.engine import Engine

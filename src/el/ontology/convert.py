@@ -43,7 +43,7 @@ def merge_ontologies(parts: Mapping[str, Path], folder: Path) -> dict[str, Any]:
 
 
 def _parts(ontology: Ontology) -> list[dict[str, Any]]:
-    """What an ontology is made of, each with the number of its concepts; see `el.ontology.ontology.part_bounds`."""
+    """The parts of an ontology, each with the number of its concepts; see `part_bounds`."""
     if len(part_bounds(ontology)) > 1:
         return list(ontology.info["parts"])
     return [ontology.info | {"concepts": len(ontology)}]

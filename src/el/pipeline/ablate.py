@@ -11,24 +11,25 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from el.base.cli import load_section, run_stage
+from el.base.cli import run_stage
 from el.base.errors import ConfigError
 from el.base.files import atomic_folder, write_json
+from el.base.params import load_section
 from el.evaluation.metrics import paired_bootstrap
-from el.evaluation.protocol import load_protocol
-from el.evaluation.queries import Query, full_queries, nil_queries
+from el.evaluation.protocol import named_protocol
+from el.evaluation.queries import full_queries, nil_queries
 from el.evaluation.rows import rows_of
 from el.evaluation.run import known_documents, load_split
+from el.linking.config import LinkerConfig
 from el.linking.evidence import Evidence, EvidenceCollector, kinds_of
 from el.linking.fitting import held_out
-from el.linking.linker import LinkerConfig
+from el.linking.query import Query
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
 from el.pipeline.assemble import winner
 from el.pipeline.common import Workspace
-from el.pipeline.evaluate import PROTOCOLS
 from el.runtime.compile import make_engine
 
 
@@ -168,7 +169,7 @@ def main() -> None:
     ablation = Ablation(ranker, LearnedSynonyms.of_documents(known, space.ontology), queries)
     linked = [query for query in queries if query.gold]
     unseen = np.array(["unseen_form" in rows for rows in rows_of(linked, split.seen)])
-    protocol = load_protocol(PROTOCOLS / "full.yaml")
+    protocol = named_protocol("full")
     try:
         rows = ablation_rows(ablation, unseen, protocol.bootstrap_samples, protocol.bootstrap_seed)
     except ConfigError as error:

@@ -1,13 +1,15 @@
 """Stage: the winner on dev, the ontology and its vectors, put together as a linker."""
 
-from el.base.cli import load_section, run_stage
+from el.base.cli import run_stage
 from el.base.errors import InputError
 from el.base.files import read_json
+from el.base.params import load_section
 from el.evaluation.queries import full_queries, nil_queries
 from el.evaluation.run import known_documents, load_split
+from el.linking.config import LinkerConfig
 from el.linking.evidence import Combination
 from el.linking.fitting import fit_all
-from el.linking.linker import LinkerConfig, save_linker
+from el.linking.folder import save_linker
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
 from el.models.loading import load_model

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from el.base.cli import load_params, load_section
 from el.base.errors import ConfigError
+from el.base.params import load_params, load_section
 from el.index.build import cached_name_vectors
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel

@@ -7,16 +7,17 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-from el.base.cli import load_section, run_stage
+from el.base.cli import run_stage
 from el.base.files import atomic_file, atomic_folder, read_json, write_json
+from el.base.params import load_section
 from el.benchmark.page import latency_page, size_curves, systems_of
 from el.benchmark.run import BenchmarkConfig
 from el.evaluation.error_analysis import ErrorAnalysis, LinkingError
+from el.evaluation.predictions import read_predictions
 from el.evaluation.protocol import Protocol
-from el.evaluation.rankings import read_predictions
 from el.evaluation.run import load_split, split_queries
 from el.linking.evidence import combination_name
-from el.linking.linker import read_trained
+from el.linking.folder import read_trained
 from el.ontology.spellings import Spellings
 from el.pipeline.common import LINKER, METRICS, Workspace
 from el.pipeline.evaluate import LEXICAL, protocols

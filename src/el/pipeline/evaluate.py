@@ -8,19 +8,21 @@ as shipped, without and with what the training documents' mentions were linked t
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from el.base.cli import command_parser, load_section, run_stage
+from el.base.cli import command_parser, run_stage
 from el.base.errors import ConfigError
 from el.base.files import atomic_folder, write_json
+from el.base.params import load_section
 from el.evaluation.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
-from el.evaluation.protocol import Protocol, load_protocol
-from el.evaluation.rankings import Ranker, write_predictions
+from el.evaluation.exhaustive import rank_exhaustively
+from el.evaluation.predictions import write_predictions
+from el.evaluation.protocol import Protocol, named_protocol
 from el.evaluation.run import Split, evaluate, known_documents, load_split, split_queries
 from el.linking.linker import Linker
 from el.linking.rankers import ModelRanker, distinct_inputs
+from el.linking.ranking import Ranker
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
@@ -28,9 +30,7 @@ from el.models.loading import load_model
 from el.pipeline.common import LINKER, METRICS, Workspace
 from el.runtime.compile import make_engine
 from el.runtime.engine import Engine
-from el.runtime.exhaustive import rank_exhaustively
 
-PROTOCOLS = Path("configs") / "protocol"
 LEXICAL = ("lookup", "exact", "lookup_exact", "tfidf")
 
 
@@ -40,7 +40,7 @@ class EvaluateConfig:
 
     Attributes:
         splits: dev, test or both; choices are made on dev alone.
-        protocols: names of files in configs/protocol.
+        protocols: names of protocols that come with the package, such as "full".
         candidates: names that a model's first stage retrieves.
         exhaustive: distinct surface forms of each split, spread evenly, for which the q-nets also rank
             all names, to see what the first stage costs.
@@ -157,7 +157,7 @@ def exhaustive_metrics(maker: SystemMaker, split: Split, protocol: Protocol) -> 
 
 def protocols(space: Workspace) -> list[Protocol]:
     """The protocols of the parameters."""
-    return [load_protocol(PROTOCOLS / f"{name}.yaml") for name in space.params["evaluate"]["protocols"]]
+    return [named_protocol(name) for name in space.params["evaluate"]["protocols"]]
 
 
 def evaluate_system(space: Workspace, system: str, config: EvaluateConfig) -> None:

@@ -38,13 +38,16 @@ def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
     Raises:
         ElError: the linker has no tagger.
     """
-    if not linker.has_tagger:
+    if not linker.mention_finder.has_tagger:
         raise ElError("the linker has no tagger to be measured; names of its ontology are all that it finds")
     documents = load_split(corpus, split).documents
     linker = linker.restricted(None, known_documents(corpus, split))
     bare = [replace(document, mentions=()) for document in documents]
     finder = DictionaryFinder(Spellings.of_ontology(linker.ontology))
-    systems = {"tagger": linker.found(bare), "dictionary": [finder.mentions(document) for document in bare]}
+    systems = {
+        "tagger": linker.mention_finder.found(bare),
+        "dictionary": [finder.mentions(document) for document in bare],
+    }
     flat: dict[str, float] = {}
     for system, mentions in systems.items():
         given = [replace(d, mentions=own) for d, own in zip(bare, mentions, strict=True)]

@@ -1,7 +1,8 @@
 """Stage: hard negatives, the names that the aligned tower finds nearest to each query."""
 
-from el.base.cli import load_section, run_stage
+from el.base.cli import run_stage
 from el.base.files import atomic_folder
+from el.base.params import load_section
 from el.index.vectors import NameVectors
 from el.models.inputs import name_inputs
 from el.models.loading import load_model

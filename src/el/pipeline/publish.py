@@ -17,7 +17,7 @@ from el.base.cli import command_parser, run_stage
 from el.base.errors import ElError, MismatchError
 from el.base.files import atomic_folder, read_json, write_json
 from el.evaluation.metrics import gold_ranks
-from el.evaluation.rankings import Prediction, prediction_row, read_predictions
+from el.evaluation.predictions import Prediction, prediction_row, read_predictions
 from el.pipeline.common import METRICS, Workspace
 from el.pipeline.compare import REPORT, all_systems
 

@@ -6,8 +6,9 @@ and that one is kept. The encoder starts as the aligned tower.
 
 from collections.abc import Sequence
 
-from el.base.cli import load_section, run_stage
+from el.base.cli import run_stage
 from el.base.files import sha256_file, write_json
+from el.base.params import load_section
 from el.corpus.types import Document
 from el.evaluation.mentions import figures, gold_spans, span_tally
 from el.evaluation.run import load_split

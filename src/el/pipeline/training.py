@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from el.base.cli import load_section
 from el.base.files import write_json
+from el.base.params import load_section
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.pipeline.common import METRICS, RUNS, Workspace

@@ -6,8 +6,8 @@ from typing import Any
 
 from el.evaluation.error_analysis import ERROR_KINDS, LinkingError
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
+from el.evaluation.predictions import Prediction
 from el.evaluation.protocol import Protocol
-from el.evaluation.rankings import Prediction
 
 # Columns of the table: heading, row and metric of the flat figures.
 _COLUMNS = (

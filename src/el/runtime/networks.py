@@ -17,7 +17,7 @@ _AGAIN = "Make the linker again"
 
 
 def check_file(path: Path, expected: str) -> None:
-    """Raises InputError where a file has not the checksum (`el.base.files.sampled_sha256`) that it should have."""
+    """Raises InputError where a file does not have the expected checksum (`sampled_sha256`)."""
     if not path.is_file() or sampled_sha256(path) != expected:
         raise InputError(path, "", "missing, truncated or altered", _AGAIN)
 

@@ -23,14 +23,15 @@ import numpy.typing as npt
 import torch
 import yaml
 
-from el.base.cli import command_parser, load_section, run_stage
+from el.base.cli import command_parser, run_stage
 from el.base.errors import ConfigError, InputError
 from el.base.files import atomic_file, read_json, sha256_file, write_json
+from el.base.params import load_section
 from el.base.text import normalise
 from el.corpus.store import read_documents
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
-from el.evaluation.protocol import Protocol, load_protocol
-from el.evaluation.rankings import Prediction, read_predictions, write_predictions
+from el.evaluation.predictions import Prediction, read_predictions, write_predictions
+from el.evaluation.protocol import Protocol, named_protocol
 from el.evaluation.run import evaluate, load_split
 from el.index.vectors import NameVectors
 from el.linking.rankers import ModelRanker
@@ -40,16 +41,16 @@ from el.models.fixed import FixedScorer
 from el.models.inputs import name_inputs, tokens_for
 from el.models.loading import load_model
 from el.pipeline.common import RUNS, Workspace
-from el.pipeline.evaluate import PROTOCOLS, EvaluateConfig
+from el.pipeline.evaluate import EvaluateConfig
 from el.pipeline.pretrain import fresh_hypencoder
 from el.pipeline.publish import RESULTS, shortened
 from el.pipeline.training import mined_pairs
 from el.report.tables import markdown_table
 from el.runtime.compile import make_engine
+from el.training.make_pairs import mention_pairs
 from el.training.mining import Miner, MiningConfig
 from el.training.pairs import read_pairs, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
-from etl.make_pairs import mention_pairs
 
 ROWS = ("all", "unseen_form")
 # What a variant may change: all else is the pipeline's and the same for all.
@@ -545,7 +546,7 @@ def main() -> None:
     parser = command_parser(__doc__)
     parser.add_argument("study", type=Path, help="a file such as configs/study/depths.yaml")
     study = load_study(parser.parse_args().study)
-    for table in run_study(Workspace.here(), study, load_protocol(PROTOCOLS / "full.yaml")):
+    for table in run_study(Workspace.here(), study, named_protocol("full")):
         print(table)
 
 

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import pytest
 
-from el.base.cli import load_params, load_section, run_stage
+from el.base.cli import run_stage
 from el.base.errors import ConfigError, ElError
+from el.base.params import load_params, load_section
 from el.training.mining import MiningConfig
 
 

@@ -9,7 +9,7 @@ import pytest
 from el.base.errors import InputError, UsageError
 from el.commands.evaluate import main, prepared
 from el.corpus.pubtator import read_pubtator
-from el.linking.linker import LinkerConfig
+from el.linking.config import LinkerConfig
 from el.linking.synonyms import LearnedSynonyms
 from tests.el.linking.test_synonyms import document
 from tests.tiny import save_tiny_linker, tiny_ontology

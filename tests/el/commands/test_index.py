@@ -100,7 +100,7 @@ class TestTagger:
         """What a linker finds whose tagger finds some forms of a text."""
         spans = [Found(text.index(form), text.index(form) + len(form), kind) for form, kind in forms]
         monkeypatch.setattr(Tagger, "find", lambda _, documents: [spans for _ in documents])
-        ((*mentions,),) = Linker.load(Path("made")).found([Document.of_text("d", text)])
+        ((*mentions,),) = Linker.load(Path("made")).mention_finder.found([Document.of_text("d", text)])
         assert [m.id for m in mentions] == [str(number) for number in range(len(mentions))]
         return [(m.text, m.type) for m in mentions]
 

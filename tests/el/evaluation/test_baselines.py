@@ -4,8 +4,8 @@ import pytest
 
 from el.corpus.types import Document, Mention, Passage, Role, Span
 from el.evaluation.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
-from el.evaluation.queries import Query
-from el.evaluation.rankings import Ranker, Ranking
+from el.linking.query import Query
+from el.linking.ranking import Ranker, Ranking
 from el.ontology.ontology import Concept, Name, Ontology, Record
 
 

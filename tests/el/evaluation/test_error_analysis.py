@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from el.evaluation.error_analysis import ErrorAnalysis
-from el.evaluation.queries import Query
-from el.evaluation.rankings import Prediction
+from el.evaluation.predictions import Prediction
+from el.linking.query import Query
 from el.ontology.ontology import Concept, Name, Ontology
 from el.ontology.spellings import Spellings
 from tests.el.linking.test_evidence import query

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from el.runtime.exhaustive import QUERY_BATCH, AllNames, HeldNames, names_on, rank_exhaustively
 from torch import Tensor
 
 from el.base.errors import ElError
 from el.benchmark.exhaustive import main
+from el.evaluation import exhaustive
+from el.evaluation.exhaustive import QUERY_BATCH, AllNames, HeldNames, names_on, rank_exhaustively
 from el.index.vectors import NameVectors
 from el.models.qnet import QNetConfig, QNets
-from el.runtime import exhaustive
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
 CPU = torch.device("cpu")

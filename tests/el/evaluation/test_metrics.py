@@ -14,7 +14,7 @@ from el.evaluation.metrics import (
     paired_bootstrap,
     reciprocal_ranks,
 )
-from el.evaluation.rankings import Prediction
+from el.evaluation.predictions import Prediction
 from tests.tiny import tiny_protocol
 
 PROTOCOL = dataclasses.replace(

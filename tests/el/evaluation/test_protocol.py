@@ -6,7 +6,7 @@ import yaml
 from el.base.errors import ConfigError, InputError
 from el.evaluation.protocol import ROWS, Protocol, load_protocol
 
-CONFIGS = Path(__file__).parents[3] / "configs" / "protocol"
+CONFIGS = Path(__file__).parents[3] / "src" / "el" / "evaluation" / "protocols"
 
 
 def test_the_headline_protocol_is_as_published() -> None:

@@ -4,16 +4,11 @@ import pytest
 
 from el.corpus.types import Document, Mention, Passage, Role, Span
 from el.evaluation.protocol import load_protocol
-from el.evaluation.queries import (
-    Query,
-    full_queries,
-    protocol_candidates,
-    protocol_queries,
-    restricted_queries,
-)
+from el.evaluation.queries import full_queries, protocol_candidates, protocol_queries, restricted_queries
 from el.evaluation.rows import Seen, rows_of
+from el.linking.query import Query
 
-CONFIGS = Path(__file__).parents[3] / "configs" / "protocol"
+CONFIGS = Path(__file__).parents[3] / "src" / "el" / "evaluation" / "protocols"
 TITLE = "Acute kidney injury (AKI) after cisplatin."
 ABSTRACT = "AKI and renal or hepatic failure. AKI."
 

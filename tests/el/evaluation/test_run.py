@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from el.corpus.types import Document, Mention, Passage, Span
-from el.evaluation.queries import Query
-from el.evaluation.rankings import Ranking
 from el.evaluation.rows import Seen
 from el.evaluation.run import Split, evaluate
+from el.linking.query import Query
+from el.linking.ranking import Ranking
 from tests.tiny import tiny_protocol
 
 TEXT = "aspirin, fever, ache, thing"

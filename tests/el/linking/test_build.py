@@ -11,11 +11,12 @@ from safetensors.torch import load_file, save_file
 from el.base.errors import ElError, InputError, UsageError
 from el.commands.index import main
 from el.corpus.types import Document, Passage
-from el.evaluation.queries import Query
 from el.index import build
 from el.index.vectors import NameVectors
 from el.linking.build import build_linker, export_trained
-from el.linking.linker import Linker, LinkerConfig
+from el.linking.config import LinkerConfig
+from el.linking.linker import Linker
+from el.linking.query import Query
 from el.linking.synonyms import LearnedSynonyms
 from el.models.biencoder import BiEncoder
 from el.models.checkpoint import compact_tensors, load_tensors
@@ -60,7 +61,9 @@ def test_a_tagger_is_carried_without_what_it_shares(tmp_path: Path) -> None:
     )
     build_linker(tmp_path / "trained", linker / "ontology", tmp_path / "built", tmp_path / "scratch")
     text = Document("d", (Passage("title", 0, "Hepatic failure, a cold and lithium"),))
-    before, after = (Linker.load(folder).found([text]) for folder in (linker, tmp_path / "built"))
+    before, after = (
+        Linker.load(folder).mention_finder.found([text]) for folder in (linker, tmp_path / "built")
+    )
     assert before == after
     assert before[0]
 

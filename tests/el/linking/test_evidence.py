@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from el.base.errors import ConfigError
-from el.evaluation.queries import Query
 from el.linking.evidence import (
     GROUPS,
     KINDS,
@@ -16,6 +15,7 @@ from el.linking.evidence import (
     OperatingPoint,
     with_document,
 )
+from el.linking.query import Query
 from el.linking.rankers import ModelRanker, Retrieved
 from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Ontology

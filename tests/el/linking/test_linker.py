@@ -12,10 +12,12 @@ import pytest
 from el.base.errors import ConfigError, ElError, InputError, MismatchError
 from el.base.files import read_json, write_json
 from el.corpus.types import Document, LinkedDocument, Mention, Passage, Span, margin_of
-from el.evaluation.queries import Query, mention_queries
 from el.index.vectors import NameVectors
+from el.linking.config import LinkerConfig
 from el.linking.evidence import Combination
-from el.linking.linker import Decision, Linker, LinkerConfig, save_linker
+from el.linking.folder import save_linker
+from el.linking.linker import Decision, Linker
+from el.linking.query import Query, mention_queries
 from el.linking.rankers import ModelRanker, Retrieved
 from el.linking.synonyms import LearnedSynonyms
 from el.models.inputs import InputVariant
@@ -337,10 +339,12 @@ class TestTagger:
         assert expected
         assert expected != finder.mentions(bare)
         linked = list(linker.link([bare, mentions_of(TEXT, "failure"), bare]))
-        assert tuple(m.mention for m in linked[0].mentions) == expected == linker.found([bare])[0]
+        assert (
+            tuple(m.mention for m in linked[0].mentions) == expected == linker.mention_finder.found([bare])[0]
+        )
         assert [m.mention.text for m in linked[1].mentions] == ["failure"]
         assert linked[2] == linked[0]
-        assert linker.restricted(None).found([bare]) == [expected]
+        assert linker.restricted(None).mention_finder.found([bare]) == [expected]
 
     def test_shares_the_models_embeddings(self, tagging: Path) -> None:
         model = load_model(tagging / "model")

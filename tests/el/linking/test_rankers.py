@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from el.runtime.exhaustive import rank_exhaustively
 
-from el.evaluation.queries import Query
+from el.evaluation import exhaustive
+from el.evaluation.exhaustive import rank_exhaustively
 from el.index.vectors import NameVectors
 from el.linking import rankers
+from el.linking.query import Query
 from el.linking.rankers import ModelRanker, distinct_inputs
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.tower import EncoderSource
 from el.ontology.ontology import Ontology
-from el.runtime import exhaustive
 from el.runtime.compile import make_engine
 from el.runtime.engine import Encoded
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors

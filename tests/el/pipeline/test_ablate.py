@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from el.evaluation.queries import Query
+from el.linking.query import Query
 from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Ontology
 from el.pipeline.ablate import SETTINGS, Ablation, Setting, ablation_rows

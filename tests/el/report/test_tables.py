@@ -1,7 +1,7 @@
 """The tables that people read."""
 
 from el.evaluation.error_analysis import LinkingError
-from el.evaluation.rankings import Prediction
+from el.evaluation.predictions import Prediction
 from el.report.tables import (
     Table,
     ablation_table,

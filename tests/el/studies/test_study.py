@@ -10,7 +10,7 @@ import torch
 from el.base.errors import ConfigError, InputError
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention, Passage, Span
-from el.evaluation.rankings import Prediction
+from el.evaluation.predictions import Prediction
 from el.index.build import build_name_vectors
 from el.models.biencoder import BiEncoder
 from el.models.tower import EncoderSource

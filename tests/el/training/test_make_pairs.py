@@ -12,8 +12,8 @@ from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention, Passage, Role, Span
 from el.models.inputs import InputVariant
 from el.ontology.ontology import Concept, Name, Ontology
+from el.training.make_pairs import PairsConfig, make_pairs, mention_pairs, name_pairs
 from el.training.pairs import Item, Pair, read_pairs
-from etl.make_pairs import PairsConfig, make_pairs, mention_pairs, name_pairs
 from tests.tiny import tiny_ontology
 
 CONFIG = PairsConfig(names=8, kinds=("chemical", "disease"), max_characters=60, descriptor_share=0.5, seed=1)

@@ -7,15 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from el.base.errors import InputError
-from el.evaluation.queries import Query
-from el.evaluation.rankings import (
-    Ranking,
-    make_predictions,
-    make_ranking,
-    rank_concepts,
-    read_predictions,
-    write_predictions,
-)
+from el.evaluation.predictions import make_predictions, read_predictions, write_predictions
+from el.linking.query import Query
+from el.linking.ranking import Ranking, make_ranking, rank_concepts
 
 IDS = ["D9", "D1", "D5", "D2"]
 CONCEPT_OF_NAME = np.array([0, 0, 1, 2, 2, 2, 3])

@@ -1,4 +1,4 @@
-"""What `python -m el.bench` benchmarks: a run's trained systems, or a linker."""
+"""A linker benchmarked: its Hypencoder, a bi-encoder, and untrained q-nets of other depths."""
 
 import copy
 import multiprocessing
@@ -7,73 +7,38 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from el.base.cli import load_section
 from el.base.errors import ElError, InputError
-from el.base.files import atomic_folder, read_json, write_json
+from el.base.files import atomic_folder, write_json
 from el.benchmark.linking import time_linker, with_context
+from el.benchmark.machine import describe_machine
 from el.benchmark.page import WHOLE, latency_page, size_curves, systems_of
-from el.benchmark.run import Benchmark, BenchmarkConfig
-from el.benchmark.timing import Timed
+from el.benchmark.run import Benchmark, BenchmarkConfig, distinct_sample
+from el.benchmark.timing import timed_model
 from el.corpus.formats import open_corpus
 from el.corpus.types import Document
-from el.evaluation.protocol import load_protocol
-from el.evaluation.queries import Query, full_queries
-from el.evaluation.run import load_split, split_queries
-from el.index.vectors import NameVectors
-from el.linking.linker import FindMentions, Linker
+from el.evaluation.queries import full_queries
+from el.linking.linker import Linker
+from el.linking.mentions import FindMentions
 from el.linking.rankers import distinct_inputs
-from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from el.models.straightening import straighten
-from el.pipeline.common import METRICS, RUNS, Workspace
-from el.pipeline.evaluate import PROTOCOLS
-from el.pipeline.machine import MACHINE, describe_machine
 from el.report.plots import size_plot
-from el.runtime.compile import make_engine
 
-_SCRATCH = RUNS / "bench"
 # With context documents take long; so many are timed.
 _CONTEXT_DOCUMENTS = 150
 # Of the cosine that an untrained q-net gives.
 _SCALE = 20.0
-# What `dvc metrics` shows of each system.
-_SHOWN = (
-    ("ms", "total_p50_ms"),
-    ("ratio", "total_p50_ratio"),
-    ("mentions_per_second", "mentions_per_second"),
-)
-
-
-def bench_stage() -> None:
-    """Benchmarks the trained systems of a run, into metrics/."""
-    space = Workspace.here()
-    config = load_section(BenchmarkConfig, space.params, "benchmark")
-    systems = []
-    for name in space.trained_systems:
-        model = load_model(space.finetuned(name))
-        systems.append(_timed(name, model, space.vectors(model), config))
-    queries = split_queries(
-        load_split(space.data / "corpus", "dev"),
-        load_protocol(PROTOCOLS / "full.yaml"),
-        space.inputs.context_characters,
-    )
-    benchmark = Benchmark(
-        systems, [], space.ontology, config, _sample(queries, config.mentions), _SCRATCH / space.label
-    )
-    figures = benchmark.run()
-    write_json(METRICS / "latency.json", figures)
-    with atomic_folder(METRICS / "latency") as out:
-        for name in space.trained_systems:
-            write_json(out / f"{name}.json", {shown: figures[f"{name}/{key}"] for shown, key in _SHOWN})
-    write_json(METRICS / "latency_machine.json", read_json(MACHINE))
 
 
 def bench_linker(
-    folder: Path, corpus: Sequence[Path], config: BenchmarkConfig, depths: Sequence[int], output: Path
+    folder: Path,
+    corpus: Sequence[Path],
+    config: BenchmarkConfig,
+    depths: Sequence[int],
+    output: Path,
+    scratch: Path,
 ) -> None:
     """Benchmarks a linker on the mentions of a corpus; prints a table and writes figures, table and plot.
 
@@ -83,6 +48,7 @@ def bench_linker(
         config: what is timed.
         depths: of untrained q-nets that are timed too.
         output: a folder; replaced as a whole.
+        scratch: keeps the indexes that only the benchmark needs.
 
     Raises:
         ElError: the linker's model is no Hypencoder, or the corpus cannot be used.
@@ -98,21 +64,23 @@ def bench_linker(
     vectors, ontology, own = linker.ranker.vectors, linker.ontology, model.head.config.depth
     bi_encoder = BiEncoder(model.retrieving_tower(), None, model.tokenizer)
     systems = [
-        _timed("bi_encoder", bi_encoder, vectors, config),
-        _timed(f"hypencoder_{own}", model, vectors, config),
+        timed_model("bi_encoder", bi_encoder, vectors, config.candidates),
+        timed_model(f"hypencoder_{own}", model, vectors, config.candidates),
     ]
-    sample = _sample(queries, config.mentions)
+    sample = distinct_sample(queries, config.mentions)
     texts = distinct_inputs(sample)[0]
     untrained = [
-        _timed(f"hypencoder_{depth}_untrained", _of_depth(model, depth, texts), vectors, config)
+        timed_model(
+            f"hypencoder_{depth}_untrained", _of_depth(model, depth, texts), vectors, config.candidates
+        )
         for depth in depths
         if depth != own
     ]
-    figures = Benchmark(systems, untrained, ontology, config, sample, _SCRATCH / folder.name).run()
+    figures = Benchmark(systems, untrained, ontology, config, sample, scratch / folder.name).run()
     for system, (find, characters) in WHOLE.items():
         used, timed = folder, documents
         if characters:
-            used = with_context(folder, characters, _SCRATCH / folder.name)
+            used = with_context(folder, characters, scratch / folder.name)
             timed = documents[:_CONTEXT_DOCUMENTS]
         figures |= {f"{system}/{name}": value for name, value in _whole(used, timed, find).items()}
     machine = describe_machine()
@@ -125,10 +93,6 @@ def bench_linker(
         if config.sizes:
             plot = size_plot(size_curves(figures), "Time against the number of names")
             (out / "sizes.svg").write_text(plot, encoding="utf-8")
-
-
-def _timed(name: str, model: RetrievalModel, vectors: NameVectors, config: BenchmarkConfig) -> Timed:
-    return Timed(name, model, make_engine(model), vectors, config.candidates)
 
 
 def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder:
@@ -151,11 +115,3 @@ def _whole(folder: Path, documents: Sequence[Document], find: FindMentions) -> d
     """Figures of the whole linker, in a process of its own, without the benchmark's models."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(time_linker, folder, documents, find).result()
-
-
-def _sample(queries: Sequence[Query], count: int) -> list[Query]:
-    """Mentions with equal inputs once, drawn at random."""
-    _, places = distinct_inputs(queries)
-    first = dict(zip(reversed(places), reversed(queries), strict=True))
-    drawn = np.random.default_rng(0).permutation(sorted(first))[:count]
-    return [first[place] for place in drawn.tolist()]

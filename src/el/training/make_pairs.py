@@ -1,0 +1,164 @@
+"""Mentions and ontology names made into contrastive pairs (JSON lines).
+
+Three files: `names.jsonl` pairs two names of one concept; `train.jsonl` and `dev.jsonl` pair a gold
+mention with a name of its concept. Negatives are added later, by a miner that knows a model.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from el.base.errors import ConfigError
+from el.base.files import atomic_folder, write_json
+from el.base.text import context_window, normalise
+from el.corpus.abbreviations import document_abbreviations, expand
+from el.corpus.store import read_documents
+from el.corpus.types import Document, Mention
+from el.corpus.views import mentions_full
+from el.models.inputs import InputVariant, passage_input, query_input
+from el.ontology.ontology import Ontology
+from el.training.pairs import Item, Pair, write_pairs
+
+
+@dataclass(frozen=True)
+class PairsConfig:
+    """Which name pairs are drawn.
+
+    Attributes:
+        names: how many pairs of names are drawn, one a concept; where there are fewer concepts of two
+            names they are gone through again.
+        kinds: the kinds of concept that are drawn from.
+        max_characters: longer names are left out: systematic chemical names that no text uses, but
+            that every step of a training would have to read.
+        descriptor_share: the share of descriptors among them; supplementary records are nine times
+            as many, yet texts mostly speak of descriptors.
+        seed: of the drawing.
+    """
+
+    names: int
+    kinds: tuple[str, ...]
+    max_characters: int
+    descriptor_share: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.names < 1:
+            raise ConfigError(f"names is {self.names}; it must be 1 or more")
+        if self.max_characters < 10:
+            raise ConfigError(f"max_characters is {self.max_characters}; it must be 10 or more")
+        if not 0.0 <= self.descriptor_share <= 1.0:
+            raise ConfigError(f"descriptor_share is {self.descriptor_share}; it must be between 0 and 1")
+        unknown = set(self.kinds) - {"chemical", "disease", "other"}
+        if unknown or not self.kinds:
+            raise ConfigError(f"kinds is {list(self.kinds)}; chemical, disease and other are known")
+
+
+def name_pairs(ontology: Ontology, config: PairsConfig, definition_characters: int) -> Iterator[Pair]:
+    """Yields one pair of different names for each drawn concept, in the order of the draw."""
+    generator = np.random.default_rng(config.seed)
+    short = np.array([len(text) <= config.max_characters for text in ontology.name_texts])
+    rows = _draw_concepts(ontology, config, short, generator)
+    definitions = ontology.concepts["definition"]
+    for row in rows:
+        first, stop = int(ontology.first_name[row]), int(ontology.first_name[row + 1])
+        query, name = generator.permutation(np.flatnonzero(short[first:stop]))[:2]
+        text = ontology.name_texts[first + query]
+        positive = _positive(
+            ontology, int(row), int(name), definitions[int(row)].as_py()[:definition_characters]
+        )
+        concept_id = ontology.ids[row]
+        yield Pair(f"{concept_id}/{query}", text, text, (concept_id,), (positive,))
+
+
+def _draw_concepts(
+    ontology: Ontology, config: PairsConfig, short: npt.NDArray[np.bool_], generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    several = np.add.reduceat(short, ontology.first_name[:-1], dtype=np.int64) > 1
+    usable = several & np.isin(np.asarray(ontology.kinds), config.kinds)
+    descriptor = np.asarray(ontology.concepts["record"].to_pylist()) == "descriptor"
+    pools = [np.flatnonzero(usable & descriptor), np.flatnonzero(usable & ~descriptor)]
+    wanted = round(config.names * config.descriptor_share)
+    drawn = []
+    for pool, count in zip(pools, (wanted, config.names - wanted), strict=True):
+        # A small pool is gone through several times, each time with other names.
+        rounds = [generator.permutation(pool) for _ in range(-(-count // len(pool)))] if len(pool) else []
+        drawn.append(np.concatenate([np.empty(0, dtype=np.int64), *rounds])[:count])
+    return generator.permutation(np.concatenate(drawn))
+
+
+def mention_pairs(documents: Iterable[Document], ontology: Ontology, variant: InputVariant) -> Iterator[Pair]:
+    """Yields a pair for each gold mention and each part of a composite whose concept is known.
+
+    Abbreviations that the document defines are written out, as in evaluation and linking. Without
+    context, equal surface forms of equal concepts are one pair, which knows how many they were.
+    """
+    pairs: dict[tuple[Hashable, ...], Pair] = {}
+    for document in documents:
+        text = document.text
+        abbreviations = document_abbreviations(document)
+        for mention in mentions_full(document):
+            left, right = context_window(text, mention.start, mention.stop, variant.context_characters)
+            for number, (surface, ids) in enumerate(_surfaces(mention)):
+                surface = expand(surface, abbreviations)
+                known = tuple(concept_id for concept_id in ids if concept_id in ontology)
+                if not known:
+                    continue
+                pair_id = f"{document.id}/{mention.id}/{number}"
+                key = (pair_id,) if variant.context_characters else (normalise(surface), known)
+                if key in pairs:
+                    pairs[key] = replace(pairs[key], count=pairs[key].count + 1)
+                    continue
+                pairs[key] = Pair(
+                    pair_id,
+                    query_input(surface, left, right),
+                    surface,
+                    known,
+                    tuple(_preferred(ontology, concept_id, variant) for concept_id in known),
+                )
+    yield from pairs.values()
+
+
+def _surfaces(mention: Mention) -> list[tuple[str, tuple[str, ...]]]:
+    parts = [
+        (text, (concept_id,))
+        for text, concept_id in zip(mention.part_texts, mention.concept_ids, strict=False)
+    ]
+    return [(mention.text, mention.concept_ids), *parts]
+
+
+def _preferred(ontology: Ontology, concept_id: str, variant: InputVariant) -> Item:
+    row = ontology.row_of[concept_id]
+    definition = ontology.concepts["definition"][row].as_py()[: variant.definition_characters]
+    return _positive(ontology, row, 0, definition)
+
+
+def _positive(ontology: Ontology, row: int, place: int, definition: str) -> Item:
+    name = ontology.name_texts[int(ontology.first_name[row]) + place]
+    return Item(ontology.ids[row], place, passage_input(name, definition), "positive")
+
+
+def make_pairs(
+    ontology: Ontology,
+    corpus: Path,
+    config: PairsConfig,
+    variant: InputVariant,
+    out: Path,
+    splits: Sequence[str] = ("train", "dev"),
+) -> None:
+    """Writes the pair files and a report of their sizes into the folder `out`.
+
+    Raises:
+        ConfigError: no concept of the wanted kinds has two names.
+    """
+    with atomic_folder(out) as temporary:
+        pairs = name_pairs(ontology, config, variant.definition_characters)
+        counts = {"names": write_pairs(temporary / "names.jsonl", pairs)}
+        if not counts["names"]:
+            raise ConfigError(f"no concept of the kinds {', '.join(config.kinds)} has two names to pair")
+        for split in splits:
+            pairs = mention_pairs(read_documents(corpus / f"{split}.jsonl"), ontology, variant)
+            counts[split] = write_pairs(temporary / f"{split}.jsonl", pairs)
+        write_json(temporary / "report.json", counts)
