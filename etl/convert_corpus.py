@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.errors import InputError
 from el.base.files import atomic_folder, read_json, write_json
 from el.base.params import load_params
@@ -266,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.download import (
     PATIENCE,
     Patience,
@@ -145,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.params import load_params, load_section
 from el.models.inputs import InputVariant
 from el.ontology.ontology import Ontology
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

@@ -20,7 +20,7 @@ def command_parser(
     )
 
 
-def run_stage(main: Callable[[], None], description: str | None = None) -> None:
+def run_command(main: Callable[[], None], description: str | None = None) -> None:
     """Runs a command; an error that a user can act on becomes one message and an exit code.
 
     Args:

@@ -83,6 +83,6 @@ def _seconds(run: Callable[[], object], device: torch.device, rounds: int = 5) -
 
 
 if __name__ == "__main__":
-    from el.base.cli import run_stage
+    from el.base.cli import run_command
 
-    run_stage(main)
+    run_command(main)

@@ -2,12 +2,14 @@
 
 import copy
 import multiprocessing
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from el.base.errors import ElError, InputError
+from el.base.extras import MissingExtraError
 from el.base.files import atomic_folder, write_json
 from el.benchmark.linking import time_linker, with_context
 from el.benchmark.machine import describe_machine
@@ -24,7 +26,6 @@ from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from el.models.straightening import straighten
-from el.report.plots import size_plot
 
 # With context documents take long; so many are timed.
 _CONTEXT_DOCUMENTS = 150
@@ -37,7 +38,7 @@ def bench_linker(
     corpus: Sequence[Path],
     config: BenchmarkConfig,
     depths: Sequence[int],
-    output: Path,
+    output: Path | None,
     scratch: Path,
 ) -> None:
     """Benchmarks a linker on the mentions of a corpus; prints a table and writes figures, table and plot.
@@ -47,7 +48,7 @@ def bench_linker(
         corpus: files with gold mentions.
         config: what is timed.
         depths: of untrained q-nets that are timed too.
-        output: a folder; replaced as a whole.
+        output: a folder; replaced as a whole. None prints the table alone.
         scratch: keeps the indexes that only the benchmark needs.
 
     Raises:
@@ -86,13 +87,23 @@ def bench_linker(
     machine = describe_machine()
     table = latency_page(figures, config, machine, systems_of(figures)).markdown()
     print(table)
+    if output is None:
+        return
     with atomic_folder(output) as out:
         write_json(out / "latency.json", figures)
         write_json(out / "machine.json", machine)
         (out / "latency.md").write_text(table, encoding="utf-8")
         if config.sizes:
-            plot = size_plot(size_curves(figures), "Time against the number of names")
-            (out / "sizes.svg").write_text(plot, encoding="utf-8")
+            _write_plot(figures, out / "sizes.svg")
+
+
+def _write_plot(figures: dict[str, float], path: Path) -> None:
+    try:
+        from el.report.plots import size_plot
+    except MissingExtraError as error:
+        print(f"{path.name} is left out: {error}", file=sys.stderr)
+        return
+    path.write_text(size_plot(size_curves(figures), "Time against the number of names"), encoding="utf-8")
 
 
 def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder:

@@ -54,10 +54,10 @@ class BenchmarkConfig:
             are timed.
     """
 
-    mentions: int
-    batch: int
-    candidates: int
-    exhaustive: int
+    mentions: int = 500
+    batch: int = 256
+    candidates: int = 64
+    exhaustive: int = 100
     sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

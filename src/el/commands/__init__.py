@@ -1,0 +1,1 @@
+"""The commands of `el`: arguments, messages and exit codes."""

@@ -1,4 +1,4 @@
-"""`python -m el.bench`: how fast systems link by name on this machine, in one run.
+"""`el bench`: how fast systems link by name on this machine, in one run.
 
 All retrieve from the same kind of index in the same process, in turn, so that ratios hold
 where absolute times do not. Every q-net is generated and scored; nothing is cached. Everything slow is
@@ -12,19 +12,19 @@ from pathlib import Path
 from el.base.cli import command_parser
 from el.base.errors import UsageError
 from el.base.params import load_params, load_section
-from el.commands.link import check_linker
+from el.base.places import cache_folder
+from el.commands.arguments import EXIT_CODES, add_linker_argument
 
 _DESCRIPTION = """\
 Times systems that link mentions by name: one mention at a time, then in batches; at several numbers of names;
 and what their search loses against q-nets that score every name.
 
-Without arguments, a stage of the pipeline: the trained systems of params.yaml's run, on its dev
-mentions, into metrics/. With a linker and a corpus: its Hypencoder, the bi-encoder that is its first
-stage, and q-nets of other depths on the same tower that were not trained and score as the dot product does:
-their times are those of trained ones, their answers are not looked at.
+Timed are the linker's Hypencoder, the bi-encoder that is its first stage, and q-nets of other depths on the
+same tower. These were not trained and score as the dot product does: their times are those of trained q-nets,
+their answers are not looked at.
 """
 
-_EPILOG = """\
+_EPILOG = f"""\
 systems in what is printed:
   bi_encoder        a vector for the mention, names by a graph (HNSW); the ratios are to its p50
   hypencoder_N      the same, then a q-net of N layers scores the names
@@ -36,10 +36,9 @@ systems in what is printed:
   el_link_finding   the same on their texts alone, in which it finds mentions
 
 example:
-  python -m el.bench --linker models/mesh dev.pubtator -o figures/
+  el bench --linker models/mesh dev.pubtator -o figures/
 
-exit codes: as python -m el.link
-"""
+{EXIT_CODES}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,26 +49,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         OSError: a file cannot be read or written.
     """
     options = _parser().parse_args(arguments)
-    if (options.linker is None) != (not options.corpus):
-        raise UsageError("give both --linker and a corpus, or neither")
-    if options.linker is not None:
-        check_linker(options.linker)
-        if options.output.exists() and not options.force:
-            raise UsageError(f"{options.output} exists; give another --output, or --force to replace it")
-    from el.benchmark.commands import bench_linker, bench_stage
+    if options.output is not None and options.output.exists() and not options.force:
+        raise UsageError(f"{options.output} exists; give another --output, or --force to replace it")
+    from el.benchmark.linker import bench_linker
     from el.benchmark.run import BenchmarkConfig
+    from el.linking.places import find_linker
 
-    if options.linker is None:
-        bench_stage()
-        return
-    config = load_section(BenchmarkConfig, load_params(options.params), "benchmark")
-    bench_linker(options.linker, options.corpus, config, options.depths, options.output)
+    config = BenchmarkConfig()
+    if options.params is not None:
+        config = load_section(BenchmarkConfig, load_params(options.params), "benchmark")
+    linker = find_linker(options.linker)
+    scratch = cache_folder() / "bench"
+    bench_linker(linker, options.corpus, config, options.depths, options.output, scratch)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command_parser(_DESCRIPTION, "python -m el.bench", _EPILOG)
-    parser.add_argument("corpus", nargs="*", metavar="CORPUS", type=Path, help="files with gold mentions")
-    parser.add_argument("-l", "--linker", metavar="FOLDER", type=Path, help="a linker with a Hypencoder")
+    parser = command_parser(_DESCRIPTION, "el bench", _EPILOG)
+    parser.add_argument("corpus", nargs="+", metavar="CORPUS", type=Path, help="files with gold mentions")
+    add_linker_argument(parser)
     parser.add_argument(
         "-d",
         "--depths",
@@ -84,22 +81,14 @@ def _parser() -> argparse.ArgumentParser:
         "--params",
         metavar="FILE",
         type=Path,
-        default=Path("params.yaml"),
-        help="where the section benchmark says what is timed (default: %(default)s)",
+        help="a YAML file whose section `benchmark` says what is timed (default: 500 mentions)",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="FOLDER",
         type=Path,
-        default=Path("metrics") / "linker",
-        help="where the figures, a table and plots go (default: %(default)s)",
+        help="also write figures, table and plot there",
     )
     parser.add_argument("--force", action="store_true", help="replace an output that exists")
     return parser
-
-
-if __name__ == "__main__":
-    from el.base.cli import run_stage
-
-    run_stage(main)

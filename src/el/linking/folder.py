@@ -72,6 +72,11 @@ class TrainedParts:
     tagger: Path | None
 
 
+def is_linker(folder: Path) -> bool:
+    """Whether a folder holds a linker, of whatever format."""
+    return (folder / _MANIFEST).is_file() and (folder / _ONTOLOGY).is_dir()
+
+
 def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedParts:
     """Reads the trained parts of a linker, whether ontology and vectors stand beside them or not.
 
@@ -229,15 +234,14 @@ def save_linker(
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     if not (folder / _MANIFEST).is_file():
-        remedy = (
-            "Make one with `python -m el.index` (MeSH) or `make run` (the sample), or give another folder"
-        )
+        remedy = "`el index` makes one; or give another folder"
         raise InputError(folder, "", "no linker here", remedy)
     manifest = read_json(folder / _MANIFEST)
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
         raise MismatchError(
-            f"{folder}: format {found!r}, this version reads {FORMAT!r}. Make the linker again"
+            f"{folder}: format {found!r}, this version reads {FORMAT!r}. Make the linker again with "
+            "`el index`, in another folder or with --force"
         )
     return dict(manifest)
 

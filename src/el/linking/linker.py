@@ -16,6 +16,7 @@ from el.linking.config import LinkerConfig, check_synonyms, chosen_combination
 from el.linking.evidence import KINDS, Combination, DocumentReading, Evidence, EvidenceCollector
 from el.linking.folder import COMPILED, open_linker
 from el.linking.mentions import FindMentions, MentionFinder
+from el.linking.places import find_linker
 from el.linking.query import Query, mention_queries
 from el.linking.rankers import ModelRanker
 from el.linking.ranking import Ranking
@@ -110,11 +111,13 @@ class Linker:
         self._tagger_folder = tagger
 
     @classmethod
-    def load(cls, folder: str | Path, min_precision: float | None = None, **changes: Any) -> "Linker":
+    def load(
+        cls, folder: str | Path | None = None, min_precision: float | None = None, **changes: Any
+    ) -> "Linker":
         """Opens a linker's folder.
 
         Args:
-            folder: what `save_linker` wrote.
+            folder: a linker's folder or name, or None for the default; see `find_linker`.
             min_precision: the share of answers that are to be right; sets `nil_below` to the threshold that
                 reached it on held-out mentions. None keeps the folder's own.
             changes: fields of `LinkerConfig` that differ from the folder's.
@@ -124,7 +127,7 @@ class Linker:
             MismatchError: another format, or parts that do not belong together.
             ConfigError: settings that make no sense, or a precision that no threshold reaches.
         """
-        folder = Path(folder)
+        folder = find_linker(folder)
         opened = open_linker(folder)
         parts = opened.trained
         config = dataclasses.replace(parts.config, **changes)
@@ -216,8 +219,8 @@ class Linker:
         """Links the mentions of documents, a few documents in memory at a time.
 
         Gold ids are not looked at. A mention that names several concepts at once (`el.linking.composites`)
-        gets the ids of all. Mentions of one document and type that stand for the same, such as an abbreviation and its
-        long form, get the same.
+        gets the ids of all. Mentions of one document and type that stand for the same, such as an
+        abbreviation and its long form, get the same ids.
 
         Args:
             documents: in any number.

@@ -11,6 +11,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from el.base.errors import InputError
+from el.base.extras import needs_extra
 from el.base.files import atomic_folder, read_json
 from el.models.tower import EncoderSource, Pooling, Tower, load_tokenizer, load_tower
 
@@ -22,8 +23,9 @@ def save_towers(
     query: Tower, passage: Tower | None, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
     """Writes a SentenceTransformer; with two towers, one that routes queries and documents."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Router
+    with needs_extra("pipeline"):
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import Router
 
     with tempfile.TemporaryDirectory() as scratch:
         modules = _modules_of(query, tokenizer, Path(scratch) / "query")
@@ -36,7 +38,8 @@ def save_towers(
 
 
 def _modules_of(tower: Tower, tokenizer: PreTrainedTokenizerBase, scratch: Path) -> list[Any]:
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    with needs_extra("pipeline"):
+        from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
     # SentenceTransformer's own Transformer module reads a folder, and so it gets one.
     tower.transformer.save_pretrained(scratch)  # type: ignore[operator]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import init_empty_weights  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.initialization import no_init_weights
 
 from el.base.errors import ConfigError, ElError
 
@@ -195,11 +195,12 @@ def load_tokenizer(location: str | Path, max_tokens: int | None = None) -> PreTr
 
 
 def empty_transformer(config: PreTrainedConfig) -> nn.Module:
-    """Builds a backbone from its configuration alone, its parameters without memory (meta).
+    """Builds a backbone from its configuration alone; its parameters hold no numbers.
 
-    Buffers, such as position ids, are real; parameters are to be assigned from a checkpoint.
+    Buffers, such as position ids, are real. Parameters must be assigned from a checkpoint: until then their
+    memory is not written to, so that it costs nothing.
     """
-    with init_empty_weights(include_buffers=False):
+    with no_init_weights():
         transformer: nn.Module = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
     return transformer
 

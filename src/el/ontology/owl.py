@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
-from el.base.errors import ElError, InputError
+from el.base.errors import InputError
+from el.base.extras import needs_extra
 from el.ontology.entries import Entry, broken_gzip, one_line, open_file, text_lines
 from el.ontology.ontology import Name, Relation
 
@@ -78,13 +79,9 @@ def read_owl(path: Path, notes: list[str]) -> Iterator[Entry]:
 
 def _graph(path: Path) -> "Graph":
     """Reads the file; nothing else is loaded."""
-    try:
+    with needs_extra("ontologies"):
         from rdflib import Graph
         from rdflib.exceptions import ParserError
-    except ModuleNotFoundError as error:
-        raise ElError(
-            f"{path}: reading OWL needs the package rdflib. Install it: pip install rdflib"
-        ) from error
     try:
         with open_file(path) as stream:
             is_xml = _XML.match(stream.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")) is not None

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.errors import ConfigError
 from el.base.files import atomic_folder, write_json
 from el.base.params import load_section
@@ -181,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

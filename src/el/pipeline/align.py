@@ -9,7 +9,7 @@ passed through.
 
 from typing import Any
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.models.biencoder import BiEncoder
 from el.pipeline.common import Workspace
 from el.pipeline.training import train
@@ -26,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

@@ -1,6 +1,6 @@
 """Stage: the winner on dev, the ontology and its vectors, put together as a linker."""
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.errors import InputError
 from el.base.files import read_json
 from el.base.params import load_section
@@ -70,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

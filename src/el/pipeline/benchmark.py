@@ -1,6 +1,6 @@
 """Stage: how fast the trained systems link by name, in one run, on dev mentions."""
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.files import atomic_folder, read_json, write_json
 from el.base.params import load_section
 from el.benchmark.run import Benchmark, BenchmarkConfig, distinct_sample
@@ -48,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

@@ -1,6 +1,6 @@
 """Stage: the winner, the system with the best accuracy@1 on dev; the test split has no say."""
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.errors import ConfigError
 from el.base.files import read_json, write_json
 from el.pipeline.common import METRICS, Workspace
@@ -26,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

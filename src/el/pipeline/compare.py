@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.files import atomic_file, atomic_folder, read_json, write_json
 from el.base.params import load_section
 from el.benchmark.page import latency_page, size_curves, systems_of
@@ -290,4 +290,4 @@ def _write_plots(comparison: Comparison) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

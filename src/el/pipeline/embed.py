@@ -1,6 +1,6 @@
 """Stage: the aligned tower's vectors of all names of the ontology."""
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.index.build import build_name_vectors
 from el.models.inputs import name_inputs
 from el.models.loading import load_model
@@ -15,4 +15,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from el.base.cli import command_parser, run_stage
+from el.base.cli import command_parser, run_command
 from el.base.errors import ConfigError
 from el.base.files import atomic_folder, write_json
 from el.base.params import load_section
@@ -199,4 +199,4 @@ def _summary(split: str, protocol: Protocol, system: str, metrics: dict[str, flo
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -10,10 +10,10 @@ may be known. Writes <split>.json and a table, <split>.md. The tagger must not h
 from dataclasses import replace
 from pathlib import Path
 
-from el.base.cli import command_parser, run_stage
+from el.base.cli import command_parser, run_command
 from el.base.errors import ElError
 from el.base.files import atomic_file, write_json
-from el.commands.link import add_linker_argument, check_linker
+from el.commands.arguments import add_linker_argument
 from el.evaluation.mentions import figures, linked_tally, prefixed, span_tally
 from el.evaluation.run import known_documents, load_split
 from el.linking.linker import Linker
@@ -82,7 +82,6 @@ def main() -> None:
     parser.add_argument("--split", choices=("dev", "test"), default="dev", help="(default: %(default)s)")
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True)
     options = parser.parse_args()
-    check_linker(options.linker)
     space = Workspace.here()
     flat = score(Linker.load(options.linker), space.data / "corpus", options.split)
     command = f"python -m el.pipeline.evaluate_tagger --split {options.split}"
@@ -93,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -6,7 +6,7 @@ Writes trained/<data>-<encoder>, which `python -m el.index` makes a linker of. A
 stays.
 """
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.linking.build import TRAINED, export_trained
 from el.pipeline.common import LINKER, Workspace
 
@@ -19,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

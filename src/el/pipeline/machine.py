@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.files import write_json
 from el.benchmark.machine import describe_machine
 
@@ -14,4 +14,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

@@ -1,6 +1,6 @@
 """Stage: hard negatives, the names that the aligned tower finds nearest to each query."""
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.files import atomic_folder
 from el.base.params import load_section
 from el.index.vectors import NameVectors
@@ -31,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

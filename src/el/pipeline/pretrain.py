@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.errors import ConfigError
 from el.index.vectors import NameVectors
 from el.models.biencoder import BiEncoder
@@ -84,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

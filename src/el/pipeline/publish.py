@@ -13,7 +13,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from el.base.cli import command_parser, run_stage
+from el.base.cli import command_parser, run_command
 from el.base.errors import ElError, MismatchError
 from el.base.files import atomic_folder, read_json, write_json
 from el.evaluation.metrics import gold_ranks
@@ -119,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -1,6 +1,6 @@
 """Stage: the aligned bi-encoder, fine-tuned on the corpus by the recipe that the Hypencoders get too."""
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.pipeline.common import Workspace
@@ -29,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

@@ -1,6 +1,6 @@
 """Stage: a pretrained Hypencoder of one q-net depth, fine-tuned on the corpus."""
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.models.hypencoder import Hypencoder
 from el.pipeline.common import Workspace, depth_argument
 from el.pipeline.train_bi_encoder import finetune
@@ -14,4 +14,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -6,7 +6,7 @@ and that one is kept. The encoder starts as the aligned tower.
 
 from collections.abc import Sequence
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.files import sha256_file, write_json
 from el.base.params import load_section
 from el.corpus.types import Document
@@ -68,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_command(main, __doc__)

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
-from matplotlib.figure import Figure
-
+from el.base.extras import needs_extra
 from el.linking.evidence import OperatingPoint
+
+with needs_extra("pipeline"):
+    import matplotlib
+    from matplotlib.figure import Figure
 
 _INK, _ACCENT = "#334155", "#b45309"
 # Text stays text, so that it is searched and read aloud; ids do not change from run to run.

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 import yaml
 
-from el.base.cli import command_parser, run_stage
+from el.base.cli import command_parser, run_command
 from el.base.errors import ConfigError, InputError
 from el.base.files import atomic_file, read_json, sha256_file, write_json
 from el.base.params import load_section
@@ -551,4 +551,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

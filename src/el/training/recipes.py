@@ -99,7 +99,7 @@ def run_recipe(
     ontology: Ontology,
     vectors: NameVectors | None,
     runs: Path,
-    curves: Path,
+    curves: Path | None,
     out: Path,
     *,
     straightened: bool = False,
@@ -113,7 +113,7 @@ def run_recipe(
         ontology: whose names are candidates.
         vectors: of the names; needed where passages are frozen.
         runs: where checkpoints are kept while it runs.
-        curves: a folder for the curves of loss and dev accuracy.
+        curves: a folder for the curves of loss and dev accuracy; None to log none.
         out: where the model is saved.
         straightened: whether a head near the identity is straightened (`el.models.straightening`) before the
             model is saved.
@@ -130,7 +130,8 @@ def run_recipe(
     if recipe.steps == 0:
         model.save_pretrained(out)
         # Curves of nothing: git, which keeps them, keeps no empty folders.
-        write_json(curves / "metrics.json", {"step": 0})
+        if curves is not None:
+            write_json(curves / "metrics.json", {"step": 0})
         return {"steps": 0}
     # Here, because importing it takes seconds, and recipes without steps do without.
     from el.training.trainer import rerank_accuracy, train

@@ -1,13 +1,13 @@
 """One trainer for both kinds of model, on the trainer of transformers."""
 
+import importlib
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from dvclive.live import Live
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.utils.data import Dataset, SequentialSampler
@@ -15,6 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer import TRAINER_STATE_NAME
 
 from el.base.errors import ElError
+from el.base.extras import needs_extra
 from el.base.files import atomic_file
 from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import DotProducts
@@ -22,6 +23,9 @@ from el.training.collator import Collator, batch_scores, candidate_scores, passa
 from el.training.config import TEACHER_TEMPERATURE, TrainConfig
 from el.training.losses import distillation, margin_mse, masked_cross_entropy
 from el.training.pairs import Pair
+
+if TYPE_CHECKING:
+    from dvclive.live import Live
 
 # Less free space than this cannot hold a checkpoint of even a small tower with its optimiser.
 _CHECKPOINT_BYTES = 1 << 28
@@ -196,7 +200,7 @@ def rerank_accuracy(
 class _LiveCallback(TrainerCallback):
     """Logs loss, learning rates and dev accuracy through DVCLive."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: "Live") -> None:
         self.live = live
 
     def on_log(
@@ -222,7 +226,7 @@ def train(
     dev: Sequence[Pair],
     dev_collator: Collator,
     scratch: Path,
-    curves: Path,
+    curves: Path | None,
 ) -> dict[str, float]:
     """Trains a model in place and leaves it in its best state on dev; that may be the one it came in.
 
@@ -235,7 +239,7 @@ def train(
         dev_collator: makes dev batches, without random names.
         scratch: keeps checkpoints; an interrupted training that finds one there goes on. Without an
             interruption the weights would be the same.
-        curves: where DVCLive's curves go at the end, a folder.
+        curves: the folder that gets DVCLive's curves at the end; None to log none.
 
     Returns:
         steps, dev_accuracy at the start, dev_accuracy of the state that was kept.
@@ -244,10 +248,10 @@ def train(
     start = rerank_accuracy(model, dev, dev_collator)
     start_state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     last = last_checkpoint(scratch)
-    live_folder = scratch / "dvclive"
-    if last is not None:
-        _cut_curves(live_folder, _step_of(last))
-    live = Live(str(live_folder), resume=last is not None, save_dvc_exp=False, dvcyaml=None)
+    logged = None if curves is None else _logged(scratch / "dvclive", last)
+    with needs_extra("pipeline"):
+        # transformers asks for it where it trains.
+        importlib.import_module("accelerate")
     trainer = PairTrainer(
         model,
         config,
@@ -256,7 +260,7 @@ def train(
         dev,
         dev_collator,
         _arguments(config, scratch),
-        [_LiveCallback(live)],
+        [] if logged is None else [logged],
     )
     try:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
@@ -265,8 +269,9 @@ def train(
         if shutil.disk_usage(scratch).free < _CHECKPOINT_BYTES:
             raise ElError(f"{scratch}: the disk is full; make room and run the same command again") from error
         raise
-    live.end()  # type: ignore[no-untyped-call]
-    shutil.copytree(live_folder, curves, dirs_exist_ok=True)
+    if curves is not None and logged is not None:
+        logged.live.end()  # type: ignore[no-untyped-call]
+        shutil.copytree(scratch / "dvclive", curves, dirs_exist_ok=True)
     best = trainer.state.best_metric
     if best is None:  # fewer steps than `evaluate_every`
         best = rerank_accuracy(model, dev, dev_collator)
@@ -288,6 +293,16 @@ def last_checkpoint(scratch: Path) -> Path | None:
         else:
             shutil.rmtree(folder)
     return max(complete, key=_step_of, default=None)
+
+
+def _logged(folder: Path, last: Path | None) -> _LiveCallback:
+    """Logs into a folder, in which curves of an interrupted training go on from its last checkpoint."""
+    with needs_extra("pipeline"):
+        from dvclive.live import Live
+
+    if last is not None:
+        _cut_curves(folder, _step_of(last))
+    return _LiveCallback(Live(str(folder), resume=last is not None, save_dvc_exp=False, dvcyaml=None))
 
 
 def _step_of(checkpoint: Path) -> int:

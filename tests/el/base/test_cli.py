@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.errors import ConfigError, ElError
 from el.base.params import load_params, load_section
 from el.training.mining import MiningConfig
@@ -121,7 +121,7 @@ def test_exit_codes(
     error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        run_stage(raising(error))
+        run_command(raising(error))
     assert caught.value.code == code
     captured = capsys.readouterr()
     assert (captured.out, captured.err.strip()) == ("", message)
@@ -132,7 +132,7 @@ def test_help_of_commands_without_arguments(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["stage", "--help"])
     with pytest.raises(SystemExit) as stop:
-        run_stage(lambda: pytest.fail("the stage ran"), "Stage: does this.")
+        run_command(lambda: pytest.fail("the stage ran"), "Stage: does this.")
     assert stop.value.code == 0
     assert "Stage: does this." in capsys.readouterr().out
 
@@ -146,5 +146,5 @@ def test_what_a_section_refuses_is_named_with_its_place() -> None:
 def test_bugs_keep_their_traceback() -> None:
     for bug in (ValueError("bug"), OSError("of a library, with no number")):
         with pytest.raises(type(bug)):
-            run_stage(raising(bug))
-    run_stage(lambda: None)
+            run_command(raising(bug))
+    run_command(lambda: None)

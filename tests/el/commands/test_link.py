@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from el.base.cli import run_stage
+from el.base.cli import run_command
 from el.base.errors import ElError
+from el.commands.files import Job, Settings, _interrupt_once, link_into_files
 from el.commands.link import main
-from el.commands.link_files import Job, Settings, _interrupt_once, link_into_files
 from el.corpus.formats import open_corpus
 from el.corpus.types import Link
 from el.linking.evidence import KINDS
@@ -53,7 +53,7 @@ def file(tmp_path: Path) -> Path:
 def code_of(*arguments: object) -> int:
     """Runs the command as `python -m el.link` does and returns its exit code."""
     try:
-        run_stage(lambda: main([str(argument) for argument in arguments]))
+        run_command(lambda: main([str(argument) for argument in arguments]))
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
@@ -495,9 +495,9 @@ def test_processes_are_handed_a_few_files_at_a_time(
     taken: list[Job] = []
     waiting: list[int] = []
     monkeypatch.setattr(
-        "el.commands.link_files.ProcessPoolExecutor", lambda processes, *_: ThreadPoolExecutor(processes)
+        "el.commands.files.ProcessPoolExecutor", lambda processes, *_: ThreadPoolExecutor(processes)
     )
-    monkeypatch.setattr("el.commands.link_files._link_by_own", link)
+    monkeypatch.setattr("el.commands.files._link_by_own", link)
     jobs = Jobs(Job(Path(str(number)), tmp_path / str(number)) for number in range(100))
     assert link_into_files(jobs, Settings(linker), 2) == 1
     # As it was before the processes.

@@ -1,0 +1,59 @@
+"""`el`: one command with sub-commands.
+
+A sub-command's module is imported when it is asked for, so that --help and mistakes answer at once.
+"""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+from el import __version__
+from el.base.cli import run_command
+from el.base.errors import UsageError
+
+COMMANDS = {
+    "index": "make a linker of an ontology: MeSH, or your own",
+    "link": "link documents with it",
+    "evaluate": "score it on an annotated corpus",
+    "bench": "time it on this machine",
+}
+
+_HELP = f"""\
+usage: el COMMAND ...
+
+Links mentions of chemicals and diseases in text to concepts of MeSH, or of an ontology of your own.
+
+commands:
+{"".join(f"  {name:10}{summary}" + chr(10) for name, summary in COMMANDS.items())}
+  el COMMAND --help   what a command does, its options and examples
+  el --version        the version
+
+Each command is also a module: `python -m el.link` is `el link`.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a sub-command.
+
+    Raises:
+        UsageError: there is no such command.
+        ElError: whatever the user can put right, with the exit code that --help documents.
+        OSError: a file cannot be read or written.
+    """
+    name, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print(_HELP, end="")
+    elif name in ("-V", "--version"):
+        print(f"el {__version__}")
+    elif name in COMMANDS:
+        importlib.import_module(f"el.commands.{name}").main(others)
+    else:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        raise UsageError(f"no command {name!r}. {hint}Commands: {', '.join(COMMANDS)}; see `el --help`")
+
+
+def console() -> None:
+    """The entry point of the console command."""
+    run_command(main)
