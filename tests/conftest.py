@@ -1,11 +1,27 @@
 """What all tests share."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
+
+from el.base.places import HOME_VARIABLE
 
 # A busy machine is not a fault of the code.
 settings.register_profile("el", deadline=None)
 settings.load_profile("el")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees or writes what its user keeps."""
+    before = os.environ.get(HOME_VARIABLE)
+    os.environ[HOME_VARIABLE] = str(tmp_path_factory.mktemp("home"))
+    yield
+    os.environ.pop(HOME_VARIABLE)
+    if before is not None:
+        os.environ[HOME_VARIABLE] = before
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,13 +9,13 @@ import yaml
 from el.base.errors import ConfigError
 from el.base.params import load_section
 from el.models.tower import EncoderSource
+from el.ontology.mesh_source import MeshSource
 from el.pipeline.common import SECTIONS
 from el.pipeline.compose import composed
 from el.tagging.config import TaggerConfig
+from el.training.make_pairs import PairsConfig
 from el.training.recipes import Recipe
 from etl.fetch_corpus import CorpusSource
-from etl.fetch_mesh import MeshSource
-from etl.make_pairs import PairsConfig
 
 ROOT = Path(__file__).parent.parent
 DATA = sorted(path.stem for path in (ROOT / "configs" / "data").glob("*.yaml"))
@@ -53,6 +53,8 @@ def test_every_schedule_composes_to_valid_recipes(schedule: str) -> None:
     params = params_of(f"schedule={schedule}")
     for recipe in ("align", "pretrain", "finetune"):
         load_section(Recipe, params, recipe)
+    changed = load_section(Recipe, params, "finetune", **params["finetune_bi_encoder"])
+    assert (changed.joint_weight, changed.head_learning_rate) == (0.0, None)
     load_section(TaggerConfig, params, "tagger")
     assert set(params) == set(SECTIONS)
 

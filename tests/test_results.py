@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from el.commands.index import DEFAULT_TRAINED
-from el.linking.build import MAX_BYTES
+from el.linking.build import MAX_BYTES, TRAINED
 from el.linking.config import chosen_combination
 from el.linking.folder import read_trained
 
@@ -92,7 +92,7 @@ def test_latencies_of_the_readme_are_the_stored_ones() -> None:
 
 def test_figures_of_the_trained_parts_are_the_stored_ones() -> None:
     figures = stored("shipped/test.json")
-    card = (ROOT / "trained" / RESULTS.name / "README.md").read_text(encoding="utf-8")
+    card = (TRAINED / RESULTS.name / "README.md").read_text(encoding="utf-8")
     rows = {"q-net alone": "hypencoder_2", "without learned": "el_link", "with learned": "el_link_learned"}
     for text, system in rows.items():
         line = next(line for line in card.splitlines() if text in line and line.startswith("|"))
@@ -107,7 +107,7 @@ def test_figures_of_the_trained_parts_are_the_stored_ones() -> None:
 
 
 def test_trained_parts_are_small_and_where_the_command_looks() -> None:
-    parts = read_trained(ROOT / DEFAULT_TRAINED)
+    parts = read_trained(TRAINED / DEFAULT_TRAINED)
     assert chosen_combination(parts.config, parts.combinations).operating_point(0.95).coverage > 0.8
-    shipped = [path for path in (ROOT / "trained").rglob("*") if path.is_file()]
+    shipped = [path for path in TRAINED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in shipped) < MAX_BYTES

@@ -144,8 +144,6 @@ def tiny_protocol(rows: tuple[str, ...] = ("all",), bootstrap_samples: int = 200
         rows=rows,
         bootstrap_samples=bootstrap_samples,
         bootstrap_seed=0,
-        learned_synonyms=False,
-        type_filter=False,
     )
 
 

@@ -1,0 +1,1 @@
+"""What all packages share: errors, files, parameters, downloads, progress and text."""

@@ -1,12 +1,13 @@
-"""Files from elsewhere: downloads that resume, mirrors, and archives that are checked as they are read.
+"""Files from elsewhere: downloads that resume, mirrors, and archives that are checked while they are read.
 
-The fetch stages share this module. It knows nothing of corpora or ontologies.
+The stages that fetch a corpus or an ontology share this module. It knows nothing about either of them.
 """
 
 import contextlib
 import hashlib
 import os
 import stat
+import sys
 import time
 import zipfile
 import zlib
@@ -18,28 +19,22 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from el.base.errors import ConfigError, FetchError, InputError
 from el.base.files import atomic_file, read_json, sha256_file, write_json
+from el.base.progress import progress
 
 MIRROR_VARIABLE = "EL_MIRROR"
 
+# Bytes that are received or unpacked at once. A larger value takes more memory and shows progress less often.
 _CHUNK = 1 << 16
+# The HTTP codes of a server that is busy or fails for a moment: another attempt may succeed.
 _RETRIED_STATUS = (429, 500, 502, 503, 504)
 _MIRROR = "mirror"
 
 
 class DiskError(FetchError):
-    """The disk is full, or a file on it cannot be read or written; another address would not help."""
+    """The disk is full, or a file on it cannot be read or written. Another address would not help."""
 
     exit_code = os.EX_IOERR
 
@@ -49,9 +44,9 @@ class Patience:
     """How long to keep trying an address.
 
     Attributes:
-        attempts: how often a lost connection or a busy server is tried, in all.
-        timeout: seconds without a byte after which a connection counts as lost.
-        backoff: seconds to wait before the second attempt; doubles with each further one.
+        attempts: the number of attempts in all, after lost connections or answers of a busy server.
+        timeout: seconds without a byte, after which a connection counts as lost.
+        backoff: seconds to wait before the second attempt. The wait doubles before each further attempt.
     """
 
     attempts: int = 3
@@ -63,16 +58,16 @@ PATIENCE = Patience()
 
 
 class _InterruptedError(Exception):
-    """A download that stopped for a reason that may have passed when it is tried again."""
+    """A download stopped for a reason that may be gone at the next attempt."""
 
 
 @dataclass(frozen=True)
 class Obtained:
-    """A whole file on this disk.
+    """A complete file on this disk.
 
     Attributes:
-        path: where it lies: in the cache, or in the mirror itself.
-        origin: "mirror", or the address it was downloaded from. Never a path of this machine.
+        path: the file, in the cache or in the mirror itself.
+        origin: "mirror", or the address of the download. It never holds a path of this machine.
     """
 
     path: Path
@@ -83,7 +78,11 @@ class Obtained:
 
 
 def mirror_location(parameter: str) -> str:
-    """Returns the mirror in use: the environment variable EL_MIRROR, or else the parameter; "" for none."""
+    """Returns the mirror to use: the environment variable EL_MIRROR if set, or else the parameter.
+
+    Returns:
+        A folder or an address; "" for no mirror.
+    """
     return os.environ.get(MIRROR_VARIABLE, "") or parameter
 
 
@@ -98,23 +97,23 @@ def obtain(
     pins: Mapping[str, str] | None = None,
     patience: Patience = PATIENCE,
 ) -> Obtained:
-    """Finds a file in the mirror, or else downloads it from the first address that has it.
+    """Finds a file in the mirror, or else downloads it from the first address that has the file.
 
     Args:
-        names: the names under which a mirror may hold the file, in the order of preference.
+        names: the names that the file may have in a mirror, the preferred name first.
         urls: the addresses to try after the mirror.
         mirror: a local folder, a base address, or "" for none.
-        cache: the folder that keeps downloads, whole and unfinished, from one run to the next. A whole
-            download in it is used again without asking the server.
+        cache: the folder that keeps complete and unfinished downloads between runs. A complete download in
+            this folder is used again, without a request to the server.
         max_bytes: the most bytes that a download may have.
-        remedy: what the user can do when nothing provides the file; ends the message.
-        pins: the expected SHA-256 by file name; a name that is not in it is not checked.
+        remedy: what the user can do if no source provides the file. It ends the error message.
+        pins: file name -> expected SHA-256. A file whose name is missing here is not checked.
         patience: how long to keep trying an address.
 
     Raises:
-        FetchError: nothing provides the file; the message says all that was tried and why each failed.
-        InputError: the mirror's file has another checksum than the pinned one.
-        ConfigError: an address names no file.
+        FetchError: no source provides the file. The message lists every source and why it failed.
+        InputError: the mirror's file does not have the pinned checksum.
+        ConfigError: an address does not end in a file name.
     """
     pins = pins or {}
     tried: list[str] = []
@@ -164,7 +163,11 @@ def _first_held(folder: Path, names: Sequence[str], pins: Mapping[str, str]) -> 
 
 
 def check_sha256(path: Path, pin: str | None) -> None:
-    """Compares a local file with its pinned SHA-256; None for no pin.
+    """Compares a local file with its pinned SHA-256.
+
+    Args:
+        path: the file.
+        pin: 64 hexadecimal digits; None to accept any file.
 
     Raises:
         InputError: the checksums differ.
@@ -177,12 +180,12 @@ def check_sha256(path: Path, pin: str | None) -> None:
             path,
             "",
             f"the SHA-256 is {found}, not the pinned {pin}",
-            "Replace the file with the one that was pinned, or correct the pin",
+            "Replace the file with the pinned one, or correct the pin",
         )
 
 
 def _cache_path(cache: Path, url: str) -> Path:
-    # A folder for each address, so that files of one name from two addresses never pass for each other.
+    # Each address has a folder in the cache: two addresses may provide different files of the same name.
     key = hashlib.sha256(url.encode()).hexdigest()[:12]
     name = PurePosixPath(urlsplit(url).path).name
     if name in ("", ".."):
@@ -201,51 +204,43 @@ def download(
     sha256: str | None = None,
     patience: Patience = PATIENCE,
 ) -> None:
-    """Downloads `url` to `target`, which appears only when it is whole.
+    """Downloads `url` to `target`. The file appears there only when it is complete.
 
-    What has arrived is kept beside it in `target.part`, also after Ctrl-C, and a later call goes on from
-    there as long as the server still has the same file. Progress goes to stderr.
+    Until then the bytes are kept in `target.part`, also after Ctrl-C. A later call continues from that part
+    if the server still has the same file. Progress goes to stderr.
 
     Args:
+        url: the address.
+        target: the file to write.
         max_bytes: the most bytes that the file may have.
-        sha256: the expected SHA-256 as 64 hexadecimal digits; None to take any.
+        sha256: the expected SHA-256 as 64 hexadecimal digits; None to accept any file.
         patience: how long to keep trying.
 
     Raises:
-        FetchError: the file cannot be had, is too large, or has another checksum. A `DiskError` when
+        FetchError: the file cannot be downloaded, is too large, or has another checksum. A `DiskError` if
             it cannot be written.
     """
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _say(console, f"fetching {_public(url)}")
-        with Progress(
-            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-        ) as progress:
-            for attempt in range(1, patience.attempts + 1):
-                try:
-                    _receive(url, target, max_bytes, patience.timeout, progress)
-                    break
-                except _InterruptedError as error:
-                    if attempt == patience.attempts:
-                        raise FetchError(f"{_public(url)}: {error} (tried {attempt} times)") from error
-                    time.sleep(patience.backoff * 2 ** (attempt - 1))
+        _report(f"fetching {_public(url)}")
+        for attempt in range(1, patience.attempts + 1):
+            try:
+                _receive(url, target, max_bytes, patience.timeout)
+                break
+            except _InterruptedError as error:
+                if attempt == patience.attempts:
+                    raise FetchError(f"{_public(url)}: {error} (tried {attempt} times)") from error
+                time.sleep(patience.backoff * 2 ** (attempt - 1))
         _publish(url, target, sha256)
-        _say(console, f"fetched {target.name}, {target.stat().st_size:,} bytes")
+        _report(f"fetched {target.name}, {target.stat().st_size:,} bytes")
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+def _report(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _public(url: str) -> str:
-    """The address without the user name and password that it may carry."""
+    """The address without the user name and the password that it may hold."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
@@ -263,13 +258,13 @@ def _discard_part(target: Path) -> None:
     _part_record(target).unlink(missing_ok=True)
 
 
-def _receive(url: str, target: Path, max_bytes: int, timeout: float, progress: Progress) -> None:
-    """One attempt: brings `target.part` to the end of the file, from where it stands where that works."""
+def _receive(url: str, target: Path, max_bytes: int, timeout: float) -> None:
+    """Makes one attempt to complete `target.part`, from its present end if the server allows that."""
     headers = {"Accept-Encoding": "identity", **_resume_headers(url, target)}
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
             _check_status(url, response, target)
-            _receive_body(url, response, target, max_bytes, progress)
+            _receive_body(url, response, target, max_bytes)
     except requests.Timeout as error:
         raise _InterruptedError(f"no answer within {timeout:g} seconds") from error
     except (requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
@@ -279,7 +274,7 @@ def _receive(url: str, target: Path, max_bytes: int, timeout: float, progress: P
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    """The error beneath the wrappings of requests and urllib3, such as "Connection refused"."""
+    """The original error, such as "Connection refused", that requests and urllib3 wrap several times."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return error
@@ -289,9 +284,9 @@ def _resume_headers(url: str, target: Path) -> dict[str, str]:
     part = _part(target)
     try:
         record = read_json(_part_record(target))
-    except InputError:  # missing or broken: start anew
+    except InputError:  # The record is missing or broken: the download starts again from the first byte.
         return {}
-    # Without a validator nothing tells whether the rest belongs to the same file.
+    # Without a validator, the rest may belong to another version of the file.
     if record["url"] != _public(url) or not record["validator"] or not part.is_file():
         return {}
     size = part.stat().st_size
@@ -304,14 +299,12 @@ def _check_status(url: str, response: requests.Response, target: Path) -> None:
         raise _InterruptedError(f"the server answered {status} {response.reason}")
     if status == 416:
         _discard_part(target)
-        raise _InterruptedError("the file on the server is shorter than the part that was kept")
+        raise _InterruptedError("the file on the server is shorter than the part from an earlier download")
     if status not in (200, 206):
         raise FetchError(f"{_public(url)}: the server answered {status} {response.reason}")
 
 
-def _receive_body(
-    url: str, response: requests.Response, target: Path, max_bytes: int, progress: Progress
-) -> None:
+def _receive_body(url: str, response: requests.Response, target: Path, max_bytes: int) -> None:
     start, total = _extent(response)
     if total is not None and total > max_bytes:
         raise FetchError(f"{_public(url)}: the file has {total:,} bytes, more than the {max_bytes:,} allowed")
@@ -321,27 +314,27 @@ def _receive_body(
         write_json(_part_record(target), {"url": _public(url), "validator": _validator(response)})
     elif start != part.stat().st_size:
         _discard_part(target)
-        raise _InterruptedError("the server sent another range than the one that was asked for")
+        raise _InterruptedError("the server sent another range of the file than the requested one")
 
     received = start
-    for earlier in progress.task_ids:
-        progress.remove_task(earlier)
-    task = progress.add_task(target.name, total=total, completed=start)
-    with part.open("ab") as stream:
-        # Bytes as they are on the server: requests would unpack a body that is labelled as compressed.
+    with (
+        progress(target.name, total, unit="bytes", done=start) as advance,
+        part.open("ab") as stream,
+    ):
+        # `raw` gives the bytes as the server has them; `iter_content` would unpack a compressed body.
         for chunk in response.raw.stream(_CHUNK, decode_content=False):
             received += len(chunk)
             if received > max_bytes:
                 _discard_part(target)
                 raise FetchError(f"{_public(url)}: the file has more than the {max_bytes:,} bytes allowed")
             stream.write(chunk)
-            progress.advance(task, len(chunk))
+            advance(len(chunk))
     if total is not None and received != total:
-        raise _InterruptedError(f"the file ended after {received:,} of {total:,} bytes")
+        raise _InterruptedError(f"the download ended after {received:,} of {total:,} bytes")
 
 
 def _extent(response: requests.Response) -> tuple[int, int | None]:
-    """Where the body starts in the file, and the size of the whole file (None: unknown), in bytes."""
+    """The place in the file where the body starts, and the file's size (None if unknown), in bytes."""
     length = response.headers.get("Content-Length", "")
     size = int(length) if length.isdecimal() else None
     if response.status_code == 200:
@@ -350,14 +343,15 @@ def _extent(response: requests.Response) -> tuple[int, int | None]:
     span, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
     first = span.partition("-")[0]
     if not first.isdecimal():
-        raise _InterruptedError("the server sent a part of the file without saying which")
+        raise _InterruptedError("the server sent a part of the file but did not say which part")
     if total.isdecimal():
         return int(first), int(total)
     return int(first), None if size is None else int(first) + size
 
 
 def _validator(response: requests.Response) -> str:
-    """What If-Range takes to tell whether the file is still the same; "" when the server gives nothing."""
+    """The value for If-Range, by which the server checks that the file is the same; "" if it sent none."""
+    # A weak ETag (W/) does not promise the same bytes.
     etag = response.headers.get("ETag", "")
     if etag and not etag.startswith("W/"):
         return etag
@@ -383,7 +377,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DiskError(
             f"{error.filename2 or error.filename or path}: {error.strerror or error}. "
-            "Free some space or correct the permissions, then run again; a download goes on where it stopped"
+            "Free some space or correct the permissions, and run again; a download continues where it stopped"
         ) from error
 
 
@@ -394,19 +388,21 @@ def extract_members(archive: Path, wanted: Mapping[str, str | None], out: Path, 
     """Writes the wanted members of a zip archive into the folder `out`, each whole or not at all.
 
     Args:
-        wanted: base name of each member -> its SHA-256 as 64 hexadecimal digits, or None to take any. Each
-            must be in the archive exactly once, in whichever folder.
-        out: the folder to write to, under the base names; made if it is not there.
+        archive: the zip archive.
+        wanted: base name of each member -> its SHA-256 as 64 hexadecimal digits, or None to accept any
+            content. Each base name must be in the archive exactly once, in any folder.
+        out: the folder to write to, under the base names. It is created if necessary.
         max_bytes: the most bytes that the wanted members may have together, unpacked.
 
     Raises:
-        InputError: the archive is missing, broken, lacks a member, or a member is not what was pinned.
+        InputError: the archive is missing, broken or lacks a member, or a member does not have its pinned
+            checksum.
         FetchError: a member cannot be written (a `DiskError`).
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             members = {name: _find_member(archive, opened, name) for name in wanted}
-            # zipfile never yields more of a member than its declared size, so that this bounds the whole.
+            # zipfile never unpacks more of a member than its declared size, so this check is sufficient.
             total = sum(member.file_size for member in members.values())
             if total > max_bytes:
                 raise _archive_error(
@@ -416,9 +412,9 @@ def extract_members(archive: Path, wanted: Mapping[str, str | None], out: Path, 
                 _write_member(archive, opened, member, wanted[name], out / name)
     except FileNotFoundError as error:
         raise InputError(archive, "", "no such file", "Fetch it again, or put it into the mirror") from error
-    # What zipfile raises for damaged data, for a missing password and for an unknown way of packing.
+    # zipfile raises these for damaged data, a missing password and an unknown compression method.
     except (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
-        raise _archive_error(archive, f"not a whole zip archive ({error})") from error
+        raise _archive_error(archive, f"not a complete zip archive ({error})") from error
 
 
 def _archive_error(archive: Path, problem: str, place: str = "") -> InputError:
@@ -434,9 +430,10 @@ def _find_member(archive: Path, opened: zipfile.ZipFile, name: str) -> zipfile.Z
     member = found[0]
     path = PurePosixPath(member.filename)
     if path.is_absolute() or ".." in path.parts:
-        raise _archive_error(archive, "the path leads out of the archive", member.filename)
+        raise _archive_error(archive, "the member's path leads out of the archive", member.filename)
+    # The upper half of the attributes holds the mode of a Unix file.
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise _archive_error(archive, "a link, not a file", member.filename)
+        raise _archive_error(archive, "the member is a link, not a file", member.filename)
     return member
 
 
@@ -454,10 +451,10 @@ def _write_member(
             raise _archive_error(archive, problem, member.filename)
 
 
-# --- handing on -------------------------------------------------------------------------------------------
+# --- recording the source ---------------------------------------------------------------------------------
 
 
 def write_source(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Writes `source.json` into a folder: the facts, and under "files" the SHA-256 of each file there."""
+    """Writes `source.json` into a folder: the given facts, and under "files" each file's SHA-256."""
     sums = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
     write_json(folder / "source.json", {**facts, "files": sums})

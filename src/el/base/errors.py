@@ -1,7 +1,7 @@
 """Errors that a user can act on.
 
-Every error raised on purpose derives from `ElError`; command-line modules print its message to
-stderr and exit with `ElError.exit_code`. Anything else is a bug and keeps its traceback.
+Every error that this project raises on purpose derives from `ElError`. A command prints the message to stderr
+and exits with `ElError.exit_code`. Any other exception is a bug and keeps its traceback.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class ElError(Exception):
-    """What went wrong, where, and the remedy, in one message for a person."""
+    """One message for a person: what went wrong, where, and what to do about it."""
 
     exit_code = 1
 
@@ -33,23 +33,28 @@ class InputError(ElError):
         self._arguments = (path, place, problem, remedy)
 
     def of(self, name: str) -> Self:
-        """The same error, of a file that the user knows by another name."""
+        """Returns the same error for a file that the user knows by another name."""
         return type(self)(name, *self._arguments[1:])
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path | str, str, str, str]]:
-        # Pickled as it was made: by default the one message would stand for all arguments.
+        # By default, pickle calls the constructor with the message as its only argument.
         return type(self), self._arguments
 
 
 def as_given(error: ElError, standard_input: Path | None) -> ElError:
-    """The error, with standard input in place of the file that it was copied to, if it is one of that."""
+    """Returns the error as the user should see it: with "standard input" in place of a temporary copy.
+
+    Args:
+        error: any error. An error about another file is returned unchanged.
+        standard_input: the file that standard input was copied to; None if it was not read.
+    """
     if isinstance(error, InputError) and error.path == standard_input:
         return error.of("standard input")
     return error
 
 
 class UnreadableError(InputError):
-    """A file is there but cannot be read."""
+    """A file exists but cannot be read."""
 
     exit_code = os.EX_IOERR
 
@@ -59,14 +64,14 @@ class ConfigError(ElError):
 
 
 class UsageError(ElError):
-    """Arguments of a command that do not go together."""
+    """The arguments of a command contradict each other."""
 
     exit_code = 2
 
 
 class MismatchError(ElError):
-    """Artefacts that do not fit together, such as an index made by another model."""
+    """Two artefacts do not belong together, such as a model and the index of another model."""
 
 
 class FetchError(ElError):
-    """Nothing that was tried could provide a file."""
+    """No source could provide a file."""

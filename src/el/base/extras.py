@@ -9,12 +9,15 @@ PROJECT = "hypencoder-entity-linking"
 
 
 class MissingExtraError(ElError, ModuleNotFoundError):
-    """A package is not installed that an extra brings."""
+    """A package of an extra is not installed."""
 
 
 @contextlib.contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
-    """Around imports of optional packages: where one is missing, says which extra brings it.
+    """Wraps imports of optional packages. If a package is missing, the error names the extra to install.
+
+    Args:
+        extra: the extra that contains the packages, as pyproject.toml calls it.
 
     Raises:
         MissingExtraError: a package that is imported in the block is not installed.
@@ -24,11 +27,11 @@ def needs_extra(extra: str) -> Iterator[None]:
     except MissingExtraError:
         raise
     except ModuleNotFoundError as error:
-        # A module of this project that is missing is a bug.
+        # A missing module of this project is a bug, not a missing extra.
         if error.name is None or error.name.partition(".")[0] in ("el", "etl"):
             raise
         package = error.name.partition(".")[0]
         raise MissingExtraError(
-            f"the package {package} is not installed. The extra [{extra}] brings it: "
+            f"the package {package} is not installed. Install the extra [{extra}]: "
             f"pip install '{PROJECT}[{extra}]'"
         ) from error

@@ -1,30 +1,41 @@
-"""Files written whole or not at all, checksums, and JSON that reads the same every time."""
+"""Files: written whole or not at all, checksums, gzip, and JSON."""
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from el.base.errors import InputError
 
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What reading a gzip file raises where the file is cut or damaged."""
+
+GZIP_SIGNATURE = b"\x1f\x8b"
+"""The first bytes of every gzip file."""
+
+# Bytes that are read at once to compute a checksum. A larger value needs more memory and saves no time.
 _CHUNK = 1 << 20
 
-# Of a large file's checksum: places between its ends, and bytes read at each.
+# The sampled checksum reads _SAMPLE_BYTES bytes at _SAMPLES + 1 places, 4 MB in all. Larger values take more
+# time, and a small change inside a file is found more often. Any other value gives other checksums: those in
+# the manifests of existing indexes then no longer match.
 _SAMPLES = 257
 _SAMPLE_BYTES = 1 << 14
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renamed onto `path` when the block ends well.
+    """Yields a temporary path beside `path`, which replaces `path` when the block ends without an error.
 
-    When the block raises (also on Ctrl-C or a full disk) the temporary file is removed and what
-    stood at `path` before stays untouched.
+    If the block raises (also for Ctrl-C or a full disk), the temporary file is removed and an earlier file at
+    `path` stays untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -32,7 +43,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes the file private to its owner; what is published follows the umask.
+        # mkstemp makes the file private to its owner. The finished file gets the usual permissions.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
@@ -41,10 +52,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`; takes the place of `path` when the block ends well.
+    """Yields a temporary folder beside `path`, which replaces `path` when the block ends without an error.
 
-    When the block raises, or the folder cannot take the place of what stands there, what stood at
-    `path` before stays.
+    If the block raises, or if `path` cannot be replaced, an earlier folder at `path` stays untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
@@ -57,7 +67,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _replace_folder(path: Path, replacement: Path) -> None:
-    """Renames `replacement` to `path`; what stands there is deleted after that, or put back."""
+    """Renames `replacement` to `path`. An earlier folder is deleted afterwards, or put back on failure."""
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
     old = aside / path.name
     try:
@@ -65,7 +75,7 @@ def _replace_folder(path: Path, replacement: Path) -> None:
             path.rename(old)
         replacement.rename(path)
     finally:
-        # Also on Ctrl-C between the two.
+        # Ctrl-C may come between the two renames.
         if old.exists() and not path.exists():
             old.rename(path)
         shutil.rmtree(aside, ignore_errors=True)
@@ -87,10 +97,13 @@ def sha256_file(path: Path) -> str:
 
 
 def sampled_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file's size and of parts of it: both ends and 256 places between.
+    """Returns the SHA-256 of a file's size and of 258 samples: both ends and 256 places between.
 
-    Tells files apart that were cut off, replaced or written over, in milliseconds whatever their size. A few
-    bytes that were altered in between go unnoticed.
+    The samples show in milliseconds whether a file of any size was cut, replaced or overwritten. A change of
+    a few bytes between two samples is not noticed.
+
+    Returns:
+        64 hexadecimal digits.
     """
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
@@ -101,8 +114,32 @@ def sampled_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+@contextlib.contextmanager
+def open_unpacked(path: Path, *, by_name: bool = False) -> Iterator[BinaryIO]:
+    """Opens a file of bytes and unpacks it if it is gzipped.
+
+    Args:
+        path: the file.
+        by_name: whether the suffix `.gz` decides. Reading then fails for a file with this suffix that is not
+            gzipped. By default the first bytes decide, whatever the name.
+
+    Raises:
+        OSError: the file cannot be opened. Reading may also raise `GZIP_ERRORS`.
+    """
+    with path.open("rb") as file:
+        if by_name:
+            is_packed = path.suffix == ".gz"
+        else:
+            is_packed = file.peek(len(GZIP_SIGNATURE))[: len(GZIP_SIGNATURE)] == GZIP_SIGNATURE
+        if is_packed:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield cast(BinaryIO, unpacked)
+        else:
+            yield file
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON with sorted keys and a final newline, atomically."""
+    """Writes `value` as indented JSON with sorted keys and a final newline, whole or not at all."""
     with atomic_file(path) as temporary:
         text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -119,11 +156,11 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise InputError(path, "", "no such file", "Run the stage that makes it") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, "", f"not JSON ({error})", "Make it again") from error
+        raise InputError(path, "", f"not JSON ({error})", "Make the file again") from error
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    """Writes one JSON object a line, atomically. Returns the number of lines."""
+    """Writes one JSON object a line, the file whole or not at all. Returns the number of lines."""
     count = 0
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         for row in rows:
@@ -140,7 +177,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     if not path.is_file():
         raise InputError(path, "", "no such file", "Run the stage that makes it")
-    # As bytes, or else the line that is not UTF-8 would not be known.
+    # The file is read as bytes, so that an error can name the line that is not UTF-8.
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():

@@ -1,4 +1,4 @@
-"""Parameters: params.yaml, and its sections as checked dataclasses."""
+"""params.yaml, and its sections as dataclasses with checked names and types."""
 
 import dataclasses
 import types
@@ -17,6 +17,9 @@ Section = TypeVar("Section")
 def load_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
     """Reads params.yaml.
 
+    Returns:
+        Section -> parameters.
+
     Raises:
         ConfigError: the file is missing or is not YAML.
     """
@@ -32,20 +35,20 @@ def load_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
 
 
 def load_section(kind: type[Section], params: Mapping[str, Any], section: str, **more: Any) -> Section:
-    """Builds a dataclass from a section of the parameters, checking names and types.
+    """Builds a dataclass from a section of the parameters and checks names and types.
 
-    Fields may be str, int, float (which takes a whole number too), bool, Literal, `X | None`,
-    `tuple[X, ...]` (a list in YAML) and `dict[str, X]`. A field with a default may be left out.
+    A field may be str, int, float (an int is accepted too), bool, Literal, `X | None`, `tuple[X, ...]` (a
+    list in YAML) or `dict[str, X]`. A field with a default may be left out.
 
     Args:
-        kind: the dataclass; its fields are the parameters that exist.
+        kind: the dataclass. Its fields are the known parameters.
         params: all parameters.
         section: the section's path, such as "data.corpus".
-        more: fields that come from elsewhere; they take precedence.
+        more: fields that do not come from the section. They override the section.
 
     Raises:
-        ConfigError: the section is missing, a parameter is unknown or missing, of the wrong type,
-            or refused by the dataclass itself.
+        ConfigError: the section is missing, or a parameter is unknown, missing, of the wrong type, or refused
+            by the dataclass itself.
     """
     values: Any = params
     for part in section.split("."):

@@ -1,4 +1,4 @@
-"""Room on disk and in memory, asked for before long work starts rather than missed at its end."""
+"""Disk space and memory, checked before long work starts."""
 
 import shutil
 from pathlib import Path
@@ -9,29 +9,29 @@ from el.base.errors import ElError
 
 
 def check_room(folder: Path, disk: int, memory: int, purpose: str) -> None:
-    """Refuses work for which there is no room.
+    """Refuses work that needs more disk space or memory than there is.
 
     Args:
-        folder: where files go; it, or a folder above it, exists.
-        disk: bytes that they take, at most.
-        memory: bytes that are held in memory, at most.
-        purpose: what for, such as "the index of 784,000 names".
+        folder: where the files will be written. The folder, or one above it, must exist.
+        disk: the most bytes that the files take.
+        memory: the most bytes that are held in memory.
+        purpose: what needs the room, such as "the index of 784,000 names".
 
     Raises:
-        ElError: the disk or the memory has less.
+        ElError: there is less space on the disk, or less memory.
     """
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(existing).free
     if free < disk:
         raise ElError(
-            f"{existing}: {purpose} takes {_gigabytes(disk)} on disk, {_gigabytes(free)} are free. "
-            "Make room, or work on another disk"
+            f"{existing}: {purpose} takes {_gigabytes(disk)} on disk, but {_gigabytes(free)} are free. "
+            "Free some space, or work on another disk"
         )
     available = psutil.virtual_memory().available
     if available < memory:
         raise ElError(
-            f"{purpose} takes {_gigabytes(memory)} of memory, {_gigabytes(available)} are available. "
-            "Close other programs, or use a larger machine"
+            f"{purpose} takes {_gigabytes(memory)} of memory, but {_gigabytes(available)} are available. "
+            "Close other programs, or use a machine with more memory"
         )
 
 

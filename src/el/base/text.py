@@ -1,4 +1,4 @@
-"""Normalised names for comparison, and context windows."""
+"""Texts: names normalised for comparison, and context windows around mentions."""
 
 import re
 import string
@@ -9,15 +9,15 @@ _GREEK_NAMES = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu "
     "nu xi omicron pi rho sigma tau upsilon phi chi psi omega"
 )
-# Spaces around, so that "TNFα" becomes what "TNF-alpha" becomes.
+# With spaces around the name: "TNFα" and "TNF-alpha" both become "tnf alpha".
 _SPELLED = str.maketrans(
     {letter: f" {name} " for letter, name in zip(_GREEK_LETTERS, _GREEK_NAMES.split(), strict=True)}
 )
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´′", "'") | {"″": "''", "ŉ": "'n"})
 _POSSESSIVE = re.compile(r"(?<=[^\W\d_])'s\b")
-# All but letters, digits, plus signs, and primes after a digit.
+# All characters except letters, digits, plus signs, and primes after a digit.
 _SEPARATORS = re.compile(r"(?:[^\w+']|_|(?<![\d'])'+)+")
-# What becomes of each ASCII character in a text without apostrophes.
+# ASCII character -> its normalised form, in a text without apostrophes.
 _ASCII = str.maketrans(
     {chr(code): " " for code in range(128)}
     | {character: character.lower() for character in f"{string.ascii_letters}{string.digits}+"}
@@ -25,36 +25,37 @@ _ASCII = str.maketrans(
 
 
 def normalise(text: str) -> str:
-    """Brings spellings of one name together, for exact comparison.
+    """Gives the spellings of one name the same form, for exact comparison.
 
-    Compatibility forms and accents are undone, case is folded, Greek letters are spelled out, a
-    possessive 's is dropped, and punctuation becomes a space. What tells chemicals apart stays:
+    Compatibility forms (NFKD) and accents are removed, case is folded, Greek letters are spelled out, a
+    possessive 's is dropped, and punctuation becomes a space. Signs that distinguish chemicals stay:
 
-    - locants: punctuation separates and is never deleted, so "1,2-dichloroethane" becomes
-      "1 2 dichloroethane", and not "12 dichloroethane";
-    - primes after a digit: "2'-deoxyuridine" is not "2-deoxyuridine";
-    - plus signs: "Na+" is not "Na", "(+)-tubocurarine" not "(-)-tubocurarine".
+    - locants: punctuation becomes a space and is never deleted. "1,2-dichloroethane" becomes
+      "1 2 dichloroethane", not "12 dichloroethane";
+    - primes after a digit: "2'-deoxyuridine" differs from "2-deoxyuridine";
+    - plus signs: "Na+" differs from "Na", and "(+)-tubocurarine" from "(-)-tubocurarine".
 
     Returns:
-        Lower-case words with single spaces between; "" if there is no letter, digit or plus sign.
-        Normalised text stays as it is when normalised again.
+        Lower-case words separated by single spaces; "" if there is no letter, digit or plus sign. A
+        normalised text does not change when it is normalised again.
     """
-    # Nearly all names of MeSH; the general way takes eight times as long.
+    # A shortcut for nearly all names of MeSH: the general function takes eight times as long.
     if text.isascii() and "'" not in text and "`" not in text:
         return " ".join(text.translate(_ASCII).split())
     return _normalise_any(text)
 
 
 def spelling(text: str) -> str:
-    """What is left of a name when blanks and most signs do not count: "KF 17837" and "KF-17837" are one.
+    """Returns the normalised name without blanks: "KF 17837" and "KF-17837" have the same spelling.
 
-    Looser than `normalise`: of chemicals it may make one of two, such as "1,2-" and "12-".
+    This comparison is looser than that of `normalise`: two chemicals, such as "1,2-" and "12-", may have the
+    same spelling.
     """
     return normalise(text).replace(" ", "")
 
 
 def _normalise_any(text: str) -> str:
-    # Before the decomposition, which would turn some apostrophes into a space and an accent.
+    # Apostrophes come first: the decomposition turns some of them into a space and an accent.
     text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES))
     text = "".join(character for character in text if not unicodedata.combining(character))
     text = text.casefold().translate(_SPELLED)
@@ -63,15 +64,15 @@ def _normalise_any(text: str) -> str:
 
 
 def context_window(text: str, start: int, stop: int, characters: int) -> tuple[str, str]:
-    """Returns the text to the left and to the right of `text[start:stop]`.
+    """Returns the text to the left and to the right of the mention `text[start:stop]`.
 
-    Cut at the offsets, so that it is the right one of several occurrences; at the far ends cut between
-    words. What touches the mention is kept as it is: `left + text[start:stop] + right` stands in `text`.
+    The outer ends are cut between words. The inner ends are not changed: `left + text[start:stop] + right` is
+    a part of `text`. The mention is given by its offsets, because its words may occur several times.
 
     Args:
         text: the document's text.
-        start: offset of the mention's first character.
-        stop: offset after its last character.
+        start: the offset of the mention's first character.
+        stop: the offset after the mention's last character.
         characters: the most characters on each side.
 
     Raises:

@@ -63,7 +63,7 @@ def bench_linker(
     if not isinstance(model, Hypencoder):
         raise ElError(f"{folder}: its model is a {model.kind}, not a Hypencoder. Give another linker")
     vectors, ontology, own = linker.ranker.vectors, linker.ontology, model.head.config.depth
-    bi_encoder = BiEncoder(model.retrieving_tower(), None, model.tokenizer)
+    bi_encoder = BiEncoder(model.retrieval_tower, None, model.tokenizer)
     systems = [
         timed_model("bi_encoder", bi_encoder, vectors, config.candidates),
         timed_model(f"hypencoder_{own}", model, vectors, config.candidates),

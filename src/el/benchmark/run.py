@@ -26,6 +26,8 @@ from el.benchmark.timing import (
 )
 from el.evaluation.exhaustive import rank_exhaustively
 from el.index.build import compact_name_vectors
+from el.index.flat import FlatIndex
+from el.index.graph_index import open_index
 from el.linking.query import Query
 from el.linking.rankers import distinct_inputs
 from el.linking.ranking import Ranking, rank_concepts
@@ -125,7 +127,7 @@ class Benchmark:
         """The shallowest q-net with compact vectors."""
         system, folder = self.shallowest, self.scratch / COMPACT
         vectors = compact_name_vectors(system.vectors, self.ontology, folder)
-        return replace(system, name=f"{system.name}_{COMPACT}", vectors=vectors)
+        return replace(system, name=f"{system.name}_{COMPACT}", vectors=vectors, index=open_index(vectors))
 
     def _singles(self, systems: Sequence[Timed]) -> None:
         figures = time_singles(systems, self.texts, "time mentions one by one")
@@ -171,7 +173,7 @@ class Benchmark:
         return self._rankings[name]
 
     def _flat(self) -> None:
-        flat = replace(self.bi_encoder, name=FLAT, flat=True)
+        flat = replace(self.bi_encoder, name=FLAT, index=FlatIndex(self.bi_encoder.vectors))
         figures = time_singles([self.bi_encoder, flat], self.texts[:_SLOW_MENTIONS], f"time {FLAT}")
         self._add(FLAT, figures[FLAT] | {"total_p50_ratio": ratio(figures, FLAT, _BI_ENCODER)})
 
@@ -211,7 +213,7 @@ class Benchmark:
             count: scaled_vectors(self.shallowest.vectors, count, self.scratch) for count in self.config.sizes
         }
         systems = [
-            replace(system, name=f"{system.name}_at_{count}", vectors=vectors)
+            replace(system, name=f"{system.name}_at_{count}", vectors=vectors, index=open_index(vectors))
             for count, vectors in sorted({**every, own: self.shallowest.vectors}.items())
             for system in (self.bi_encoder, self.shallowest)
         ]

@@ -4,14 +4,14 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from el.base.progress import progress
+from el.index.contract import Neighbours, VectorIndex
+from el.index.graph_index import open_index
 from el.index.vectors import NameVectors
 from el.linking.rankers import ModelRanker
 from el.models.base import RetrievalModel
@@ -19,9 +19,6 @@ from el.models.hypencoder import Hypencoder
 from el.ontology.ontology import Ontology
 from el.runtime.compile import make_engine
 from el.runtime.engine import Encoded, Engine
-
-# Similarities and rows.
-_Found = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 STEPS = ("encode", "search", "generate", "score")
 # More than what an engine takes to compile what is met often.
@@ -45,7 +42,7 @@ class Timed:
         engine: the same, as it runs.
         vectors: of the ontology's names.
         candidates: names that are retrieved, and that a q-net scores.
-        flat: whether they are found by comparing with every name, in place of the graph.
+        index: finds candidates among them.
     """
 
     name: str
@@ -53,23 +50,14 @@ class Timed:
     engine: Engine
     vectors: NameVectors
     candidates: int
-    flat: bool = False
+    index: VectorIndex
 
     @property
     def generates(self) -> bool:
         """Whether its scores are those of q-nets."""
         return self.engine.kind == Hypencoder.kind
 
-    def search(self, queries: npt.NDArray[np.float32]) -> _Found:
-        """Finds candidates of (B, D) vectors: (B, K) similarities and name rows."""
-        if not self.flat:
-            return self.vectors.search(queries, self.candidates)
-        assert self.vectors.graph is not None
-        storage: Any = faiss.downcast_index(self.vectors.graph.index.storage)
-        found: _Found = storage.search(queries, self.candidates)
-        return found
-
-    def score(self, encoded: Encoded, found: _Found) -> npt.NDArray[np.float32]:
+    def score(self, encoded: Encoded, found: Neighbours) -> npt.NDArray[np.float32]:
         """Scores (B, K) candidates: (B, K) float32."""
         return self.engine.score(encoded, self.vectors.gather_half(found[1]))
 
@@ -79,7 +67,7 @@ class Timed:
 
 def timed_model(name: str, model: RetrievalModel, vectors: NameVectors, candidates: int) -> Timed:
     """Makes a system of a model as it runs, with the index of names that fits it."""
-    return Timed(name, model, make_engine(model), vectors, candidates)
+    return Timed(name, model, make_engine(model), vectors, candidates, open_index(vectors))
 
 
 def time_singles(
@@ -125,7 +113,7 @@ def time_once(system: Timed, text: str) -> tuple[float, ...]:
     clock = [time.perf_counter()]
     encoded = system.engine.encode(system.engine.tokenize([text]))
     clock.append(time.perf_counter())
-    found = system.search(encoded.vectors)
+    found = system.index.search(encoded.vectors, system.candidates)
     clock.append(time.perf_counter())
     system.engine.wait(encoded)
     clock.append(time.perf_counter())
@@ -161,7 +149,7 @@ def time_towers(model: RetrievalModel, engine: Engine, texts: Sequence[str]) -> 
     for text in [*texts[:_WARM_UP], *texts]:
         start = time.perf_counter()
         encoding = model.tokenize([text])
-        model.first_stage(encoding["input_ids"], encoding["attention_mask"])
+        model.retrieval_tower(encoding["input_ids"], encoding["attention_mask"])
         plain = time.perf_counter() - start
         time.sleep(PAUSE_SECONDS)
         start = time.perf_counter()

@@ -1,1 +1,1 @@
-"""Documents with mentions, and the formats that they are read from and written to."""
+"""Documents with mentions, and the formats to read and write them."""

@@ -1,7 +1,7 @@
-"""Abbreviations that a text defines, by the algorithm of Schwartz & Hearst (2003).
+"""Abbreviations that a text defines in brackets, found by the algorithm of Schwartz & Hearst (2003).
 
 "A simple algorithm for identifying abbreviation definitions in biomedical text", Pacific Symposium on
-Biocomputing 2003, 451-462. Beside it, second names in brackets that only the mentions of a text show.
+Biocomputing 2003, 451-462. In addition, second names in brackets are found with the help of mentions.
 """
 
 import bisect
@@ -11,14 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from el.corpus.types import Document, Mention
 
-# A short form: at most two words and ten characters (the paper's section 3.1).
+# The most words and characters of a short form (section 3.1 of the paper). At larger values, more texts in
+# brackets that are not abbreviations are taken for short forms.
 _MAX_SHORT_WORDS = 2
 _MAX_SHORT_CHARACTERS = 10
-# As much of what stands before a bracket, and in it, is looked at: no long form has more.
+# The characters before a bracket, and in it, that are searched for a long form. No long form is longer; at a
+# larger value, a long text takes more time.
 _MAX_LONG_CHARACTERS = 2000
 
 _CLOSING = {"(": ")", "[": "]"}
-# "(AKI; n = 30)", "(AKI, stage 3)" and "(AKI: 3 patients)" have two parts each.
+# The ends of parts in brackets. "(AKI; n = 30)", "(AKI, stage 3)" and "(AKI: 3 patients)" have two parts.
 _PART_ENDS = re.compile(r"[;,:]\s+")
 _NESTED = re.compile(r"\s+[(\[].*", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z])")
@@ -31,8 +33,8 @@ _BRACKET_GOES_ON = re.compile(r"\s*[)\];,:]")
 def find_abbreviations(text: str) -> dict[str, str]:
     """Finds the abbreviations that `text` defines in brackets.
 
-    Both orders are understood, "acute kidney injury (AKI)" and "AKI (acute kidney injury)". If a short
-    form is defined twice, its first definition wins.
+    Both orders are recognised: "acute kidney injury (AKI)" and "AKI (acute kidney injury)". If a short form
+    is defined twice, the first definition counts.
 
     Returns:
         Short form -> long form, both as the text spells them, in the order of their definitions.
@@ -48,31 +50,31 @@ def find_abbreviations(text: str) -> dict[str, str]:
 
 
 def document_abbreviations(document: Document, mentions: Iterable[Mention] = ()) -> dict[str, str]:
-    """Finds what a document defines in brackets: abbreviations and other second names of its mentions.
+    """Finds the second names that a document defines in brackets: abbreviations and others.
 
-    Letters do not tell that "cyclosporine (CSA)" and "dizocilpine (MK-801)" name one thing twice. But where a
-    mention stands in brackets right behind another of its type, is shorter, a single word and holds a
-    capital or a digit, it does.
+    Letters alone do not show that "cyclosporine (CSA)" or "dizocilpine (MK-801)" names one concept twice.
+    Mentions do: a mention is a second name if it stands in brackets directly after another mention of the
+    same type, is shorter than that mention, is a single word, and holds a capital or a digit.
 
     Args:
-        document: its text and its mentions; of these, places and types are looked at, and no ids.
-        mentions: more of its mentions, such as those found in its text.
+        document: the document. Only the places and types of its mentions are used, not the ids.
+        mentions: further mentions, such as those found by the linker.
 
     Returns:
-        Short form -> long form; what letters tell comes first.
+        Short form -> long form. The abbreviations found by their letters come first.
     """
     text = document.text
     found = find_abbreviations(text)
     every = sorted({*document.mentions, *mentions}, key=lambda mention: (mention.start, mention.stop))
     whole = [mention for mention in every if not mention.is_discontinuous and mention.role != "part"]
     for before, mention in itertools.pairwise(whole):
-        if expand(mention.text, found) == mention.text and _is_said_again(text, before, mention):
+        if expand(mention.text, found) == mention.text and _is_second_name(text, before, mention):
             found[mention.text] = expand(before.text, found)
     return found
 
 
-def _is_said_again(text: str, before: Mention, mention: Mention) -> bool:
-    """Whether a mention is another, shorter name of the one before it, in brackets."""
+def _is_second_name(text: str, before: Mention, mention: Mention) -> bool:
+    """Whether a mention in brackets is a shorter name for the mention before the brackets."""
     return (
         mention.type == before.type
         and len(mention.text) <= min(_MAX_SHORT_CHARACTERS, len(before.text) - 1)
@@ -84,10 +86,10 @@ def _is_said_again(text: str, before: Mention, mention: Mention) -> bool:
 
 
 def expand(text: str, abbreviations: Mapping[str, str]) -> str:
-    """Returns the long form of `text`, or `text` itself if it is no short form.
+    """Returns the long form of `text`, or `text` itself if it is not a short form.
 
-    A plural counts as its singular: with "NSAID" or "NSAIDs" defined, either is expanded. A single
-    letter has no plural: "As" is arsenic, and no "A" is.
+    Singular and plural are not distinguished: if "NSAID" or "NSAIDs" is defined, both are expanded. A single
+    letter has no plural: "As" is arsenic, not several "A".
     """
     forms = [text]
     if len(text) > 1:
@@ -98,9 +100,9 @@ def expand(text: str, abbreviations: Mapping[str, str]) -> str:
 
 
 def _brackets(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields, for each pair of brackets, what stands before it in its sentence, and its parts.
+    """Yields, for each pair of brackets, the text before it in the same sentence, and the parts inside it.
 
-    Before a bracket within another, only what stands in that other.
+    If the pair is nested in another pair, the text before it begins inside that other pair.
     """
     open_at: list[int] = []
     pairs: list[tuple[int, int, int]] = []
@@ -111,7 +113,7 @@ def _brackets(text: str) -> Iterator[tuple[str, list[str]]]:
             start = open_at.pop()
             enclosing = open_at[-1] + 1 if open_at else 0
             pairs.append((start, position, enclosing))
-    # Where sentences begin: cut again for each bracket, a long text would take hours.
+    # The starts of sentences are found once: with a search for each bracket, a long text would take hours.
     sentences = [match.end() for match in _SENTENCE_END.finditer(text)]
     for start, stop, enclosing in sorted(pairs):
         earlier = bisect.bisect_left(sentences, start)
@@ -122,8 +124,8 @@ def _brackets(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _pair(before: str, part: str) -> tuple[str, str] | None:
-    """The (short form, long form) of a bracket's part and what stands before the bracket."""
-    # Of "(AKI [stage 3])", only what stands before the inner bracket can be a short form.
+    """The (short form, long form) that a part in brackets and the text before the brackets define."""
+    # In "(AKI [stage 3])", only the text before the inner bracket can be a short form.
     short = _NESTED.sub("", part).strip(_QUOTES)
     if is_short_form(short):
         long_form = _long_form(short, before)
@@ -138,22 +140,22 @@ def _pair(before: str, part: str) -> tuple[str, str] | None:
 
 
 def is_short_form(text: str) -> bool:
-    """Whether a text can be a short form: short, in one or two words, with a capital."""
+    """Whether a text can be a short form: 2 to 10 characters, one or two words, and a capital."""
     return (
         2 <= len(text) <= _MAX_SHORT_CHARACTERS
         and len(text.split()) <= _MAX_SHORT_WORDS
         and text[0].isalnum()
-        # The paper asks for a letter, but "(i.e." and "(patient 2)" hold letters too.
+        # The paper requires only a letter, which would admit "(i.e." and "(patient 2)" too.
         and any(character.isupper() for character in text)
         and _is_balanced(text)
     )
 
 
 def _long_form(short: str, candidate: str) -> str | None:
-    """The shortest end of `candidate` that `short` abbreviates, if that can be a long form."""
+    """The shortest end of `candidate` that `short` abbreviates; None if it cannot be a long form."""
     long_form = _match(short, candidate)
     if long_form is None and short.endswith("s") and len(short) > 2:
-        # A plural of which the long form is singular.
+        # The short form may be a plural and the long form a singular.
         long_form = _match(short[:-1], candidate)
     if long_form is None:
         return None
@@ -173,9 +175,10 @@ def _is_balanced(text: str) -> bool:
 
 
 def _match(short: str, candidate: str) -> str | None:
-    """The paper's figure 1: finds the letters of `short` in `candidate`, from the right to the left.
+    """Finds the letters of `short` in `candidate`, from right to left (figure 1 of the paper).
 
-    The first letter has to begin a word; the long form begins with the word that holds it.
+    The first letter of `short` must begin a word or follow a sign. The long form begins with the word that
+    holds this letter.
     """
     position = len(candidate)
     for index in range(len(short) - 1, -1, -1):

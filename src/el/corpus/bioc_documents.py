@@ -1,9 +1,10 @@
-"""What BioC's two faces, XML and JSON, share: documents read from it and made for it, and infons for links.
+"""The common part of BioC XML and BioC JSON: reading and making documents, and infons for links.
 
-A document is handled as the value that BioC JSON has for it. The `bioc` library turns XML into it and back.
+Both forms are handled as the JSON object that BioC JSON has for a document. The `bioc` library converts XML
+to this object and back. An infon is a key with a value, which BioC allows at every level of a document.
 
-Offsets and lengths are read as Unicode code points. BioC leaves that open; in BC5CDR, which is all
-ASCII, it makes no difference, and a file that counts bytes fails the check of its mentions' texts.
+Offsets and lengths are read as Unicode code points; the BioC format does not define their unit. In BC5CDR,
+which is ASCII, there is no difference. In a file that counts bytes, the texts of mentions do not match.
 """
 
 import bisect
@@ -32,7 +33,7 @@ _GOLD_KEY = "MESH"
 _PREDICTED_KEY = "identifier"
 _DECIDED_KEY = "decided_by"
 LINK_KEYS = (_PREDICTED_KEY, "score", "candidates", _DECIDED_KEY)
-# What somebody else wrote under one of these keys gives way to a link, and goes on under a new key.
+# An infon of the input that has one of these keys is kept: its key gets this prefix.
 _GIVEN = "given_"
 _ID_KEYS = (_GOLD_KEY, f"{_GIVEN}{_PREDICTED_KEY}", _PREDICTED_KEY, "Identifier")
 _ROLE_KEY = "CompositeRole"
@@ -42,16 +43,16 @@ _ROLE_NAMES = {role: name for name, role in _ROLES.items()}
 
 @dataclass(frozen=True)
 class XmlSource:
-    """A document's element as it came, as XML."""
+    """A document's element as the file has it, as XML."""
 
     xml: str
 
     @property
     def row(self) -> Row:
-        """The document as a BioC JSON value.
+        """The document as a BioC JSON object.
 
         Raises:
-            etree.XMLSyntaxError, KeyError, TypeError, ValueError: it is not BioC.
+            etree.XMLSyntaxError, KeyError, TypeError, ValueError: the element is not BioC.
         """
         (document,) = biocxml.loads(f"<collection>{self.xml}{CLOSING}").documents
         row: Row = biocjson.toJSON(document)
@@ -60,19 +61,19 @@ class XmlSource:
 
 @dataclass(frozen=True)
 class JsonSource:
-    """A document's JSON value as it came."""
+    """A document's JSON object as the file has it."""
 
     row: Row
 
 
 @dataclass(frozen=True)
 class XmlHead:
-    """What a collection in XML says above its documents.
+    """The part of a collection in XML above its documents.
 
     Attributes:
         xml: the collection's element without its documents.
-        doctype: its document type as declared, without internal declarations; "" for none.
-        standalone: what the XML declaration says: 1 for yes, 0 for no, -1 for nothing.
+        doctype: the declared document type, without internal declarations; "" for none.
+        standalone: the value in the XML declaration: 1 for yes, 0 for no, -1 for none.
     """
 
     xml: str = EMPTY_HEAD
@@ -82,10 +83,10 @@ class XmlHead:
 
 @dataclass(frozen=True)
 class JsonHead:
-    """What a collection in JSON says beside its documents.
+    """The part of a collection in JSON beside its documents.
 
     Attributes:
-        row: the collection without its documents.
+        row: the collection's object without its documents.
         key: the key of the documents.
         is_listed: whether the collection is the only item of a list.
     """
@@ -96,21 +97,21 @@ class JsonHead:
 
 
 def read_row(path: Path, row: Row, source: object, tolerance: int, moved: list[str]) -> Document:
-    """Makes a document of a BioC JSON value.
+    """Makes a document of a BioC JSON object.
 
     Args:
         path: the file, for messages.
-        row: the value; annotations that have no id get one.
-        source: what the document keeps of it.
-        tolerance: a location that is up to so many characters off is moved to where its text stands.
-        moved: gets a line for each annotation moved.
+        row: the object. Annotations without an id get one.
+        source: see `Document.source`.
+        tolerance: the most characters that a location may be off. Such a location is moved to its text.
+        moved: receives a line for each moved annotation.
 
     Raises:
-        InputError: it is not a BioC document; a mention's text is not the text at its offsets, give or take
-            the tolerance.
+        InputError: the object is not a BioC document, or a mention's text differs from the text at its
+            offsets by more than the tolerance allows.
     """
     document_id = "" if row.get("id") is None else str(row["id"])
-    # Any part of it may be missing or of another type.
+    # The object has no schema: any value may be missing or of another type.
     try:
         return _read_document(path, document_id, row, source, tolerance, moved)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -119,10 +120,10 @@ def read_row(path: Path, row: Row, source: object, tolerance: int, moved: list[s
 
 
 def row_of(document: Document) -> Row:
-    """Returns a document as a BioC JSON value: as it came in, if it came as BioC of either face.
+    """Returns a document as a BioC JSON object. A document that was read from BioC is unchanged.
 
-    Of other documents, gold ids are the infon `MESH`, as in BC5CDR. The texts of a composite's parts are not
-    written beside it: BioC annotates the parts themselves.
+    For other documents, gold ids become the infon `MESH`, as in BC5CDR. The texts of a composite's parts are
+    dropped: BioC annotates the parts themselves.
     """
     if isinstance(document.source, JsonSource | XmlSource):
         return document.source.row
@@ -140,21 +141,21 @@ def row_of(document: Document) -> Row:
 
 
 def head_row(head: object) -> Row:
-    """Returns what a collection says above its documents as a BioC JSON value; little for other formats."""
+    """Returns the head of a collection as a BioC JSON object; an empty head for other formats."""
     if isinstance(head, JsonHead):
         return head.row
     if isinstance(head, XmlHead):
         row: Row = biocjson.toJSON(biocxml.loads(head.xml))
         del row["documents"]
         return row
-    # bioc fills in today's date: the same documents should give the same file.
+    # Without these values, bioc fills in the date of today, and the same documents give different files.
     return {"source": "", "date": "", "key": "", "infons": {}}
 
 
 def full_document(row: Row) -> BioCDocument:
-    """Returns a BioC JSON value, which may lack something, as the `bioc` library's document.
+    """Returns a BioC JSON object as the `bioc` library's document.
 
-    Infons become texts, as XML has them; keys that BioC does not know are left out.
+    Optional values may be missing. Infons become texts, as in XML. Keys unknown to BioC are dropped.
     """
     passages = [
         _full_level(
@@ -172,12 +173,12 @@ def full_document(row: Row) -> BioCDocument:
 
 
 def text_infons(row: Row) -> dict[str, str]:
-    """Infons as XML has them: nothing for null, JSON for what is no text."""
+    """Returns infons as XML has them: "" for null, and JSON for values that are not texts."""
     return {key: _text(value) for key, value in (row.get("infons") or {}).items()}
 
 
 def levels(row: Row) -> Iterator[Row]:
-    """The document itself, its passages and their sentences: each may hold annotations and relations."""
+    """Yields the document, its passages and their sentences. Each may hold annotations and relations."""
     yield row
     for passage in row["passages"]:
         yield passage
@@ -185,17 +186,17 @@ def levels(row: Row) -> Iterator[Row]:
 
 
 def all_annotations(row: Row) -> Iterator[Row]:
-    """The annotations of all levels."""
+    """Yields the annotations of all levels."""
     for level in levels(row):
         yield from level.get("annotations") or ()
 
 
 class Holders(Generic[_Level]):
-    """Finds the passage of a document, or the sentence of a passage, that holds what begins somewhere.
+    """Finds the passage or sentence of a document that holds the annotations at an offset.
 
     Args:
         level: the document, or a part of it.
-        parts: gives the parts of a level, each with its offset.
+        parts: returns the parts of a level, each with its offset.
     """
 
     def __init__(self, level: _Level, parts: Callable[[_Level], Iterable[tuple[int, _Level]]]) -> None:
@@ -205,14 +206,18 @@ class Holders(Generic[_Level]):
         self._parts = [Holders(part, parts) for _, part in in_order]
 
     def at(self, start: int) -> _Level:
-        """The last part that begins at or before `start`, or else the first; without parts, the level."""
+        """Returns the deepest part that holds offset `start`.
+
+        That is the last part that begins at or before `start`, or else the first part. A level without parts
+        holds every offset.
+        """
         if not self._parts:
             return self._level
         return self._parts[max(bisect.bisect_right(self._offsets, start) - 1, 0)].at(start)
 
 
 def row_holders(row: Row) -> Holders[Row]:
-    """What holds the annotations of a document that is a BioC JSON value."""
+    """Returns the holders of annotations in a BioC JSON object."""
     return Holders(
         row,
         lambda level: [
@@ -222,21 +227,21 @@ def row_holders(row: Row) -> Holders[Row]:
 
 
 def annotation_row(mention: Mention, annotation_id: str, infons: Mapping[str, str]) -> Row:
-    """A mention as an annotation."""
+    """Returns a mention as an annotation."""
     locations = [{"offset": span.start, "length": span.stop - span.start} for span in mention.spans]
     return {"id": annotation_id, "infons": dict(infons), "text": mention.text, "locations": locations}
 
 
 def found_infons(linked: LinkedMention) -> dict[str, str]:
-    """The infons of a mention that the linker found."""
+    """Returns the infons of a mention that the linker found."""
     return {**_type_infons(linked.mention), **link_infons(linked)}
 
 
 def link_infons(linked: LinkedMention) -> dict[str, str]:
-    """What the linker says of a mention, as infons.
+    """Returns a mention's links as infons.
 
-    `identifier` (the predicted ids, `|` between them, `-1` for NIL), `score` (one for each predicted id),
-    `candidates` (a JSON list of id, name, score and matched_name, best first) and `decided_by`.
+    The keys: `identifier` (the predicted ids, separated by `|`; `-1` for NIL), `score` (one for each
+    predicted id), `candidates` (a JSON list of id, name, score and matched_name, best first), `decided_by`.
     """
     candidates = json.dumps(candidate_rows(linked.links), ensure_ascii=False)
     values = (format_ids(linked.predicted), format_scores(linked.scores), candidates, linked.decided_by)
@@ -244,18 +249,21 @@ def link_infons(linked: LinkedMention) -> dict[str, str]:
 
 
 def given_key(key: str, infons: Iterable[str]) -> str:
-    """The key that an infon has where a link's infons are added: its own, unless a link's stands in its way.
+    """Returns the key under which an infon is kept when a link's infons are added.
+
+    An infon whose key collides with one of `LINK_KEYS` gets the prefix `given_`, unless an earlier link wrote
+    the infon.
 
     Args:
         key: the infon's key.
-        infons: all keys beside it.
+        infons: all keys of the same annotation.
     """
-    is_ours = _DECIDED_KEY in infons
-    return key if is_ours or key not in LINK_KEYS else f"{_GIVEN}{key}"
+    has_link = _DECIDED_KEY in infons
+    return key if has_link or key not in LINK_KEYS else f"{_GIVEN}{key}"
 
 
 def with_link_infons(infons: MutableMapping[str, Any], linked: LinkedMention) -> dict[str, Any]:
-    """Infons with those of a link added; those of an earlier link are replaced."""
+    """Returns infons with a link's infons added. The infons of an earlier link are replaced."""
     kept = {given_key(key, infons): value for key, value in infons.items()}
     return {**kept, **link_infons(linked)}
 
@@ -285,7 +293,11 @@ def _read_document(
 
 
 def _number_annotations(row: Row) -> set[str]:
-    """Gives annotations without an id one, as BioC allows; a link has to say whose it is. Returns these."""
+    """Gives an id to each annotation that has none, because a link must name its mention.
+
+    Returns:
+        The new ids.
+    """
     relations = (relation for level in levels(row) for relation in level.get("relations") or ())
     free = FreeIds(str(item.get("id")) for item in (*all_annotations(row), *relations))
     without = [annotation for annotation in all_annotations(row) if annotation.get("id") in (None, "")]
@@ -327,11 +339,12 @@ def _read_mention(row: Row) -> Mention:
 
 
 def _moved_spans(text: str, mention: Mention, tolerance: int) -> tuple[Span, ...]:
-    """Returns the mention's spans, each moved to where its text stands, if `tolerance` reaches there.
+    """Returns the mention's spans, each moved by at most `tolerance` characters to the place of its text.
 
-    The annotated text is cut into pieces as long as the spans. Where that does not work out, the spans
-    are returned as they are.
+    The annotated text is split into pieces with the lengths of the spans. If a piece is not found within the
+    tolerance, all spans are returned unchanged.
     """
+    # Small shifts first, so that the nearest place is taken.
     shifts = sorted(range(tolerance, -tolerance - 1, -1), key=abs)
     spans = []
     start = 0
@@ -360,7 +373,7 @@ def _with_part_texts(mentions: list[Mention]) -> list[Mention]:
 
 
 def _part_texts(composite: Mention, parts: list[Mention]) -> tuple[str, ...]:
-    """The texts of the parts inside a composite, in the order of its ids; none if one is missing."""
+    """The texts of the parts inside a composite, in the order of its ids; () if a part is missing."""
     inside = [part for part in parts if composite.start <= part.start and part.stop <= composite.stop]
     texts = []
     for concept_id in composite.concept_ids:
@@ -373,7 +386,7 @@ def _part_texts(composite: Mention, parts: list[Mention]) -> tuple[str, ...]:
 
 
 def _read_relation(row: Row) -> tuple[str, str, str]:
-    """BC5CDR names a relation's two ends in infons, other corpora by nodes."""
+    """Reads a relation as (kind, first id, second id). Its ends are nodes, or infons in BC5CDR."""
     infons = row.get("infons") or {}
     kind = _infon(row, "relation") or _infon(row, "type")
     ends = [str(node["refid"]) for node in row.get("nodes") or ()]
@@ -387,7 +400,7 @@ def _level(**more: Any) -> Row:
 
 
 def _type_infons(mention: Mention) -> dict[str, str]:
-    # BC5CDR and PubTator spell types with a capital: "Disease", "Chemical".
+    # BC5CDR and PubTator write types with a capital: "Disease", "Chemical".
     infons = {"type": mention.type.capitalize()}
     if mention.role != "single":
         infons[_ROLE_KEY] = _ROLE_NAMES[mention.role]
@@ -396,7 +409,7 @@ def _type_infons(mention: Mention) -> dict[str, str]:
 
 def _relation_row(number: int, relation: tuple[str, str, str]) -> Row:
     kind, first, second = relation
-    # CID, a chemical that induces a disease, is BC5CDR's only relation.
+    # CID (a chemical induces a disease) is the only relation of BC5CDR.
     first_key, second_key = ("Chemical", "Disease") if kind == "CID" else ("first", "second")
     infons = {"relation": kind, first_key: first, second_key: second}
     return {"id": f"R{number}", "infons": infons, "nodes": []}

@@ -1,8 +1,8 @@
-"""BioC JSON in and out.
+"""Reads and writes BioC JSON.
 
-JSON is read whole, up to 200 MB; what comes out is written a document at a time. A collection may stand alone
-or be the only item of a list, as PubMed Central gives it; documents may stand under `documents`, or under
-`PubTator3`, as that service gives them.
+A file is read whole and may have up to 200 MB. Documents are written one at a time. The collection may be the
+only item of a list, as in files of PubMed Central. The documents' key is `documents`, or `PubTator3` in files
+of that service.
 """
 
 import json
@@ -32,22 +32,23 @@ from el.corpus.store import loaded
 from el.corpus.types import Document, LinkedDocument
 
 MAX_FILE = 200_000_000
-"""Bytes of a file, unpacked: parsed, it takes several times the memory."""
+"""The most bytes that a file may have, unpacked. Reading takes several times as much memory: a larger value
+needs a larger machine."""
 
 DOCUMENT_KEYS = ("documents", "PubTator3")
 
 
 def read_bioc_json(path: Path, skip: Skip | None = None) -> Iterator[Document]:
-    """Yields the documents of a BioC JSON file, as `el.corpus.bioc_xml.read_bioc` does.
+    """Yields the documents of a BioC JSON file. See `el.corpus.bioc_xml.read_bioc` for what is read.
 
     Args:
         path: the file.
-        skip: is told of each document that cannot be used, which is left out; None to raise instead. A file
-            that is not JSON is an error all the same.
+        skip: receives the error of each document that cannot be used, and the document is skipped. None
+            raises the error. A file that is not JSON raises an error in any case.
 
     Raises:
-        InputError: the file is missing, too large or not BioC JSON; a mention's text is not the text at its
-            offsets.
+        InputError: the file is missing, too large or not BioC JSON, or a mention's text differs from the text
+            at its offsets.
     """
 
     def read(row: Any) -> Document:
@@ -60,7 +61,7 @@ def read_bioc_json(path: Path, skip: Skip | None = None) -> Iterator[Document]:
 
 
 def read_bioc_json_head(path: Path) -> JsonHead:
-    """Returns what a BioC JSON file says beside its documents.
+    """Returns the part of a BioC JSON file beside its documents.
 
     Raises:
         InputError: the file is missing, too large or not BioC JSON.
@@ -69,18 +70,18 @@ def read_bioc_json_head(path: Path) -> JsonHead:
 
 
 class BioCJsonWriter:
-    """Writes documents as one BioC JSON collection, one at a time, a line each.
+    """Writes documents as one BioC JSON collection, one document a line.
 
-    A document that came as BioC goes out with all that it came with, JSON's other keys too; links are added
-    as `el.corpus.bioc_xml.BioCXmlWriter` adds them.
+    A document that was read from BioC keeps all its content, also JSON keys unknown to BioC. Links are added
+    as in `el.corpus.bioc_xml.BioCXmlWriter`.
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
         """Begins the collection.
 
         Args:
-            stream: where to write, as text; the file must be encoded in UTF-8.
-            head: that of a collection in JSON or XML; anything else is dropped.
+            stream: an open text stream in UTF-8.
+            head: the head of a collection in JSON or XML; any other head is dropped.
         """
         self._stream = stream
         self._head = head if isinstance(head, JsonHead) else JsonHead(head_row(head))
@@ -108,7 +109,7 @@ def _read(path: Path) -> tuple[JsonHead, list[Any]]:
     key = next((key for key in DOCUMENT_KEYS if isinstance(row, dict) and key in row), None)
     if key is None or not isinstance(row[key], list):
         problem = "not one BioC collection with its documents"
-        raise InputError(path, "", problem, "Give each collection a file of its own")
+        raise InputError(path, "", problem, "Give a file that holds one collection")
     return JsonHead({name: row[name] for name in row if name != key}, key, is_listed), row[key]
 
 
@@ -117,7 +118,7 @@ def _dumped(value: Any) -> str:
 
 
 def _with_links(row: Row, linked: LinkedDocument) -> Row:
-    """A copy of the row with links; what came in stays as it is."""
+    """A copy of the object with links. The given object is not changed."""
     if not linked.mentions:
         return row
     row = json.loads(json.dumps(row))

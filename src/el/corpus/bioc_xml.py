@@ -1,7 +1,7 @@
-"""BioC XML in and out, a document at a time.
+"""Reads and writes BioC XML, one document at a time.
 
-Entities are refused, and a declared document type is never loaded. A text in one element may have 10 MB:
-libxml2 reads no more unless it is told to trust the file.
+Entities are refused, and a declared document type is never loaded. The text of one element may have up to
+10 MB, the limit of libxml2 for files that are not trusted.
 """
 
 import contextlib
@@ -39,8 +39,9 @@ from el.corpus.types import Document, LinkedDocument, LinkedMention
 
 _Event = tuple[str, etree._Element]
 
+# Bytes that are parsed at once. A larger value needs more memory.
 _CHUNK = 1 << 16
-# None of these loads, expands or trusts anything.
+# With these options, the parser loads no other file, expands no entities and keeps its size limits.
 _SAFE: dict[str, Any] = {"load_dtd": False, "no_network": True, "resolve_entities": False, "huge_tree": False}
 
 
@@ -49,23 +50,22 @@ def read_bioc(
 ) -> Iterator[Document]:
     """Yields the documents of a BioC XML file.
 
-    An annotation keeps its id, or gets one if it has none; its type is lower-cased; its concept ids come
-    from the infon `MESH`, `identifier` or `Identifier`, the first that is there. A composite gets the
-    texts of those parts that are annotated inside it. A passage given as sentences becomes one passage,
-    and annotations and relations are the document's, at whatever level they stand. All else is kept for
-    `BioCXmlWriter`, but for comments.
+    An annotation without an id gets one. Types are lower-cased. Concept ids come from the infon `MESH`,
+    `identifier` or `Identifier`: the first that is present. A composite gets the texts of the parts that are
+    annotated inside it. A passage given as sentences becomes one passage. Annotations and relations of all
+    levels become those of the document. All other content except comments is kept for `BioCXmlWriter`.
 
     Args:
-        path: the file. A document type may be declared and is never loaded.
-        tolerance: a location that is up to so many characters off is moved to where the annotated text
-            stands. For corpora known to have such locations; anywhere else a wrong offset is an error.
-        moved: gets a line for each annotation moved.
-        skip: is told of each document that cannot be used, which is left out; None to raise instead. A file
-            that is not well-formed is an error all the same.
+        path: the file. It may declare a document type, which is never loaded.
+        tolerance: the most characters that a location may be off. Such a location is moved to the annotated
+            text. This is for corpora with known errors; otherwise a wrong offset is an error.
+        moved: receives a line for each moved annotation.
+        skip: receives the error of each document that cannot be used, and the document is skipped. None
+            raises the error. A file that is not well-formed raises an error in any case.
 
     Raises:
-        InputError: the file is missing, is not BioC XML or declares entities; a document is too large; a
-            mention's text is not the text at its offsets, give or take the tolerance.
+        InputError: the file is missing, is not BioC XML or declares entities; a document is too large; or a
+            mention's text differs from the text at its offsets by more than the tolerance allows.
     """
 
     moved = [] if moved is None else moved
@@ -82,7 +82,7 @@ def read_bioc(
 
 
 def read_bioc_head(path: Path) -> XmlHead:
-    """Returns what a BioC XML file says above its documents.
+    """Returns the part of a BioC XML file above its documents.
 
     Raises:
         InputError: the file is missing, is not BioC XML or declares entities.
@@ -95,23 +95,23 @@ def read_bioc_head(path: Path) -> XmlHead:
 class BioCXmlWriter:
     """Writes documents as one BioC XML collection, one at a time.
 
-    A document that came as BioC goes out with all that it came with. A linked mention has the infons of
-    `link_infons`; an infon that had one of their keys goes on as `given_identifier` and so on. Mentions that
-    the linker found are annotations of the passage, or sentence, that they begin in.
+    A document that was read from BioC keeps all its content. A linked mention gets the infons of
+    `link_infons`. An infon of the input with one of their keys is kept as `given_identifier` and so on. A
+    mention that the linker found becomes an annotation of the passage, or sentence, in which it begins.
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
         """Begins the collection.
 
         Args:
-            stream: where to write, as text; the file must be encoded in UTF-8.
-            head: that of a collection in XML or JSON; anything else is dropped.
+            stream: an open text stream in UTF-8.
+            head: the head of a collection in XML or JSON; any other head is dropped.
 
         Raises:
             ElError: the head holds a character that XML cannot hold.
         """
         self._stream = stream
-        with _told("its collection"):
+        with _control_characters_refused("the head of the collection"):
             self._head = head if isinstance(head, XmlHead) else XmlHead(_head_xml(head))
         declared = {0: ' standalone="no"', 1: ' standalone="yes"'}.get(self._head.standalone, "")
         stream.write(f'<?xml version="1.0" encoding="UTF-8"{declared}?>\n')
@@ -125,7 +125,7 @@ class BioCXmlWriter:
         Raises:
             ElError: a text holds a character that XML cannot hold.
         """
-        with _told(f"document {linked.document.id!r}"):
+        with _control_characters_refused(f"document {linked.document.id!r}"):
             element = _element(linked.document)
             _add_links(element, linked)
         self._stream.write(_xml(element) + "\n")
@@ -136,16 +136,19 @@ class BioCXmlWriter:
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Tells of control characters, which lxml refuses."""
+def _control_characters_refused(what: str) -> Iterator[None]:
+    """Turns lxml's error about control characters into an error that names the document."""
     try:
         yield
     except ValueError as error:
-        raise ElError(f"BioC XML cannot hold {what}: {error}. Write JSON lines instead.") from error
+        raise ElError(f"BioC XML cannot hold {what}: {error}. Write JSON lines instead") from error
 
 
 class _Parser:
-    """Reads a collection in pieces: by expat, which tells and refuses what is declared, and then by lxml."""
+    """Reads a collection in pieces. Each piece goes through expat and then through lxml.
+
+    expat, the guard, reports the declarations, so that entities are refused before lxml sees them.
+    """
 
     def __init__(self, path: Path) -> None:
         self.head = XmlHead()
@@ -156,7 +159,7 @@ class _Parser:
         self._guard = self._make_guard()
 
     def documents(self) -> Iterator[XmlSource]:
-        """Yields the documents; from the first on, `head` is what stands above them."""
+        """Yields the documents. From the first document on, `head` is the part above the documents."""
         try:
             yield from self._documents()
         except expat.ExpatError as error:
@@ -177,9 +180,8 @@ class _Parser:
             while chunk := stream.read(_CHUNK):
                 size += len(chunk)
                 if size > MAX_DOCUMENT:
-                    raise too_large(
-                        self._path, f"document that ends behind line {self._guard.CurrentLineNumber}"
-                    )
+                    place = f"document that ends after line {self._guard.CurrentLineNumber}"
+                    raise too_large(self._path, place)
                 self._guard.Parse(chunk, False)
                 parser.feed(chunk)
                 for event, element in cast("Iterator[_Event]", parser.read_events()):
@@ -197,7 +199,11 @@ class _Parser:
         self._take(root, len(root))
 
     def _take(self, root: etree._Element, count: int) -> None:
-        """Takes the first children out of the tree: what stands above the documents, then those done with."""
+        """Removes the root's first `count` children from the tree, so that memory does not grow.
+
+        The first call takes the elements above the documents, which become the head. Later calls take the
+        documents that were read.
+        """
         children = list(root)[:count]
         if not self._is_begun:
             nsmap = cast("dict[str, str]", root.nsmap)
@@ -209,7 +215,7 @@ class _Parser:
             return
         for child in children:
             if child.tag != "document":
-                problem = f"<{child.tag}> behind the first document"
+                problem = f"<{child.tag}> after the first document"
                 raise InputError(self._path, "", problem, "Put it before the documents")
             root.remove(child)
 
@@ -249,7 +255,7 @@ class _Parser:
 def _doctype(name: str, system: str | None, public: str | None) -> str:
     if system is None:
         return f"<!DOCTYPE {name}>"
-    # An identifier holds one kind of quote at most, and no escapes.
+    # An identifier holds at most one kind of quotes, and XML has no escapes for quotes in it.
     quoted = f"'{system}'" if '"' in system else f'"{system}"'
     return (
         f"<!DOCTYPE {name} SYSTEM {quoted}>"
@@ -263,7 +269,7 @@ def _xml(element: etree._Element) -> str:
 
 
 def _number_annotations(document: etree._Element) -> None:
-    """Gives annotations without an id one, as BioC allows; a link has to say whose it is."""
+    """Gives an id to each annotation that has none, because a link must name its mention."""
     free = FreeIds(element.get("id", "") for element in document.iter("annotation", "relation"))
     for annotation in document.iter("annotation"):
         if not annotation.get("id"):
@@ -306,7 +312,7 @@ def _add_links(element: etree._Element, linked: LinkedDocument) -> None:
     for found in linked.found:
         row = annotation_row(found.mention, free.take(found.mention.id), found_infons(found))
         holder = holders.at(found.mention.start)
-        # Relations stand last.
+        # BioC has relations after annotations.
         relation = holder.find("relation")
         place = len(holder) if relation is None else holder.index(relation)
         _insert(holder, place, encode_annotation(parse_annotation(row)))
@@ -326,7 +332,7 @@ def _add_infons(annotation: etree._Element, link: LinkedMention) -> None:
 
 
 def _insert(parent: etree._Element, place: int, child: etree._Element) -> None:
-    """Inserts a child, with the blanks between it and the next that its neighbours have."""
+    """Inserts a child and copies the white space that follows the element before it."""
     child.tail = parent[place - 1].tail if place else parent.text
     parent.insert(place, child)
 

@@ -1,13 +1,13 @@
-"""brat in and out: a text (`name.txt`) and its annotations (`name.ann`), one document in two files.
+"""Reads and writes brat. A document is two files: a text (`name.txt`) and its annotations (`name.ann`).
 
-Lines of annotations that are read; all others (events, attributes, notes) are kept and not looked at:
+Three kinds of annotation lines are read. All others (events, attributes, notes) are kept but not interpreted.
 
-    T1  Disease 0 5;9 14  renal failure         a mention; pieces are parted by `;`
-    N1  Reference T1 MESH:D051437  the name     the id of a mention; several lines for several ids
+    T1  Disease 0 5;9 14  renal failure         a mention; the pieces are separated by `;`
+    N1  Reference T1 MESH:D051437  the name     a mention's id; several lines for several ids
     R1  Causes Arg1:T1 Arg2:T2                  a relation
 
-brat wants each id behind the name of its resource. Ids of MeSH get `MESH:`, those of others that name none
-`OWN:`; both are dropped when they are read.
+brat requires the name of a resource before each id. An id of MeSH gets `MESH:`. An id without a resource gets
+`OWN:`. Both prefixes are dropped when a file is read.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Sp
 TEXT, ANNOTATIONS = ".txt", ".ann"
 
 _GZIP = ".gz"
-# No text is as long as ten digits say; Python refuses to read thousands of them.
+# At most nine digits: no text has larger offsets, and Python's int() refuses numbers of thousands of digits.
 _MENTION = re.compile(r"(T[^\t]*)\t(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)\t(.*)")
 _NORMALISATION = re.compile(r"N[^\t]*\tReference (\S+) (\S+)(?:\t.*)?")
 _RELATION = re.compile(r"R[^\t]*\t(\S+) [^\s:]+:(\S+) [^\s:]+:(\S+)\s*")
-# Before the id stands what brat takes for its resource.
+# An id that begins with a resource, such as "OMIM:104300".
 _RESOURCE = re.compile(r"[^:]+:.+")
-_OWN_PREFIX = "OWN:"
-# Blanks of any kind: brat writes a space where a mention runs over a line end.
+_NO_RESOURCE = "OWN:"
+# Any white space: where a mention runs over a line end, brat writes a space in the mention's text.
 _BLANK = re.compile(r"\s")
 _LINE = re.compile(r"[^\r\n]+")
 
@@ -46,52 +46,54 @@ NumberedMatch = tuple[int, re.Match[str]]
 
 @dataclass(frozen=True)
 class Source:
-    """A document's two files as they came."""
+    """The contents of a document's two files."""
 
     text: str
     annotations: str
 
 
 def counterpart(path: Path) -> Path | None:
-    """Returns the other of a brat document's two files, packed or not; None where there is none."""
+    """Returns the other of a brat document's two files, gzipped or not; None if it does not exist."""
     name = path.name.removesuffix(_GZIP)
-    for own, other in ((TEXT, ANNOTATIONS), (ANNOTATIONS, TEXT)):
-        if name.endswith(own):
-            plain = path.with_name(name.removesuffix(own) + other)
+    for suffix, other in ((TEXT, ANNOTATIONS), (ANNOTATIONS, TEXT)):
+        if name.endswith(suffix):
+            plain = path.with_name(name.removesuffix(suffix) + other)
             both = (plain, plain.with_name(plain.name + _GZIP))
             return next((found for found in both if found.is_file()), None)
     return None
 
 
 def is_annotations(path: Path) -> bool:
-    """Whether a file is named like the annotations of brat."""
+    """Whether a file's name is that of brat annotations."""
     return path.name.removesuffix(_GZIP).endswith(ANNOTATIONS)
 
 
 def read_brat(path: Path, skip: Skip | None = None) -> Iterator[Document]:
     """Yields the document of a brat text and its annotations.
 
-    Its id is the file's name without suffix, its passages are the text's paragraphs, types are lower-cased.
+    The document's id is the file's name without its suffix. The passages are the text's paragraphs. Types are
+    lower-cased.
 
     Args:
         path: either of the two files.
-        skip: is told of a document that cannot be used, which is left out; None to raise instead.
+        skip: receives the error if the document cannot be used, and the document is skipped. None raises the
+            error.
 
     Raises:
         InputError: one of the files is missing or not UTF-8, a mention or relation cannot be read, or a
-            mention's text is not the text at its offsets.
+            mention's text differs from the text at its offsets.
     """
     other = counterpart(path)
     if other is None:
         wanted = TEXT if is_annotations(path) else ANNOTATIONS
         problem = f"no {document_name(path)}{wanted} beside it"
-        raise InputError(path, "", problem, "brat needs a .txt and its .ann")
+        raise InputError(path, "", problem, "Put the .txt file and its .ann file into one folder")
     text, annotations = (other, path) if is_annotations(path) else (path, other)
     return read_each([annotations], lambda annotations: _read_document(text, annotations), skip)
 
 
 def brat_files(target: Path) -> tuple[Path, ...]:
-    """Returns the two files that `open_brat` writes for a name, or the folder that it is."""
+    """Returns the two files that `open_brat` writes for a target, or the folder."""
     name = target.name.removesuffix(_GZIP)
     if not name.endswith((TEXT, ANNOTATIONS)):
         return (target,)
@@ -102,21 +104,21 @@ def brat_files(target: Path) -> tuple[Path, ...]:
 
 @contextlib.contextmanager
 def open_brat(target: Path) -> Iterator["BratWriter"]:
-    """Yields a writer of brat documents; files are there when the block ends well, or not at all.
+    """Yields a writer of brat documents. The files appear only if the block ends without an error.
 
-    A document that came as brat goes out with all its lines. Behind them, each linked mention gets a line
+    A document that was read from brat keeps all its lines. New lines follow. Each linked mention gets a line
     `N1 Reference T1 MESH:D000082 name` (or `OWN:HOSP-05`) for each predicted id that it does not have yet,
     and a note, `#1 AnnotatorNotes T1 {...}`, with predicted, decided_by, margin and candidates as JSON.
-    Mentions that the linker found are new `T` lines.
+    Mentions that the linker found get new `T` lines.
 
     Args:
-        target: a name that ends in .txt or .ann, perhaps with .gz, for one document, whose other file is
-            written beside it; any other name for a folder, new or empty, with a pair of files named by its
-            id for each document.
+        target: for one document, a name that ends in .txt or .ann, optionally followed by .gz; the other file
+            is written beside it. Any other name is a folder, new or empty, which gets two files for each
+            document, named by the document's id.
 
     Raises:
-        ElError: a second document for one name; a document's id that is no name of a file; a folder that
-            holds something.
+        ElError: two documents are written to one name, a document's id cannot be the name of a file, or the
+            folder is not empty.
     """
     paths = brat_files(target)
     if len(paths) == 1:
@@ -133,7 +135,12 @@ class BratWriter:
     """Writes documents as brat, one at a time; see `open_brat`."""
 
     def __init__(self, target: Path | tuple[TextIO, TextIO]) -> None:
-        """Writes into a folder, or one document into streams for its text and its annotations."""
+        """Prepares a writer.
+
+        Args:
+            target: a folder for any number of documents, or two open text streams for the text and the
+                annotations of one document.
+        """
         self._target = target
         self._is_full = False
 
@@ -141,7 +148,7 @@ class BratWriter:
         """Writes one document.
 
         Raises:
-            ElError: it cannot be written; see `open_brat`.
+            ElError: the document cannot be written; see `open_brat`.
         """
         document = linked.document
         names = _names(document)
@@ -150,7 +157,10 @@ class BratWriter:
         if isinstance(self._target, Path):
             paths = [self._target / f"{_file_name(document)}{suffix}" for suffix in (TEXT, ANNOTATIONS)]
             if paths[0].exists():
-                raise ElError(f"two documents have the id {document.id!r}: brat needs a name for each")
+                raise ElError(
+                    f"two documents have the id {document.id!r}, which brat needs as the name of a file. "
+                    "Give each document a unique id"
+                )
             with written_text(paths[0]) as text, written_text(paths[1]) as annotations:
                 text.write(source.text)
                 annotations.writelines(lines)
@@ -179,9 +189,9 @@ def _read_document(text_path: Path, path: Path) -> Document:
             relations.append((match[1], match[2], match[3]))
     bare = Document(document_name(text_path), paragraphs(text_path, text))
     _check_texts(path, rows, text)
-    # With spaces between paragraphs.
-    own = bare.text
-    mentions = [_mention(match, own, ids) for _, match in rows]
+    # Surface forms come from the document, which has spaces in place of the line ends between paragraphs.
+    document_text = bare.text
+    mentions = [_mention(match, document_text, ids) for _, match in rows]
     return make_document(path, bare.id, bare.passages, mentions, relations, source)
 
 
@@ -193,7 +203,7 @@ def _lines(source: Source) -> list[str]:
 def _matched(pattern: re.Pattern[str], path: Path, number: int, line: str) -> re.Match[str]:
     match = pattern.fullmatch(line)
     if match is None:
-        problem = "not a line of brat, or its columns are not parted by tabs"
+        problem = "not a line of brat, or its columns are not separated by tabs"
         raise InputError(path, f"line {number}", problem, "Correct or remove the line")
     return match
 
@@ -220,14 +230,17 @@ def _spans(match: re.Match[str]) -> tuple[Span, ...]:
 
 
 def _names(document: Document) -> dict[str, str]:
-    """Mention id -> its id in brat: the same if it came from there, otherwise a new one."""
+    """Mention id -> id in brat. Mentions of a document that was not read from brat get new ids."""
     if isinstance(document.source, Source):
         return {mention.id: mention.id for mention in document.mentions}
     return {mention.id: f"T{number}" for number, mention in enumerate(document.mentions, start=1)}
 
 
 def _source_of(document: Document, names: dict[str, str]) -> Source:
-    """The two files of a document that came in another format; relations between other things are dropped."""
+    """The two files of a document that was read from another format.
+
+    A relation is dropped if one of its ends is not a mention.
+    """
     text = document.text
     lines = [_mention_line(names[mention.id], mention, text) for mention in document.mentions]
     gold = [(names[mention.id], concept) for mention in document.mentions for concept in mention.concept_ids]
@@ -242,7 +255,7 @@ def _source_of(document: Document, names: dict[str, str]) -> Source:
 
 
 def _mention_line(mention_id: str, mention: Mention, text: str) -> str:
-    # brat wants a piece for each line that a mention runs over.
+    # brat needs a separate piece for each line that a mention runs over.
     pieces = [piece.span() for span in mention.spans for piece in _LINE.finditer(text, span.start, span.stop)]
     places = ";".join(f"{start} {stop}" for start, stop in pieces)
     surface = _BLANK.sub(" ", " ".join(text[start:stop] for start, stop in pieces))
@@ -250,7 +263,7 @@ def _mention_line(mention_id: str, mention: Mention, text: str) -> str:
 
 
 def _type(name: str) -> str:
-    """A type as brat can hold it: without blanks, and not empty."""
+    """A type in a form that brat can hold: without blanks, and not empty."""
     return _BLANK.sub("_", name) or "Mention"
 
 
@@ -259,19 +272,25 @@ def _normalisation(line_id: str, mention_id: str, concept_id: str, name: str) ->
 
 
 def _reference(concept_id: str) -> str:
-    """The id behind its resource; `_concept_ids` gives it back."""
+    """The id with its resource before it. `_concept_ids` is the inverse."""
     if re.fullmatch(MESH_ID, concept_id, re.ASCII):
         return f"MESH:{concept_id}"
-    is_complete = _RESOURCE.fullmatch(concept_id) and not concept_id.startswith(_OWN_PREFIX)
-    return concept_id if is_complete else f"{_OWN_PREFIX}{concept_id}"
+    has_resource = _RESOURCE.fullmatch(concept_id) and not concept_id.startswith(_NO_RESOURCE)
+    return concept_id if has_resource else f"{_NO_RESOURCE}{concept_id}"
 
 
 def _concept_ids(reference: str) -> tuple[str, ...]:
-    return parse_ids(reference.removeprefix(_OWN_PREFIX))
+    return parse_ids(reference.removeprefix(_NO_RESOURCE))
 
 
 def _added_lines(source: Source, names: dict[str, str], linked: LinkedDocument) -> Iterator[str]:
-    """Yields what links add behind the lines of a document; `names` has the brat ids of its mentions."""
+    """Yields the lines that links add after a document's lines.
+
+    Args:
+        source: the document's two files.
+        names: mention id -> id in brat.
+        linked: the links.
+    """
     lines = _lines(source)
     free = FreeIds(line.partition("\t")[0] for line in lines)
     matches = [match for line in lines if (match := _NORMALISATION.fullmatch(line))]
@@ -302,6 +321,7 @@ def _file_name(document: Document) -> str:
     name = document.id
     if not name or name.startswith(".") or any(not c.isprintable() or c in "/\\:" for c in name):
         raise ElError(
-            f"the document's id {name!r} is no name of a file, as brat needs; write BioC XML instead"
+            f"brat needs the document's id {name!r} as the name of a file, and the id cannot be one. "
+            "Write BioC XML instead"
         )
     return name

@@ -1,4 +1,4 @@
-"""The checks that a document must pass, whatever format it comes from."""
+"""The checks that a document must pass, whatever its format."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from el.corpus.opening import MAX_DOCUMENT
 from el.corpus.types import Document, Mention, Passage
 
 Skip = Callable[[InputError], None]
-"""Is told of a document that cannot be used and is left out."""
+"""Receives the error of a document that cannot be used. The document is skipped."""
 
 _Item = TypeVar("_Item")
 
@@ -17,10 +17,15 @@ _Item = TypeVar("_Item")
 def read_each(
     items: Iterable[_Item], read: Callable[[_Item], Document], skip: Skip | None
 ) -> Iterator[Document]:
-    """Yields what `read` makes of each item; an item that it refuses is left out if `skip` is given.
+    """Yields the document that `read` makes of each item.
+
+    Args:
+        items: parts of a file, one for each document.
+        read: makes a document of an item.
+        skip: receives the errors of `read`, and the items that caused them are skipped. None raises them.
 
     Raises:
-        InputError: what `read` raises, without `skip`; what `items` raises, in any case.
+        InputError: an error of `read` if `skip` is None; an error of `items` in any case.
     """
     for item in items:
         try:
@@ -41,11 +46,19 @@ def make_document(
     relations: Iterable[tuple[str, str, str]] = (),
     source: object = None,
 ) -> Document:
-    """Puts the mentions in order and checks that everything stands where it says.
+    """Makes a document: sorts the mentions and checks passages and mentions.
+
+    Args:
+        path: the file, for messages.
+        document_id: see `Document.id`.
+        passages: see `Document.passages`.
+        mentions: in any order.
+        relations: see `Document.relations`.
+        source: see `Document.source`.
 
     Raises:
-        InputError: passages overlap, two mentions share an id, or a mention's text is not the text at
-            its offsets.
+        InputError: passages overlap, the text is too large, two mentions share an id, or a mention's text
+            differs from the text at its offsets.
     """
     in_order = sorted(mentions, key=lambda mention: (mention.start, mention.stop))
     document = Document(document_id, tuple(passages), tuple(in_order), tuple(relations), source)
@@ -54,10 +67,10 @@ def make_document(
 
 
 def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> str:
-    """Returns the text of a document of these passages; see `Document.text`.
+    """Returns the text of a document with these passages; see `Document.text`.
 
     Raises:
-        InputError: passages overlap, or an offset would make the text too large.
+        InputError: passages overlap, or a passage ends beyond the size limit of a document.
     """
     passages = tuple(passages)
     end = 0
@@ -67,12 +80,13 @@ def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> s
             raise InputError(
                 path,
                 place,
-                f"starts before {end}, where the passage before it ends",
+                f"starts before {end}, where the previous passage ends",
                 "Give the passages increasing offsets, in Unicode code points",
             )
         end = passage.offset + len(passage.text)
         if end > MAX_DOCUMENT:
-            raise InputError(path, place, f"ends behind character {MAX_DOCUMENT:,}", "Split the document")
+            problem = f"ends after character {MAX_DOCUMENT:,}, the limit of a document"
+            raise InputError(path, place, problem, "Split the document")
     return Document(document_id, passages).text
 
 
@@ -88,7 +102,8 @@ def _check_mentions(path: Path, document: Document, text: str) -> None:
         if any(not 0 <= span.start < span.stop for span in mention.spans):
             raise InputError(path, place, "a location is empty or negative", "Correct its offsets")
         found = " ".join(text[span.start : span.stop] for span in mention.spans)
-        # A text that is missing is taken from its place by some formats, whatever there is of it.
+        # Some readers take a missing surface form from the document. Such a form equals the text at its
+        # offsets even where the offsets lie beyond the document's end.
         if found != mention.text or any(span.stop > len(text) for span in mention.spans):
             where = ", ".join(f"{span.start}:{span.stop}" for span in mention.spans)
             beyond = f" (the text ends at {len(text)})" if mention.stop > len(text) else ""

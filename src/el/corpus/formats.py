@@ -1,6 +1,6 @@
-"""Any corpus in, and linked documents out: in the format that came in, or another.
+"""Reads a corpus in any format, and writes linked documents in the same format or another.
 
-| format | in | out | recognised by |
+| format | read | written | recognised by |
 |---|---|---|---|
 | `bioc` | yes | yes | `<?xml`, `<!DOCTYPE` or `<collection` |
 | `bioc-json` | yes | yes | JSON with `documents` (or `PubTator3`) before any text |
@@ -10,16 +10,18 @@
 | `plain` | yes | no | all other text |
 | `tsv`, `links` | no | yes | |
 
-What came in goes out again where the format is the same; each writer says what it adds. A document that goes
-out in another format than it came in is made of what `Document` has (text, passages, mentions, ids and
-relations), and of all that BioC holds between its two faces. What the target has no room for:
+A document that is written in the format it was read from keeps all its content; each writer's documentation
+says what is added. In another format, a document keeps the content of `Document`: text, passages, mentions,
+ids and relations. Between `bioc` and `bioc-json`, all content of BioC is kept. A format that cannot hold
+something drops the content or refuses the document:
 
-- `bioc`, `bioc-json`: the texts of a composite's parts are dropped; XML refuses control characters;
-- `pubtator`: other passages than title and abstract, discontinuous mentions, parts that stand beside their
-  composite, tabs and line ends are refused; mentions' ids are dropped;
-- `brat`: passages become one text; mentions' ids, roles, texts of parts, and relations of other things than
-  mentions are dropped; in a folder, an id that is no name of a file is refused;
-- `jsonl`: nothing; `tsv` and `links`: all but links is dropped.
+- `bioc`, `bioc-json`: the texts of a composite's parts are dropped. XML refuses control characters.
+- `pubtator`: the ids of mentions are dropped. Refused are passages other than title and abstract,
+  discontinuous mentions, parts that are annotated in addition to their composite, tabs and line ends.
+- `brat`: passages become one text. The ids and roles of mentions, the texts of parts, and relations between
+  other things than mentions are dropped. In a folder, an id that cannot be the name of a file is refused.
+- `jsonl`: everything is kept.
+- `tsv` and `links`: everything except links is dropped.
 """
 
 import codecs
@@ -51,7 +53,8 @@ OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 
 _XML = re.compile(rb"<(\?xml|!DOCTYPE|collection)\b")
 _PUBTATOR = re.compile(rb"[^|\t\n]+\|t\|")
-# The first of these keys tells a collection from a document; in a value, the quotes would be escaped.
+# The first of these keys distinguishes a collection from a document. Inside a JSON string, the quotes around
+# a key would be escaped, so no text can look like a key.
 _JSON_KEY = re.compile(rb'"(documents|PubTator3|passages|text)"\s*:')
 
 
@@ -68,7 +71,7 @@ class _StreamWriter(Writer, Protocol):
 
 @dataclass(frozen=True)
 class Corpus:
-    """A file of documents. Nothing of it is kept in memory; it is read anew each time.
+    """A file of documents. Each iteration reads the file again; no documents are kept in memory.
 
     Attributes:
         path: the file.
@@ -80,7 +83,7 @@ class Corpus:
 
     @property
     def head(self) -> object:
-        """What the file says above its documents, for a writer; None where the format has nothing there.
+        """The information above the file's documents, for a writer; None if the format has none.
 
         Raises:
             InputError: see `documents`.
@@ -95,25 +98,26 @@ class Corpus:
         return self.documents()
 
     def documents(self, skip: Skip | None = None) -> Iterator[Document]:
-        """Yields the documents, one in memory at a time (of BioC JSON, all).
+        """Yields the documents. One is in memory at a time; BioC JSON is read whole.
 
         Args:
-            skip: is told of each document that cannot be used, which is left out; None to raise instead. What
-                leaves unclear where the next document begins is an error all the same.
+            skip: receives the error of each document that cannot be used, and the document is skipped. None
+                raises the error. An error after which the start of the next document is unknown is raised
+                in any case.
 
         Raises:
-            InputError: the file or a document cannot be used, or there is no document.
+            InputError: the file or a document cannot be used, or the file holds no documents.
         """
         is_empty = True
 
-        def told(error: InputError) -> None:
+        def report(error: InputError) -> None:
             nonlocal is_empty
             is_empty = False
             if skip is None:
                 raise error
             skip(error)
 
-        for document in _READERS[self.format](self.path, told):
+        for document in _READERS[self.format](self.path, report):
             is_empty = False
             yield document
         if is_empty:
@@ -121,26 +125,26 @@ class Corpus:
 
 
 def open_corpus(path: Path, format: Format | Literal["auto"] = "auto") -> Corpus:
-    """Opens a file of documents, gzipped or not.
+    """Opens a file of documents, optionally gzipped.
 
     Args:
-        path: the file; of a brat document, either of its two.
-        format: "auto" goes by what the file begins with and what stands beside it; what is nothing else is
-            plain text.
+        path: the file. A brat document is given by either of its two files.
+        format: "auto" recognises the format by the start of the file and by a brat file beside it. A file
+            that is not recognised is plain text.
 
     Raises:
-        InputError: the file is missing, empty, packed in another way or no text.
-        UnreadableError: it is a folder, or cannot be read.
+        InputError: the file is missing, is empty, is packed in another way or is not text.
+        UnreadableError: the path is a folder, or the file cannot be read.
     """
     head = read_head(path)
-    # Nothing may be annotated yet.
+    # The annotations of a brat document may be empty: a new document has none.
     if not head and not is_annotations(path):
         raise InputError(path, "", "is empty", "Give a file with text in it")
     return Corpus(path, _recognise(path, head) if format == "auto" else format)
 
 
 def output_format(format: Format) -> OutputFormat:
-    """The format that documents go out in if no other is asked for: their own, or a table for plain text."""
+    """Returns the default output format: the format of the input, or a table for plain text."""
     return "tsv" if format == "plain" else format
 
 
@@ -149,12 +153,13 @@ def open_writer(target: Path | TextIO, format: OutputFormat, head: object = None
     """Yields a writer of linked documents.
 
     Args:
-        target: a file, written whole or not at all, and gzipped if its name ends in `.gz`; or an open stream
-            of text in UTF-8. brat needs a name, see `el.corpus.brat.open_brat`.
+        target: a file, which is written whole or not at all, and is gzipped if its name ends in `.gz`. Or an
+            open text stream in UTF-8. For brat, a name: see `el.corpus.brat.open_brat`.
         format: the format.
-        head: that of the corpus that the documents come from, see `Corpus.head`.
+        head: the head of the corpus that the documents come from; see `Corpus.head`.
 
     Raises:
+        UsageError: brat is to be written to a stream.
         ElError: the format cannot hold a document.
     """
     if format == "brat":
@@ -170,7 +175,7 @@ def open_writer(target: Path | TextIO, format: OutputFormat, head: object = None
 
 
 def output_files(target: Path, format: OutputFormat) -> tuple[Path, ...]:
-    """Returns the files (or the folder) that `open_writer` writes for a target."""
+    """Returns the files, or the folder, that `open_writer` writes for a target."""
     return brat_files(target) if format == "brat" else (target,)
 
 

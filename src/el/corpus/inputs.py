@@ -1,4 +1,4 @@
-"""Files of documents, from what a person gives: files, folders and patterns."""
+"""Finds the files of documents that a user gives as files, folders and patterns."""
 
 import glob
 import os
@@ -9,24 +9,24 @@ from el.base.errors import InputError, UnreadableError
 from el.corpus.brat import counterpart, is_annotations
 from el.corpus.checks import Skip
 
-# What brat keeps beside the documents of a folder.
+# Files of settings that brat keeps beside the documents of a folder.
 _BRAT_SETTINGS = {"annotation.conf", "visual.conf", "tools.conf", "kb_shortcuts.conf"}
 
 
 def find_inputs(arguments: Iterable[str | Path], skip: Skip | None = None) -> list[Path]:
-    """Returns the files that are meant, each once, in the order given.
+    """Returns the files that the arguments stand for, each once, in the order of the arguments.
 
-    A folder stands for all files below it, sorted, a pattern (`*`, `?`, `[...]`, `**` for any folders) for
-    what it matches, sorted; both without hidden files and brat's settings. A brat document is named by its
-    text.
+    A folder stands for all files below it, sorted. A pattern (`*`, `?`, `[...]`, or `**` for any number of
+    folders) stands for the files and folders that it matches, sorted. Both skip hidden files and brat's
+    settings. A brat document is returned once, as its text.
 
     Args:
-        arguments: what is given.
-        skip: is told of an argument, or a folder below it, that cannot be used and is left out; None to raise
-            instead.
+        arguments: files, folders and patterns.
+        skip: receives the error of an argument, or of a folder below it, that cannot be used. The argument or
+            folder is skipped. None raises the error.
 
     Raises:
-        InputError: there is no such file, a pattern matches nothing, or a folder holds no files.
+        InputError: a file does not exist, a pattern matches nothing, or a folder holds no files.
         UnreadableError: a folder cannot be read.
     """
     found: dict[Path, Path] = {}
@@ -63,16 +63,16 @@ def _files(argument: str, skip: Skip | None) -> Iterator[Path]:
 
 
 def _files_below(folder: Path, skip: Skip | None) -> Iterator[Path]:
-    # Without this, what cannot be read would be left out in silence.
-    def tell(error: OSError) -> None:
+    # By default, os.walk skips a folder that cannot be read and reports nothing.
+    def report(error: OSError) -> None:
         problem = f"cannot be read ({error.strerror})"
         unreadable = UnreadableError(error.filename, "", problem, "Check its permissions")
         if skip is None:
             raise unreadable from error
         skip(unreadable)
 
-    for parent, folders, names in os.walk(folder, onerror=tell):
-        # In place: the walk goes on by this list.
+    for parent, folders, names in os.walk(folder, onerror=report):
+        # The list is changed in place, because os.walk continues with the folders that are left in it.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and name not in _BRAT_SETTINGS:

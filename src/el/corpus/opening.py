@@ -1,52 +1,61 @@
-"""Files of documents as bytes: unpacked where they are gzipped, and refused where they are no text.
+"""Files of documents as bytes: unpacked if they are gzipped, and refused if they are not text.
 
-A document may have 10 MB (`MAX_DOCUMENT`), more than any book; nothing more of it is read, packed or not.
+A document may have up to 10 MB (`MAX_DOCUMENT`), more than any book. Readers stop at this limit, also in a
+gzipped file, so that a small file cannot fill the memory.
 """
 
 import codecs
 import contextlib
 import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from el.base.errors import InputError, UnreadableError
-from el.base.files import atomic_file
+from el.base.files import GZIP_ERRORS, GZIP_SIGNATURE, atomic_file, open_unpacked
 
 MAX_DOCUMENT = 10_000_000
-"""Bytes of one document in its file, unpacked."""
+"""The most bytes that one document may have, unpacked. At a larger value, linking one document needs more
+memory and time."""
 
 HEAD_BYTES = 1 << 16
-"""As many bytes of a file, unpacked, tell what it is."""
+"""The bytes at the start of a file, unpacked, by which its format is recognised. At a larger value, a format
+whose mark stands later in the file is recognised too, and opening a file reads more."""
 
-_GZIP = b"\x1f\x8b"
 _UNPACK = "Unpack it and give the files in it"
 _CONVERT = "Convert it to UTF-8"
+# Byte order marks. UTF-32 stands first, because the mark of UTF-16 is the start of its mark.
 _ENCODINGS = (
-    # UTF-32 first: its mark begins like that of UTF-16.
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+# The first bytes of files that are not text, after gzip is unpacked; what the file is; and the remedy.
 _SIGNATURES = (
-    (_GZIP, "gzip inside gzip", "Unpack it once"),
+    (GZIP_SIGNATURE, "gzip inside gzip", "Unpack it once"),
     (b"PK\x03\x04", "a zip archive (or a document of an office program)", _UNPACK),
     (b"BZh", "packed with bzip2", _UNPACK),
     (b"\xfd7zXZ\x00", "packed with xz", _UNPACK),
     (b"\x28\xb5\x2f\xfd", "packed with zstd", _UNPACK),
     (b"{\\rtf", "RTF", "Save it as plain text"),
-    (b"%PDF-", "a PDF", "Extract its text, and give that"),
+    (b"%PDF-", "a PDF", "Extract its text, and give the text"),
 )
+# A tar archive has its signature at this byte.
 _TAR = (257, b"ustar")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a file: its number from 1, the place of its first byte, and its bytes, line end included."""
+    """A line of a file.
+
+    Attributes:
+        number: counted from 1.
+        offset: the place of the first byte in the unpacked file.
+        raw: the bytes, with the line end.
+    """
 
     number: int
     offset: int
@@ -55,23 +64,21 @@ class Line:
 
 @contextlib.contextmanager
 def open_input(path: Path) -> Iterator["io.BufferedReader[_Unpacked]"]:
-    """Yields the bytes of a file, unpacked if it is gzipped, whatever its name.
+    """Yields the bytes of a file, unpacked if the file is gzipped, whatever its name.
 
     Raises:
-        InputError: there is no such file, or it is packed in another way or no text.
-        UnreadableError: it is a folder, or cannot be read.
+        InputError: the file does not exist, is packed in another way or is not text.
+        UnreadableError: the path is a folder, or the file cannot be read.
     """
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(_opened(path))
-        packed = file.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
-        unpacked: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=file) if packed else file
+        unpacked = _opened(path, stack)
         stream = stack.enter_context(io.BufferedReader(_Unpacked(path, unpacked), HEAD_BYTES))
         _check_text(path, stream.peek())
         yield stream
 
 
 def read_head(path: Path) -> bytes:
-    """Returns the first bytes of a file, unpacked; at most `HEAD_BYTES`.
+    """Returns the first bytes of a file, unpacked: at most `HEAD_BYTES`.
 
     Raises:
         InputError, UnreadableError: see `open_input`.
@@ -84,7 +91,7 @@ def read_whole(path: Path, limit: int = MAX_DOCUMENT) -> bytes:
     """Returns all bytes of a file, unpacked.
 
     Raises:
-        InputError: there are more than `limit`; or see `open_input`.
+        InputError: the file has more than `limit` bytes; or see `open_input`.
         UnreadableError: see `open_input`.
     """
     with open_input(path) as stream:
@@ -95,10 +102,12 @@ def read_whole(path: Path, limit: int = MAX_DOCUMENT) -> bytes:
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yields the lines of a file, cut at line feeds only: texts hold what Python takes for other line ends.
+    """Yields the lines of a file, split only at line feeds.
+
+    Texts may hold other characters that Python's `splitlines` takes for line ends.
 
     Raises:
-        InputError: a line is larger than a document may be; or see `open_input`.
+        InputError: a line is larger than `MAX_DOCUMENT`; or see `open_input`.
         UnreadableError: see `open_input`.
     """
     offset = 0
@@ -113,10 +122,16 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def decoded(path: Path, raw: bytes, offset: int = 0, place: str = "") -> str:
-    """Decodes bytes that begin at byte `offset` of a file.
+    """Decodes UTF-8.
+
+    Args:
+        path: the file, for messages.
+        raw: the bytes.
+        offset: the place of the first byte in the file.
+        place: what messages call the place, such as "line 12"; "" names the byte.
 
     Raises:
-        InputError: they are not UTF-8.
+        InputError: the bytes are not UTF-8.
     """
     try:
         return raw.decode("utf-8")
@@ -127,33 +142,36 @@ def decoded(path: Path, raw: bytes, offset: int = 0, place: str = "") -> str:
 
 
 def too_large(path: Path, place: str, limit: int = MAX_DOCUMENT) -> InputError:
-    """The error for a document, or a file that is read whole, of more than `limit` bytes."""
+    """Returns the error for a document, or a file that must fit into memory, of more than `limit` bytes."""
     return InputError(path, place, f"larger than {limit // 10**6} MB", "Split it")
 
 
 def document_name(path: Path) -> str:
-    """The id of a document that has none but its file's name: without `.gz`, then without its suffix."""
+    """Returns the id for a document that is a whole file: the file's name without `.gz` and suffix."""
     name = path.with_suffix("") if path.suffix == ".gz" else path
     return name.stem
 
 
 @contextlib.contextmanager
 def written_text(path: Path) -> Iterator[TextIO]:
-    """Yields a stream of text for a file in UTF-8, written whole or not at all; gzipped if named `.gz`."""
+    """Yields a stream of text, which is written to a file in UTF-8, whole or not at all.
+
+    The file is gzipped if its name ends in `.gz`.
+    """
     with atomic_file(path) as temporary, temporary.open("wb") as file, contextlib.ExitStack() as stack:
         binary: BinaryIO | gzip.GzipFile = file
         if path.suffix == ".gz":
-            # Without name and time: the same documents should give the same file.
+            # Without a name and a time, the same documents give the same bytes.
             binary = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
         yield stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline="\n"))
 
 
-def _opened(path: Path) -> io.BufferedReader:
+def _opened(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
     try:
         if path.exists() and not path.is_file():
             kind = "a folder" if path.is_dir() else "not a regular file"
             raise UnreadableError(path, "", f"is {kind}", "Give the file itself")
-        return path.open("rb")
+        return stack.enter_context(open_unpacked(path))
     except FileNotFoundError as error:
         raise InputError(path, "", "no such file", "Check the path") from error
     except OSError as error:
@@ -162,9 +180,9 @@ def _opened(path: Path) -> io.BufferedReader:
 
 
 class _Unpacked(io.RawIOBase):
-    """Bytes of a file; what goes wrong on the way is told as an error of the file."""
+    """The bytes of a file. Errors of reading and unpacking become errors that name the file."""
 
-    def __init__(self, path: Path, stream: BinaryIO | gzip.GzipFile) -> None:
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
         self._path = path
         self._stream = stream
 
@@ -174,7 +192,7 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
             piece = self._stream.read(len(buffer))
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except GZIP_ERRORS as error:
             raise InputError(self._path, "", f"damaged gzip ({error})", "Pack or copy it again") from error
         except OSError as error:
             problem = f"cannot be read ({error.strerror})"
@@ -194,7 +212,7 @@ def _check_text(path: Path, head: bytes) -> None:
     if head[start : start + len(signature)] == signature:
         raise InputError(path, "", "is a tar archive", _UNPACK)
     if b"\x00" in head:
-        # Western text in UTF-16 without a mark has a zero in every second byte.
+        # Western text in UTF-16 without a byte order mark has a zero in every second byte.
         zeros = max(head[0::2].count(0), head[1::2].count(0))
         if zeros > len(head) // 4 and zeros == head.count(0):
             raise InputError(path, "", "looks like UTF-16, not UTF-8", _CONVERT)

@@ -1,4 +1,4 @@
-"""Plain text in. It has no room for links: they are written as a table, see `el.corpus.tables`."""
+"""Reads plain text. Plain text cannot hold links; they are written as a table, see `el.corpus.tables`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +12,18 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_plain(path: Path, skip: Skip | None = None) -> Iterator[Document]:
-    """Yields a text file as one document: its name without suffix is the id, its paragraphs are the passages.
+    """Yields a text file as one document. The id is the file's name without its suffix.
 
-    Paragraphs are parted by blank lines. Offsets count the characters of the file as it stands, line ends
-    included; a byte order mark does not count.
+    The passages are paragraphs, separated by blank lines. Offsets count the characters of the file, with line
+    ends and without a byte order mark.
 
     Args:
         path: the file.
-        skip: is told of a document that cannot be used, which is left out; None to raise instead.
+        skip: receives the error if the document cannot be used, and the document is skipped. None raises the
+            error.
 
     Raises:
-        InputError: the file is missing, too large, is not UTF-8 or holds no text.
+        InputError: the file is missing, is too large, is not UTF-8 or holds no text.
     """
     return read_each([path], _read_document, skip)
 
@@ -33,14 +34,18 @@ def _read_document(path: Path) -> Document:
 
 
 def paragraphs(path: Path, text: str) -> tuple[Passage, ...]:
-    """Returns the runs of lines that are not blank, without the white space around each run.
+    """Returns the paragraphs of a text: runs of lines that are not blank, without white space around them.
+
+    Args:
+        path: the file, for messages.
+        text: its text.
 
     Raises:
-        InputError: there is none.
+        InputError: the text has no paragraphs.
     """
     passages: list[Passage] = []
     start = stop = offset = 0
-    # The empty line at the end closes the last paragraph.
+    # An additional empty line ends the last paragraph.
     for line in [*text.split("\n"), ""]:
         if line.strip():
             start = start if stop else offset + len(line) - len(line.lstrip())

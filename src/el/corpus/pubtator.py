@@ -1,16 +1,16 @@
-"""PubTator in and out.
+"""Reads and writes PubTator.
 
-A document is a block of lines, closed by an empty line: `id|t|title`, `id|a|abstract`, then lines of
+A document is a block of lines that ends with an empty line: `id|t|title`, `id|a|abstract`, then lines of
 columns separated by tabs. The abstract begins one character after the title's end. Columns:
 
     id  start  stop  text  type  [ids]  [texts of a composite's parts]  [scores]  ...     a mention
     id  kind  first id  second id  ...                                                    a relation
 
-Ids, part texts and scores are joined by `|`, in the same order. The eighth column is this project's own:
-the linker writes it, the reader passes over it. Columns beyond these are kept, and mean nothing here.
+Ids, part texts and scores are joined by `|`, in the same order. The scores are an extension of this project:
+the linker writes them, and the reader skips them. Further columns are kept but not interpreted.
 
-The reader is our own, because that of the `bioc` library drops the seventh column and prints lines that
-it cannot read to standard output instead of refusing them.
+The `bioc` library also has a reader of PubTator. That reader drops the seventh column, and it prints a line
+that it cannot read to standard output instead of raising an error.
 """
 
 import codecs
@@ -31,10 +31,10 @@ from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Pa
 
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _SEPARATOR = re.compile(r"[\t\r\n]")
-# No text is as long; Python refuses to read numbers of thousands of digits.
+# More digits than the offsets of any text have. Python's int() refuses numbers of thousands of digits.
 _OFFSET = re.compile(r"\d{1,9}")
 _KINDS = {"t": "title", "a": "abstract"}
-# Of a line: where ids and scores are written, and as many columns as there are then.
+# The columns of a mention's line, from 0, that hold ids and scores; and the number of columns with scores.
 _IDS, _SCORES, _COLUMNS = 5, 7, 8
 
 NumberedLine = tuple[int, str]
@@ -42,7 +42,13 @@ NumberedLine = tuple[int, str]
 
 @dataclass(frozen=True)
 class _Block:
-    """A document's bytes, the number of their first line, and the place of their first byte in the file."""
+    """The bytes of one document.
+
+    Attributes:
+        number: the number of the first line in the file, from 1.
+        offset: the place of the first byte in the file.
+        raw: the bytes.
+    """
 
     number: int
     offset: int
@@ -51,7 +57,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class Source:
-    """A document's lines as they came, with their line ends and the empty lines around them."""
+    """A document's lines as the file has them, with line ends and the empty lines around the document."""
 
     lines: tuple[str, ...]
 
@@ -59,16 +65,17 @@ class Source:
 def read_pubtator(path: Path, skip: Skip | None = None) -> Iterator[Document]:
     """Yields the documents of a PubTator file.
 
-    Mentions are numbered from "0" in file order, types are lower-cased. A mention with part texts is a
-    composite. PubTator has no discontinuous mentions.
+    The ids of mentions are their numbers in the document, from "0". Types are lower-cased. A mention with
+    part texts is a composite. PubTator has no discontinuous mentions.
 
     Args:
         path: the file.
-        skip: is told of each document that cannot be used, which is left out; None to raise instead.
+        skip: receives the error of each document that cannot be used, and the document is skipped. None
+            raises the error.
 
     Raises:
-        InputError: the file is missing; a document is too large or is not UTF-8, a line cannot be read, or a
-            mention's text is not the text at its offsets.
+        InputError: the file is missing, a document is too large or not UTF-8, a line cannot be read, or a
+            mention's text differs from the text at its offsets.
     """
     return read_each(_blocks(path), lambda block: _read_block(path, block), skip)
 
@@ -76,13 +83,18 @@ def read_pubtator(path: Path, skip: Skip | None = None) -> Iterator[Document]:
 class PubTatorWriter:
     """Writes documents as PubTator, one at a time.
 
-    A document that came as PubTator goes out as it came, byte for byte. A linked mention has the predicted
-    ids in the sixth column, in place of gold ids, and their scores in the eighth; mentions that the linker
-    found stand behind the others.
+    A document that was read from PubTator is written byte for byte, except for its links. A linked mention
+    has the predicted ids in the sixth column, in place of gold ids, and their scores in the eighth. Mentions
+    that the linker found follow the other mentions.
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
-        """Writes to `stream`, as text. PubTator files have no head; what is given is dropped."""
+        """Prepares a writer.
+
+        Args:
+            stream: an open text stream.
+            head: not used: PubTator files have no head.
+        """
         del head
         self._stream = stream
 
@@ -90,7 +102,7 @@ class PubTatorWriter:
         """Writes one document.
 
         Raises:
-            ElError: PubTator cannot hold it.
+            ElError: PubTator cannot hold the document.
         """
         source = linked.document.source
         lines = list(source.lines) if isinstance(source, Source) else _lines_of(linked.document)
@@ -103,7 +115,7 @@ class PubTatorWriter:
 
 
 def _blocks(path: Path) -> Iterator[_Block]:
-    """Yields the bytes of each document, with the empty lines behind it (and before the first)."""
+    """Yields each document's bytes with the empty lines after it (and those before the first document)."""
     raw = bytearray()
     number, offset = 1, 0
     is_begun = is_ended = False
@@ -131,9 +143,9 @@ def _read_block(path: Path, block: _Block) -> Document:
     mentions: list[Mention] = []
     relations: list[tuple[str, str, str]] = []
     for number, line in rest:
-        owner, *columns = line.split("\t")
-        if owner != document_id:
-            problem = f"not a line of document {document_id}, which goes on up to the next empty line"
+        line_id, *columns = line.split("\t")
+        if line_id != document_id:
+            problem = f"not a line of document {document_id}, which continues until the next empty line"
             raise _bad_line(path, number, problem)
         if _is_mention(line):
             mentions.append(_read_mention(path, number, str(len(mentions)), columns))
@@ -147,7 +159,7 @@ def _read_block(path: Path, block: _Block) -> Document:
 
 
 def _lines(path: Path, block: _Block) -> list[str]:
-    """The lines of a block, with their ends; other line ends than line feeds are text."""
+    """The lines of a block with their ends. Only line feeds end a line."""
     lines = []
     offset = block.offset
     for number, raw in enumerate(io.BytesIO(block.raw), start=block.number):
@@ -157,18 +169,18 @@ def _lines(path: Path, block: _Block) -> list[str]:
 
 
 def _content(line: str) -> str:
-    """A line without its end, and without a byte order mark."""
+    """A line without its end and without a byte order mark."""
     return line.removeprefix(BYTE_ORDER_MARK).removesuffix("\n").removesuffix("\r")
 
 
 def _is_mention(line: str) -> bool:
-    """Whether a line is one of a mention; the second column of a relation is a word."""
+    """Whether a line is a mention. A relation has a word, not a number, in its second column."""
     columns = line.split("\t")
     return len(columns) >= 5 and columns[1].isdecimal() and _TEXT_LINE.fullmatch(line) is None
 
 
 def _read_texts(path: Path, block: list[NumberedLine]) -> tuple[str, list[Passage], list[NumberedLine]]:
-    """Returns the document's id, its passages, and the lines that follow them."""
+    """Returns the document's id, its passages, and the remaining lines."""
     document_id = ""
     passages: list[Passage] = []
     offset = 0
@@ -193,7 +205,8 @@ def _read_mention(path: Path, number: int, mention_id: str, columns: list[str]) 
     part_ids = split_ids(ids)
     role: Role = "composite" if part_texts else "single"
     if part_texts and len(part_texts) != len(part_ids):
-        # The linker's ids need not be as many as a composite's parts; its scores tell them from others.
+        # The linker may predict more or fewer ids than the composite has parts. A line with scores was
+        # written by the linker.
         if len(columns) < _SCORES:
             raise _bad_line(path, number, f"{len(part_texts)} part texts for {len(part_ids)} ids")
         part_texts = []
@@ -203,7 +216,7 @@ def _read_mention(path: Path, number: int, mention_id: str, columns: list[str]) 
         text=text,
         type=mention_type.lower(),
         concept_ids=parse_ids(ids),
-        # A part without a concept has no id in concept_ids, so its text is left out too.
+        # A part without a concept has no id in `concept_ids`, so its text is dropped too.
         part_texts=tuple(part for part, concept_id in zip(part_texts, part_ids, strict=False) if concept_id),
         role=role,
     )
@@ -214,7 +227,7 @@ def _bad_line(path: Path, number: int, problem: str) -> InputError:
 
 
 def _with_links(lines: list[str], linked: LinkedDocument) -> list[str]:
-    """A document's lines with links: those of its own mentions in their lines, the others' behind them."""
+    """The document's lines with links: in the lines of annotated mentions, and in new lines after them."""
     ids = _mention_ids(linked.document)
     given = linked.given
     last = 0
@@ -256,7 +269,7 @@ def _mention_line(document_id: str, linked: LinkedMention) -> str:
 
 
 def _lines_of(document: Document) -> list[str]:
-    """The lines of a document that came in another format, its mentions in the order of their numbers."""
+    """The lines of a document that was read from another format."""
     _check_fits(document)
     lines = [
         f"{document.id}|{letter}|{passage.text}"
@@ -268,11 +281,11 @@ def _lines_of(document: Document) -> list[str]:
 
 
 def _mention_columns(document_id: str, mention: Mention) -> list[str]:
-    # BC5CDR and PubTator spell types with a capital: "Disease", "Chemical".
+    # BC5CDR and PubTator write types with a capital: "Disease", "Chemical".
     kind = mention.type.capitalize()
     columns = [document_id, str(mention.start), str(mention.stop), mention.text, kind]
     columns.append(format_ids(mention.concept_ids))
-    # The reader refuses part texts that are not as many as the ids.
+    # The reader refuses a line whose numbers of part texts and of ids differ.
     if mention.part_texts and len(mention.part_texts) == len(mention.concept_ids):
         columns.append("|".join(mention.part_texts))
     return columns
@@ -298,4 +311,4 @@ def _check_mention(document: Document, mention: Mention) -> None:
 
 
 def _cannot_hold(document: Document, problem: str) -> ElError:
-    return ElError(f"document {document.id} {problem}, which PubTator cannot hold. Write BioC XML instead.")
+    return ElError(f"document {document.id} {problem}, which PubTator cannot hold. Write BioC XML instead")

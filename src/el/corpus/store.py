@@ -1,4 +1,4 @@
-"""JSON lines in and out, one document a line: what converted corpora are kept in, and anybody may write.
+"""Reads and writes JSON lines, one document a line: the project's format for corpora.
 
     {"id": str,
      "passages": [{"kind": str, "offset": int, "text": str}, ...],
@@ -6,9 +6,10 @@
                    "concept_ids": [str, ...], "part_texts": [str, ...], "role": str}, ...],
      "relations": [[kind, first id, second id], ...]}
 
-Keys and values are those of `el.corpus.types`; what is written is read back equal. A document may come with
-less: `"text": str` may stand for the passages, `"start"` and `"stop"` for the spans, and all else but the
-document's id may be missing (mentions are numbered from "0" then). Other keys, at any place, are kept.
+Keys and values are those of `el.corpus.types`. A document that is written and read again is equal. A shorter
+form is allowed: `"text": str` in place of the passages, and `"start"` and `"stop"` in place of the spans. All
+keys except the document's id may then be missing. Mentions without ids are numbered from "0". Other keys, at
+any place, are kept.
 """
 
 import json
@@ -30,13 +31,13 @@ _LINKS = "links"
 
 @dataclass(frozen=True)
 class Source:
-    """A document's JSON object as it came."""
+    """A document's JSON object as the file has it."""
 
     row: dict[str, Any]
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:
-    """Writes documents without what came with them beside, atomically. Returns their number."""
+    """Writes documents without their sources, the file whole or not at all. Returns their number."""
     return write_jsonl(path, (_row(document) for document in documents))
 
 
@@ -45,12 +46,14 @@ def read_documents(path: Path, skip: Skip | None = None, *, keep_source: bool = 
 
     Args:
         path: the file.
-        skip: is told of each document that cannot be used, which is left out; None to raise instead.
-        keep_source: whether documents are to be written as they came; takes twice the memory.
+        skip: receives the error of each document that cannot be used, and the document is skipped. None
+            raises the error.
+        keep_source: whether a document keeps its JSON object, so that `JsonLinesWriter` can write all its
+            keys. Documents then take twice the memory.
 
     Raises:
-        InputError: the file is missing; a line is too large or is not a document, or a mention's text is not
-            the text at its offsets.
+        InputError: the file is missing, a line is too large or is not a document, or a mention's text differs
+            from the text at its offsets.
     """
 
     def read(line: Line) -> Document:
@@ -65,13 +68,18 @@ def read_documents(path: Path, skip: Skip | None = None, *, keep_source: bool = 
 class JsonLinesWriter:
     """Writes documents as JSON lines, one at a time.
 
-    A document that came as JSON lines goes out with all its keys. A linked mention has the key `links`:
+    A document that was read from JSON lines keeps all its keys. A linked mention has the key `links` with
     predicted (ids), decided_by, margin and candidates (id, name, score, matched_name; best first). Mentions
-    that the linker found stand behind the others.
+    that the linker found follow the other mentions.
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
-        """Writes to `stream`, as text. JSON lines have no head; what is given is dropped."""
+        """Prepares a writer.
+
+        Args:
+            stream: an open text stream.
+            head: not used: JSON lines have no head.
+        """
         del head
         self._stream = stream
 
@@ -88,11 +96,18 @@ class JsonLinesWriter:
 def loaded(path: Path, place: str, text: str) -> Any:
     """Returns the JSON value in `text`.
 
+    Args:
+        path: the file, for messages.
+        place: the place in the file, for messages.
+        text: the JSON.
+
     Raises:
-        InputError: it is not JSON, too deep, or holds half a character, which no file in UTF-8 can hold.
+        InputError: the text is not JSON, is nested too deep, or holds half a surrogate pair, which a file in
+            UTF-8 cannot hold.
     """
     try:
         value = json.loads(text)
+        # Encoding takes time, so it is tried only if the text has an escape that may be half a pair.
         if "\\ud" in text.lower():
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
@@ -108,7 +123,7 @@ def _json_object(path: Path, line: Line) -> dict[str, Any]:
     place = f"line {line.number}"
     row = loaded(path, place, decoded(path, line.raw, line.offset, place).removeprefix(BYTE_ORDER_MARK))
     if not isinstance(row, dict):
-        raise InputError(path, place, "not a JSON object", "Give one document a line")
+        raise InputError(path, place, "not a JSON object", "Put one document on each line")
     return row
 
 
@@ -117,7 +132,7 @@ def _checked_document(path: Path, number: int, row: dict[str, Any]) -> Document:
         return _document(path, row)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         problem = f"not a document ({type(error).__name__}: {error})"
-        remedy = "Correct it by docs/data.md, or convert the corpus again"
+        remedy = "Correct the line (docs/data.md describes the format), or convert the corpus again"
         raise InputError(path, f"line {number}", problem, remedy) from error
 
 
@@ -181,7 +196,7 @@ def _mention_id(row: dict[str, Any], number: int) -> str:
 
 
 def _name(value: Any) -> str:
-    """An id as text; JSON may have it as a number."""
+    """An id as text. JSON may have the id as a number."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise TypeError(f"the id {value!r} is neither a text nor a number")
     return str(value)

@@ -1,4 +1,4 @@
-"""Links without the documents: a table, and JSON lines."""
+"""Writes links without the documents: as a table, and as JSON lines."""
 
 import json
 from typing import TextIO
@@ -10,14 +10,19 @@ TSV_COLUMNS = ("document", "start", "stop", "text", "type", "ids", "scores", "na
 
 
 class TableWriter:
-    """Writes a table of tab-separated `TSV_COLUMNS` under a header, one mention a line.
+    """Writes a table with a header, one mention a line. The columns `TSV_COLUMNS` are separated by tabs.
 
-    Ids, scores and preferred names are joined by `|`, in the same order; ids are `-1` for NIL. The margin is
-    how far the first candidate's score lies above the next.
+    Ids, scores and preferred names are joined by `|`, in the same order. The ids are `-1` for NIL. The margin
+    is the first candidate's score minus the second candidate's; see `el.corpus.types.margin_of`.
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
-        """Writes the table's header to `stream`, as text. A corpus's head is dropped."""
+        """Writes the table's header.
+
+        Args:
+            stream: an open text stream.
+            head: not used: a table has no room for a corpus's head.
+        """
         del head
         self._stream = stream
         stream.write("\t".join(TSV_COLUMNS) + "\n")
@@ -25,7 +30,7 @@ class TableWriter:
     def write(self, linked: LinkedDocument) -> None:
         """Writes the links of one document."""
         for mention in linked.mentions:
-            # A mention may run over a line end.
+            # A mention may hold a line end or a tab.
             fields = [" ".join(field.split()) for field in _fields(linked.document.id, mention)]
             self._stream.write("\t".join(fields) + "\n")
 
@@ -34,14 +39,19 @@ class TableWriter:
 
 
 class LinksWriter:
-    """Writes one JSON object a mention, a line each.
+    """Writes one JSON object for each mention, one a line.
 
-    Keys: document, mention, spans, text, type, predicted, decided_by, margin (how far the first candidate's
-    score lies above the next), candidates (id, name, score, matched_name; best first).
+    Keys: document, mention, spans, text, type, predicted, decided_by, margin (the first candidate's score
+    minus the second candidate's), candidates (id, name, score, matched_name; best first).
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
-        """Writes to `stream`, as text. A corpus's head is dropped."""
+        """Prepares a writer.
+
+        Args:
+            stream: an open text stream.
+            head: not used: the lines have no room for a corpus's head.
+        """
         del head
         self._stream = stream
 

@@ -1,6 +1,6 @@
-"""Documents, mentions and their links as plain values.
+"""Documents, mentions and links as plain values.
 
-Offsets are Unicode code points, half-open, into `Document.text`.
+Offsets count Unicode code points of `Document.text`. A span includes its start and excludes its stop.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ Role = Literal["single", "composite", "part"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """The characters start:stop of a document's text."""
+    """The characters `start:stop` of a document's text."""
 
     start: int
     stop: int
@@ -23,17 +23,17 @@ class Mention:
     """A piece of text that names one or more concepts.
 
     Attributes:
-        id: unique in its document.
-        spans: where it stands, in order; several for a discontinuous mention.
-        text: its surface form. For a discontinuous mention, the pieces as the corpus joins them.
-        type: "chemical", "disease", or what the corpus says, in lower case.
-        concept_ids: the gold ids; empty for NIL and for mentions still to be linked. Several ids
-            belong to a composite ("renal and hepatic failure"), each naming one of its parts (a part
-            without a concept has no id here), or to one expression that means several concepts.
-        part_texts: for a composite, the texts of its parts, in the order of `concept_ids`; empty
-            where the corpus does not give them.
-        role: "part" for a part that the corpus annotates beside its composite, such as "renal
-            failure"; "composite" for the composite itself; otherwise "single".
+        id: unique in the document.
+        spans: the places of the mention, in order. A discontinuous mention has several.
+        text: the surface form. For a discontinuous mention, the pieces as the corpus joins them.
+        type: "chemical", "disease", or another type of the corpus, in lower case.
+        concept_ids: the gold ids; empty for NIL and for a mention that is not linked yet. A composite ("renal
+            and hepatic failure") has one id for each part; a part without a concept has no id here. An
+            expression that means several concepts has several ids too.
+        part_texts: for a composite, the texts of its parts, in the order of `concept_ids`; empty if the
+            corpus does not give the texts.
+        role: "composite" for a composite. "part" for a part, such as "renal failure", that the corpus
+            annotates in addition to the composite. "single" for all other mentions.
     """
 
     id: str
@@ -59,7 +59,13 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A stretch of a document: its kind ("title", "abstract"), its offset and its text."""
+    """A section of a document.
+
+    Attributes:
+        kind: "title", "abstract", or another kind that the format names.
+        offset: the place of the first character in `Document.text`.
+        text: the characters.
+    """
 
     kind: str
     offset: int
@@ -68,15 +74,15 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document: passages at increasing offsets, and mentions in order of their start.
+    """A document: passages and mentions.
 
     Attributes:
-        id: unique in its corpus.
-        passages: at increasing offsets, not overlapping.
+        id: unique in the corpus.
+        passages: in the order of their offsets; they do not overlap.
         mentions: ordered by start, then stop.
-        relations: what the corpus says beside the mentions, as (kind, first id, second id).
-        source: what the reader keeps in order to write the document as it came; pickles, and means nothing
-            to all others. Two documents that differ in it alone are equal.
+        relations: relations that the corpus annotates, as (kind, first id, second id).
+        source: what a reader keeps so that the writer of the same format can reproduce the document. It can
+            be pickled. No other code uses it, and it does not count when documents are compared.
     """
 
     id: str
@@ -87,12 +93,12 @@ class Document:
 
     @classmethod
     def of_text(cls, document_id: str, text: str) -> "Document":
-        """A document of one passage, without mentions."""
+        """Returns a document with one passage and no mentions."""
         return cls(document_id, (Passage("text", 0, text),))
 
     @property
     def text(self) -> str:
-        """The passages at their offsets; gaps between them are filled with spaces."""
+        """The passages at their offsets, with spaces in the gaps between them."""
         pieces: list[str] = []
         length = 0
         for passage in self.passages:
@@ -102,7 +108,7 @@ class Document:
         return "".join(pieces)
 
     def text_of(self, spans: tuple[Span, ...]) -> str:
-        """The characters of `spans`, pieces joined by one space."""
+        """Returns the characters of `spans`, with one space between the pieces."""
         text = self.text
         return " ".join(text[span.start : span.stop] for span in spans)
 
@@ -112,10 +118,10 @@ class Link:
     """One candidate concept of a mention.
 
     Attributes:
-        concept_id: the candidate's id.
+        concept_id: the concept's id.
         name: the concept's preferred name.
-        score: higher is better; comparable within one mention only.
-        matched_name: the name of the concept that came nearest to the mention.
+        score: higher is better. Scores of different mentions cannot be compared.
+        matched_name: the concept's name that is most similar to the mention.
     """
 
     concept_id: str
@@ -125,7 +131,13 @@ class Link:
 
 
 def margin_of(links: Sequence[Link]) -> float:
-    """How far the first candidate's score lies above that of the next; 0 where there is none."""
+    """Returns the first candidate's score minus the second candidate's.
+
+    A missing candidate counts as a score of 0.
+
+    Args:
+        links: candidates, best first.
+    """
     first, second = (*(link.score for link in links[:2]), 0.0, 0.0)[:2]
     return first - second
 
@@ -136,10 +148,10 @@ class LinkedMention:
 
     Attributes:
         mention: the mention.
-        links: its candidates, best first.
-        predicted: the ids it is linked to; empty for NIL, several for a composite.
-        decided_by: the stage that decided; "" if unknown.
-        margin: see `margin_of`; of a composite the least that one of its parts has.
+        links: the candidates, best first.
+        predicted: the ids that the mention is linked to; empty for NIL, several for a composite.
+        decided_by: the stage of linking that decided; "" if unknown.
+        margin: see `margin_of`. A composite has the smallest margin of its parts.
     """
 
     mention: Mention
@@ -170,7 +182,7 @@ class LinkedMention:
 
     @property
     def id(self) -> str | None:
-        """The concept that the mention is linked to, the first of `predicted`; None for NIL."""
+        """The concept that the mention is linked to: the first of `predicted`; None for NIL."""
         return self.predicted[0] if self.predicted else None
 
     @property
@@ -185,34 +197,39 @@ class LinkedMention:
 
     @property
     def scores(self) -> tuple[float | None, ...]:
-        """The score of each id in `predicted`, in order; None for an id that is not in `links`."""
+        """The score of each id in `predicted`, in order; None for an id without a candidate in `links`."""
         scores = {link.concept_id: link.score for link in self.links}
         return tuple(scores.get(concept_id) for concept_id in self.predicted)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedDocument:
-    """A document and those of its mentions that were linked, ordered by start, then stop."""
+    """A document and its linked mentions, ordered by start, then stop.
+
+    The linked mentions may be annotated in the document, or found in its text by the linker.
+    """
 
     document: Document
     mentions: tuple[LinkedMention, ...]
 
     @property
     def given(self) -> dict[str, LinkedMention]:
-        """What was linked of the document's own mentions, by id."""
-        own = self._own_spans
+        """The linked mentions that are annotated in the document, by id."""
+        annotated = self._annotated_spans
         return {
             linked.mention.id: linked
             for linked in self.mentions
-            if own.get(linked.mention.id) == linked.mention.spans
+            if annotated.get(linked.mention.id) == linked.mention.spans
         }
 
     @property
     def found(self) -> tuple[LinkedMention, ...]:
-        """The linked mentions that the document does not have: those that the linker found."""
-        own = self._own_spans
-        return tuple(linked for linked in self.mentions if own.get(linked.mention.id) != linked.mention.spans)
+        """The linked mentions that are not annotated in the document: the linker found them."""
+        annotated = self._annotated_spans
+        return tuple(
+            linked for linked in self.mentions if annotated.get(linked.mention.id) != linked.mention.spans
+        )
 
     @property
-    def _own_spans(self) -> dict[str, tuple[Span, ...]]:
+    def _annotated_spans(self) -> dict[str, tuple[Span, ...]]:
         return {mention.id: mention.spans for mention in self.document.mentions}

@@ -1,6 +1,6 @@
-"""Which of a document's mentions a protocol counts.
+"""The mentions of a document that each evaluation protocol counts.
 
-BC5CDR's BioC files annotate a composite and its parts side by side. A protocol takes one or the other.
+BC5CDR's BioC files annotate a composite and also its parts. A protocol counts either the one or the other.
 """
 
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ from el.corpus.types import Document, Mention, Passage
 
 
 def mentions_full(document: Document) -> tuple[Mention, ...]:
-    """The mentions as PubTator has them: composites as wholes, their parts left out, NIL included."""
+    """Returns the mentions as PubTator has them: composites but not their parts, and NIL included."""
     return tuple(mention for mention in document.mentions if mention.role != "part")
 
 
 def mentions_restricted(document: Document) -> tuple[Mention, ...]:
-    """The mentions of exactly one concept in one piece: parts in place of composites, no NIL."""
+    """Returns the continuous mentions of exactly one concept: parts but not composites, and no NIL."""
     return tuple(
         mention
         for mention in document.mentions
@@ -23,10 +23,13 @@ def mentions_restricted(document: Document) -> tuple[Mention, ...]:
 
 
 def restricted_triples(documents: Iterable[Document]) -> list[tuple[Document, Passage, Mention]]:
-    """The unique (mention text, passage, concept id) of the `restricted` protocol, in corpus order.
+    """Returns the unique triples (mention text, passage, concept id) of the `restricted` protocol.
 
-    Texts are compared as they are written, upper and lower case apart. A triple is given by its first
-    mention, with the document and the passage (title or abstract) that it begins in.
+    Texts are compared case-sensitively. A passage is a title or an abstract.
+
+    Returns:
+        For each triple, in corpus order: the document, the passage in which the first mention of the triple
+        begins, and this mention.
     """
     triples: dict[tuple[str, str, int, str], tuple[Document, Passage, Mention]] = {}
     for document in documents:
@@ -38,10 +41,10 @@ def restricted_triples(documents: Iterable[Document]) -> list[tuple[Document, Pa
 
 
 def passage_of(document: Document, mention: Mention) -> Passage:
-    """Returns the passage that a mention begins in.
+    """Returns the passage in which a mention begins.
 
     Raises:
-        ValueError: it begins in none.
+        ValueError: the mention begins in no passage.
     """
     for passage in document.passages:
         if passage.offset <= mention.start < passage.offset + len(passage.text):

@@ -1,1 +1,1 @@
-"""What is scored, how, and what came out."""
+"""Evaluation: protocols, metrics, stored predictions, baselines, and an analysis of errors."""

@@ -1,9 +1,9 @@
-"""Rankers without a neural network: look-up, exact match, and character n-grams.
+"""Rankers without a neural network: majority look-up, exact match, and character n-grams.
 
-These three take, besides documents or an ontology:
+Their constructors share two arguments:
 
-    candidates: the only ids that may be ranked; None for all.
-    expand_abbreviations: rank for `Query.expanded`, not for `Query.text`.
+    candidates: the ids that may be ranked; None for all ids.
+    expand_abbreviations: whether to rank for `Query.expanded` instead of `Query.text`.
 """
 
 from collections import Counter, defaultdict
@@ -19,16 +19,16 @@ from el.linking.query import Query
 from el.linking.ranking import Ranker, Ranking, make_ranking, rank_scores
 from el.ontology.ontology import Ontology
 
-# Queries whose scores against all names are held at once, as a sparse matrix: at most 9 MB each for
-# all names of MeSH.
+# How many queries are scored at once against all names. Their scores are a sparse matrix, which takes at most
+# 9 MB a query for all names of MeSH. A larger value takes more memory.
 _BATCH_QUERIES = 16
 
 
 class MajorityLookup:
-    """The ids that annotators gave to a surface form, the most frequent first.
+    """Ranks the ids that annotators gave to a surface form, the most frequent id first.
 
-    Forms are compared normalised. A mention of several ids counts for each of them; parts of
-    composites count like other mentions. The score of an id is its share of the form's ids.
+    Forms are compared in normalised form (`normalise`). A mention with several ids counts for each of them.
+    Parts of composites count like other mentions. The score of an id is its share of all ids of the form.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class MajorityLookup:
         self._counts.pop("", None)
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
-        """Returns one ranking a query, of at most `k` concepts; empty for a form never seen."""
+        """Returns a ranking of at most `k` concepts for each query; empty for a form not seen in training."""
         return [self._rank(normalise(_text(query, self._expand)), k) for query in queries]
 
     def _rank(self, form: str, k: int) -> Ranking:
@@ -56,10 +56,11 @@ class MajorityLookup:
 
 
 class ExactMatch:
-    """The concepts of which a name equals the mention, both normalised.
+    """Ranks the concepts that have the mention as a name. Both are compared in normalised form.
 
-    If several do: a preferred name before other names, then a descriptor before a supplementary
-    record, then the smaller id. Scores from 1 down to .25 say which case it is.
+    If several concepts have the name, a concept with it as preferred name comes before others, then a
+    descriptor before a supplementary record, then the smaller id. The score is .25, plus .5 for a preferred
+    name, plus .25 for a descriptor.
     """
 
     def __init__(
@@ -74,11 +75,11 @@ class ExactMatch:
         self._name_rows: defaultdict[str, list[int]] = defaultdict(list)
         for row in _name_rows(ontology, candidates).tolist():
             self._name_rows[normalise(ontology.name_texts[row])].append(row)
-        # Of names that are signs alone nothing is left; they are not equal for that.
+        # Names of signs only are all "" in normalised form. That does not make them the same name.
         self._name_rows.pop("", None)
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
-        """Returns one ranking a query, of at most `k` concepts; empty if no name is equal."""
+        """Returns a ranking of at most `k` concepts for each query; empty if no concept has the name."""
         return [self._rank(normalise(_text(query, self._expand)), k) for query in queries]
 
     def _rank(self, form: str, k: int) -> Ranking:
@@ -93,10 +94,11 @@ class ExactMatch:
 
 
 class TfidfNames:
-    """Cosine of TF-IDF vectors of character 3-grams; a concept scores as its best name does.
+    """Ranks concepts by the cosine of TF-IDF vectors of character 3-grams.
 
-    The candidate generator of scispaCy (Neumann et al. 2019, "ScispaCy: Fast and Robust Models for
-    Biomedical Natural Language Processing", section 4), searched exhaustively.
+    A concept has the score of its best name. This is the candidate generator of scispaCy (Neumann et al.
+    2019, "ScispaCy: Fast and Robust Models for Biomedical Natural Language Processing", section 4), but it
+    scores all names, where scispaCy searches approximately.
     """
 
     def __init__(
@@ -108,9 +110,9 @@ class TfidfNames:
         """Indexes the names of the ontology's concepts.
 
         Raises:
-            ValueError: no name is left to index.
+            ValueError: the candidates have no names to index.
         """
-        # Here, because importing scikit-learn takes seconds, and all other systems do without.
+        # Imported here, because importing scikit-learn takes seconds and no other system needs it.
         with needs_extra("pipeline"):
             from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -118,13 +120,13 @@ class TfidfNames:
         rows = _name_rows(ontology, candidates)
         self._vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), dtype=np.float32)
         names = self._vectorizer.fit_transform([ontology.name_texts[row] for row in rows])
-        # (3-grams, names): the rows of this matrix are an inverted index.
+        # (3-grams, names): each row of this matrix lists the names with a 3-gram, as an inverted index does.
         self._names_of_gram = names.T.tocsr()
         concept_rows, self._first_name = np.unique(ontology.concept_of_name[rows], return_index=True)
         self._ids = [ontology.ids[row] for row in concept_rows]
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
-        """Returns one ranking a query, of at most `k` concepts; empty if no 3-gram is known."""
+        """Returns a ranking of at most `k` concepts for each query; empty if no name shares a 3-gram."""
         texts = [_text(query, self._expand) for query in queries]
         distinct = list(dict.fromkeys(texts))
         rankings: dict[str, Ranking] = {}
@@ -136,26 +138,26 @@ class TfidfNames:
         return [rankings[text] for text in texts]
 
     def _rank(self, name_scores: npt.NDArray[np.float32], k: int) -> Ranking:
-        # The names of one concept are neighbours.
+        # `reduceat` needs the names of a concept side by side, and an ontology keeps them so.
         concept_scores = np.maximum.reduceat(name_scores, self._first_name)
         rows = np.flatnonzero(concept_scores)
         return rank_scores(rows, concept_scores[rows], self._ids, k)
 
 
 class FirstAnswer:
-    """The ranking of the first of several rankers that has one."""
+    """Asks several rankers in order, and returns for each query the first ranking that is not empty."""
 
     def __init__(self, rankers: Sequence[Ranker]) -> None:
-        """Takes the rankers, the one to ask first at the head."""
+        """Takes the rankers in the order in which they are asked."""
         self._rankers = rankers
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
-        """Returns one ranking a query, of at most `k` concepts; empty if no ranker has an answer."""
+        """Returns a ranking of at most `k` concepts for each query; empty if no ranker has an answer."""
         rankings = [Ranking((), ())] * len(queries)
         for ranker in self._rankers:
-            open_places = [place for place, ranking in enumerate(rankings) if not ranking.concept_ids]
-            answers = ranker.rank([queries[place] for place in open_places], k)
-            for place, answer in zip(open_places, answers, strict=True):
+            unanswered = [place for place, ranking in enumerate(rankings) if not ranking.concept_ids]
+            answers = ranker.rank([queries[place] for place in unanswered], k)
+            for place, answer in zip(unanswered, answers, strict=True):
                 rankings[place] = answer
         return rankings
 
@@ -165,7 +167,7 @@ def _text(query: Query, expand_abbreviations: bool) -> str:
 
 
 def _name_rows(ontology: Ontology, candidates: Collection[str] | None) -> npt.NDArray[np.int64]:
-    """The name rows of the candidates, ascending."""
+    """Returns the name rows of the candidates, ascending."""
     if candidates is None:
         return np.arange(len(ontology.name_texts), dtype=np.int64)
     return ontology.rows_of_names(candidates)

@@ -1,4 +1,7 @@
-"""What is wrong with wrong answers, by MeSH's trees and by spelling: a guess that a person can check."""
+"""Sorts wrong answers into kinds of error, by MeSH's trees and by spelling.
+
+The kinds are a guess. They help a person who reads the errors.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +13,16 @@ from el.linking.query import Query
 from el.ontology.ontology import Ontology
 from el.ontology.spellings import Spellings
 
-# In the order in which they are tried; the first that fits is taken.
+# In the order in which they are tried: an error is of the first kind that fits.
 ErrorKind = Literal[
-    "no answer",  # nothing was answered
+    "no answer",  # the system gave no answer
     "not in ontology",  # no gold concept is in the ontology
-    "gold questionable",  # the answer has a name that is spelled like the mention, no gold concept has
-    "short form",  # looks like an abbreviation, but the document does not define it
-    "too general",  # the answer stands above a gold concept
-    "too specific",  # the answer stands below a gold concept
-    "sibling",  # answer and gold concept have a parent in common
-    "same branch",  # they have a tree's main branch in common
+    "gold questionable",  # the answer has a name spelled like the mention, and no gold concept has one
+    "short form",  # the mention looks like an abbreviation that the document does not define
+    "too general",  # the answer is an ancestor of a gold concept
+    "too specific",  # the answer is a descendant of a gold concept
+    "sibling",  # the answer and a gold concept have a parent in common
+    "same branch",  # both are in the same main branch of a tree
     "other",
 ]
 ERROR_KINDS: tuple[ErrorKind, ...] = get_args(ErrorKind)
@@ -27,18 +30,18 @@ ERROR_KINDS: tuple[ErrorKind, ...] = get_args(ErrorKind)
 
 @dataclass(frozen=True, slots=True)
 class LinkingError:
-    """Equal wrong answers to mentions of one form.
+    """A wrong answer that a system gave to one or more equal mentions.
 
     Attributes:
-        text: the mention.
-        expanded: what it stands for; `text` where it is no abbreviation.
+        text: the mentions' surface form.
+        expanded: the long form of an abbreviation; equal to `text` for other mentions.
         type: the mentions' type.
-        gold: gold ids.
-        answer: the id that was answered; "" for none.
-        kind: what seems to be wrong.
-        unseen_form: whether the training documents do not have the form.
-        rank: the place of the first gold id among the answers, from 1; 0 where it is not among them.
-        documents: ids of the documents, one each mention.
+        gold: the gold ids.
+        answer: the id that the system answered; "" for no answer.
+        kind: the kind of error.
+        unseen_form: whether the surface form does not occur in the training documents.
+        rank: the place of the first gold id among the ranked ids, from 1; 0 if none is among them.
+        documents: the document id of each mention.
     """
 
     text: str
@@ -53,11 +56,11 @@ class LinkingError:
 
 
 class ErrorAnalysis:
-    """Sorts wrong answers by what seems to be wrong.
+    """Sorts the wrong answers of a system into kinds of error.
 
     Args:
         ontology: gives tree numbers, and the headings that supplementary records map to.
-        spellings: of its names.
+        spellings: the spellings of the ontology's names.
     """
 
     def __init__(self, ontology: Ontology, spellings: Spellings) -> None:
@@ -69,14 +72,14 @@ class ErrorAnalysis:
 
         Args:
             queries: mentions with gold ids.
-            predictions: for the same mentions in the same order.
+            predictions: the system's prediction for each query, in the same order.
         """
         documents: dict[LinkingError, list[str]] = {}
         for query, prediction in zip(queries, predictions, strict=True):
             answer = prediction.ranked[0] if prediction.ranked else ""
             if answer not in query.gold:
                 documents.setdefault(self._error(query, prediction, answer), []).append(query.document_id)
-        errors = [replace(error, documents=tuple(where)) for error, where in documents.items()]
+        errors = [replace(error, documents=tuple(ids)) for error, ids in documents.items()]
         return sorted(errors, key=lambda error: (-len(error.documents), error.text))
 
     def _error(self, query: Query, prediction: Prediction, answer: str) -> LinkingError:
@@ -87,14 +90,19 @@ class ErrorAnalysis:
         )
 
     def kind(self, query: Query, answer: str) -> ErrorKind:
-        """What seems to be wrong with a wrong answer; "" for none."""
+        """Returns the kind of error of a wrong answer.
+
+        Args:
+            query: the mention.
+            answer: the id that the system answered; "" for no answer.
+        """
         if not answer:
             return "no answer"
         gold = [concept_id for concept_id in query.gold if concept_id in self.ontology]
         if not gold:
             return "not in ontology"
-        alike = self._spelled_like(query.expanded)
-        if answer in alike and alike.isdisjoint(gold):
+        same_spelling = self._spelled_like(query.expanded)
+        if answer in same_spelling and same_spelling.isdisjoint(gold):
             return "gold questionable"
         if query.text == query.expanded and is_short_form(query.text) and query.text.upper() == query.text:
             return "short form"
@@ -105,18 +113,18 @@ class ErrorAnalysis:
         return {self.ontology.ids[row] for row in concepts}
 
     def _relation(self, answer: str, gold: str) -> ErrorKind | None:
-        ours, theirs = self._places(answer), self._places(gold)
-        if _is_above(ours, theirs):
+        answer_places, gold_places = self._places(answer), self._places(gold)
+        if _is_above(answer_places, gold_places):
             return "too general"
-        if _is_above(theirs, ours):
+        if _is_above(gold_places, answer_places):
             return "too specific"
-        if not _parents(ours).isdisjoint(_parents(theirs)):
+        if not _parents(answer_places).isdisjoint(_parents(gold_places)):
             return "sibling"
-        branches = ({number.split(".")[0] for number in places} for places in (ours, theirs))
+        branches = ({number.split(".")[0] for number in places} for places in (answer_places, gold_places))
         return "same branch" if set.intersection(*branches) else None
 
     def _places(self, concept_id: str) -> list[str]:
-        """Positions in MeSH's trees; a supplementary record stands below the headings that it maps to."""
+        """Returns tree numbers. A supplementary record gets made-up ones, below the headings it maps to."""
         concept = self.ontology[concept_id]
         headings = [self.ontology[heading] for heading in concept.mapped_to if heading in self.ontology]
         below = [f"{number}.{concept_id}" for heading in headings for number in heading.tree_numbers]
@@ -124,7 +132,7 @@ class ErrorAnalysis:
 
 
 def _is_above(upper: Iterable[str], lower: Iterable[str]) -> bool:
-    """Whether a position in MeSH's trees is an ancestor of another."""
+    """Returns whether one of the upper tree numbers is an ancestor of one of the lower ones."""
     return any(below.startswith(f"{above}.") for above in upper for below in lower)
 
 

@@ -1,9 +1,10 @@
-"""Every name scored by every q-net: what a search is measured against.
+"""Scores every name with every q-net. A search is measured against the exact rankings of this module.
 
-On a CPU, blocks of names are read from the index, small enough for its cache. On a GPU, all names stay in its
-memory, in the precision in which they are scored, blocks are large, and `torch.compile` makes one kernel of
-all that is between two products. No GPU was at hand: that path is tested on a CPU, where it gives the same;
-how fast it is was not measured, which `python -m el.benchmark.exhaustive` does.
+On a CPU, names are read from the index in blocks that fit into the CPU's cache. On a GPU, all names stay in
+the GPU's memory, in the precision in which they are scored. Blocks are large there, and `torch.compile` makes
+one kernel of all operations between two matrix products. The tests run the GPU's code on a CPU, where it
+gives the same rankings. Its speed on a GPU has not been measured: `python -m el.benchmark.exhaustive`
+measures it.
 """
 
 import sys
@@ -24,17 +25,20 @@ from el.models.hypencoder import Hypencoder
 from el.models.qnet import QNetConfig, QNets
 from el.ontology.ontology import Ontology
 
-# Mentions whose q-nets score at once. With more, what lies between the layers leaves the cache.
+# How many q-nets score together. With more, the layers' outputs no longer fit into a CPU's cache.
 QUERY_BATCH = 32
-# Names that a batch of q-nets scores at once: what lies between the layers then stays in the cache.
+# How many names a CPU scores together. With more, the layers' outputs no longer fit into its cache.
 _NAME_BLOCK = 256
-# The same on a GPU, which waits for the next kernel where there are fewer; less where its memory is small.
+# How many names a GPU scores together, if its memory allows. With fewer, the GPU waits between two kernels.
+# With more, it needs more memory.
 _GPU_BLOCK = 1 << 16
-# So many tensors as large as a layer's output are there at once, at most.
+# The most tensors of the size of a layer's output that are in a GPU's memory together. It is used to estimate
+# how large a block the memory allows; a larger value gives smaller blocks.
 _OUTPUTS = 6
-# Names that are put on a GPU at once.
+# How many names are copied to a GPU together. More need more memory on both sides.
 _READ = 1 << 14
-# Of these, so many are scored once more, exactly.
+# How many of the best names of each q-net are scored again in float32. With more, fewer names are lost by the
+# rounding of bf16, and the ranking takes longer.
 _RESCORED = 256
 
 
@@ -47,10 +51,24 @@ def rank_exhaustively(
     k: int,
     description: str = "",
 ) -> list[Ranking]:
-    """Ranks all names by the q-nets' scores, without a first stage: what a search is measured against.
+    """Ranks concepts by the q-nets' scores of all names, without a first stage.
 
-    Where the machine multiplies bf16 in hardware, all names are scored in bf16, and the best of them
-    once more in float32.
+    Where the device multiplies bf16 in hardware, all names are scored in bf16, and the best 256 names of each
+    query again in float32.
+
+    Args:
+        model: makes the q-nets.
+        vectors: the names' vectors.
+        ontology: gives the concept of each name.
+        texts: the texts of the queries.
+        k: the most concepts of a ranking.
+        description: shown with the progress; "" shows none.
+
+    Returns:
+        A ranking for each text.
+
+    Raises:
+        ElError: a GPU's memory is too small.
     """
     rankings: list[Ranking] = []
     every = names_on(model.device, vectors)
@@ -68,12 +86,12 @@ def rank_exhaustively(
 
 
 class AllNames:
-    """All names' vectors, read from the index block by block: what a CPU scores.
+    """Scores all names, and reads their vectors from the index block by block. A CPU uses this class.
 
     Args:
-        device: where q-nets score; in bf16 where it multiplies that in hardware, otherwise in float32.
-        vectors: of N names, 1 or more.
-        block: names that are scored at once.
+        device: where q-nets score: in bf16 if the device multiplies bf16 in hardware, otherwise in float32.
+        vectors: the vectors of N names, N > 0.
+        block: the number of names that are scored together.
     """
 
     def __init__(self, device: torch.device, vectors: NameVectors, block: int) -> None:
@@ -83,7 +101,7 @@ class AllNames:
         self.block = min(block, len(vectors))
 
     def filled(self, texts: list[str]) -> list[str]:
-        """Up to `QUERY_BATCH` texts, and maybe some more: as many q-nets as score fastest."""
+        """Returns up to `QUERY_BATCH` texts, repeated to the number of q-nets that scores fastest."""
         return texts
 
     @torch.inference_mode()
@@ -91,8 +109,8 @@ class AllNames:
         """Finds the names that q-nets score best.
 
         Args:
-            qnets: B, on the device.
-            k: how many; fewer are returned where there are fewer names.
+            qnets: B q-nets, on the device.
+            k: the number of names to find; all N if there are fewer.
 
         Returns:
             (B, k) int64 name rows, best first, on the CPU.
@@ -102,7 +120,7 @@ class AllNames:
         found = torch.zeros(best.shape, dtype=torch.int64, device=self.device)
         for start in range(0, count, self.block):
             scores = self._scores(fast, start)
-            # The last block may be filled up.
+            # The last block may hold padding after the last name.
             scores[:, count - start :] = -torch.inf
             rows = torch.arange(start, start + scores.shape[1], device=self.device)
             best, found = merge_best(best, found, scores, rows)
@@ -118,17 +136,17 @@ class AllNames:
 
 
 class HeldNames(AllNames):
-    """All names' vectors in the device's memory, in blocks of one size: what a GPU scores.
+    """Scores all names, and holds their vectors in the device's memory. A GPU uses this class.
 
-    Scoring is compiled for that size and for `QUERY_BATCH` q-nets; for another number it is compiled anew.
-    Args as of `AllNames`.
+    Scoring is compiled for blocks of one size and for `QUERY_BATCH` q-nets. Another number of q-nets needs
+    another compilation. The arguments are those of `AllNames`.
     """
 
     def __init__(self, device: torch.device, vectors: NameVectors, block: int) -> None:
         super().__init__(device, vectors, block)
         count, width = len(vectors), vectors.vectors.shape[1]
-        whole = -(-count // self.block) * self.block
-        self._held = torch.zeros(whole, width, dtype=self.precision, device=device)
+        padded = -(-count // self.block) * self.block
+        self._held = torch.zeros(padded, width, dtype=self.precision, device=device)
         for start in range(0, count, _READ):
             part = self._read(start, _READ)
             self._held[start : start + len(part)] = part
@@ -144,7 +162,11 @@ class HeldNames(AllNames):
 
 
 def names_on(device: torch.device, vectors: NameVectors) -> AllNames:
-    """All names, as a device scores them fastest, by layers that are not wider than their vectors.
+    """Returns all names in the form that the device scores fastest.
+
+    Args:
+        device: where q-nets score.
+        vectors: the names' vectors. Layers of the q-nets must not be wider.
 
     Raises:
         ElError: a GPU's memory is too small.
@@ -152,20 +174,21 @@ def names_on(device: torch.device, vectors: NameVectors) -> AllNames:
     if device.type != "cuda":
         return AllNames(device, vectors, _NAME_BLOCK)
     width = vectors.vectors.shape[1]
-    # What they take in float32, at most.
+    # The free memory once the names are there: in float32, their largest form.
     free = torch.cuda.mem_get_info(device)[0] - 4 * len(vectors) * width
     block = min(_GPU_BLOCK, free // (_OUTPUTS * 4 * QUERY_BATCH * width))
     if block < _NAME_BLOCK:
         raise ElError(
-            f"{len(vectors):,} names do not fit into the GPU's memory. Close other programs, or use the CPU"
+            f"{len(vectors):,} names do not fit into the GPU's memory. Close other programs on the GPU, or "
+            "use the CPU"
         )
     return HeldNames(device, vectors, block)
 
 
 def _score(weights: list[Tensor], biases: list[Tensor], config: QNetConfig, names: Tensor) -> Tensor:
-    """Returns (B, M) float32 scores of (M, D) names, as `QNets` does.
+    """Returns (B, M) float32 scores of (M, D) names, equal to those of `QNets`.
 
-    The last product is written as a sum, which is compiled into one kernel with the layer before it.
+    The last product is written as a sum, so that it is compiled into one kernel with the layer before.
     """
     x = names * config.input_scale
     for layer, bias in enumerate(biases):
@@ -174,7 +197,10 @@ def _score(weights: list[Tensor], biases: list[Tensor], config: QNetConfig, name
 
 
 class _Compiled:
-    """A function compiled for the shapes of its arguments; as it is, with a note, where that fails."""
+    """A function compiled for the shapes of its arguments.
+
+    If compiling fails, a note is printed to stderr and the function runs uncompiled.
+    """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
         self._function = function
@@ -186,9 +212,12 @@ class _Compiled:
                 return self._compiled(*arguments)
             except torch.OutOfMemoryError:
                 raise
-            # What a missing compiler or Triton raises derives from it.
+            # The errors for a missing compiler and for a missing Triton derive from RuntimeError.
             except RuntimeError as error:
                 reason = str(error).strip().partition("\n")[0]
-                print(f"note: all names are scored without torch.compile ({reason})", file=sys.stderr)
+                print(
+                    f"note: all names are scored without torch.compile, because it failed: {reason}",
+                    file=sys.stderr,
+                )
                 self._compiled = None
         return self._function(*arguments)

@@ -1,4 +1,4 @@
-"""How many mentions are found, and linked: strict precision, recall and F1."""
+"""Strict precision, recall and F1 of mentions that were found, and of their links."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,19 +12,22 @@ from el.ontology.ontology import Kind
 from el.tagging.finder import Found
 from el.tagging.labels import TYPES
 
-# (D, 3) for each row of a table: of each document, how many items there are, are found, and are right.
+# For each row of a table (D, 3) int64: for each of D documents the number of gold items, of items found, and
+# of items found that are right.
 Tally = dict[str, npt.NDArray[np.int64]]
 
-_SAMPLES, _SEED = 1000, 0
+# The number of resamples for a 95 % interval. More take more time and give ends that vary less with the seed.
+_SAMPLES = 1000
+_SEED = 0
 
 
 def gold_spans(document: Document) -> list[Found]:
-    """The mentions that are to be found, in order.
+    """Returns the gold mentions of a document, in order.
 
-    Those of the protocol `full`: a composite ("renal and hepatic failure") is one mention, from its first
-    character to its last, and the parts that BioC annotates beside it are none; mentions without an id count.
-    A mention in several pieces, of which BC5CDR has none but for such parts, is taken with what is between.
-    Other types than chemical and disease are left out.
+    These are the chemicals and diseases of the protocol `full`. A composite ("renal and hepatic failure") is
+    one mention; the parts that BioC annotates beside a composite do not count. Mentions without an id count.
+    A mention in several pieces goes from its first character to its last. In BC5CDR only parts of composites
+    have several pieces.
     """
     kinds: dict[str, Kind] = {kind: kind for kind in TYPES}
     spans = {Found(m.start, m.stop, kinds[m.type]) for m in mentions_full(document) if m.type in kinds}
@@ -32,28 +35,39 @@ def gold_spans(document: Document) -> list[Found]:
 
 
 def span_tally(documents: Sequence[Document], found: Sequence[Sequence[Mention]]) -> Tally:
-    """Counts what was found; a mention is right if start, stop and type are. Rows: "all" and each type."""
+    """Counts the mentions found. A mention is right if its start, stop and type equal a gold mention's.
+
+    Args:
+        documents: documents with their gold mentions.
+        found: the mentions found in each document.
+
+    Returns:
+        A tally with the rows "all", "chemical" and "disease".
+    """
     rows: dict[str, list[tuple[int, int, int]]] = {name: [] for name in ("all", *TYPES)}
     for document, ours in zip(documents, found, strict=True):
         gold = gold_spans(document)
         for name, row in rows.items():
-            a = {(one.start, one.stop, one.kind) for one in gold if name in ("all", one.kind)}
-            b = {(one.start, one.stop, one.type) for one in ours if name in ("all", one.type)}
-            row.append((len(a), len(b), len(a & b)))
+            wanted = {(one.start, one.stop, one.kind) for one in gold if name in ("all", one.kind)}
+            given = {(one.start, one.stop, one.type) for one in ours if name in ("all", one.type)}
+            row.append((len(wanted), len(given), len(wanted & given)))
     return {name: np.array(row, dtype=np.int64).reshape(-1, 3) for name, row in rows.items()}
 
 
 def linked_tally(documents: Sequence[Document], linked: Sequence[LinkedDocument]) -> Tally:
-    """Counts mentions with ids, and ids of documents.
-
-    Rows:
-        mentions: the mentions that have an id. One that was found is right if start, stop and type are and
-            its first id is one of theirs; what was linked to nothing does not count as found.
-        documents: the distinct ids of each document, all those of a composite among them.
+    """Counts links: mentions with an id, and the ids of documents.
 
     Args:
-        documents: with their gold mentions.
-        linked: the same, with what was found in their texts.
+        documents: documents with their gold mentions.
+        linked: the same documents, with the mentions that were found and linked.
+
+    Returns:
+        A tally with two rows:
+
+        mentions: the mentions that have an id. A mention found is right if its start, stop and type equal a
+            gold mention's, and its first id is one of the gold ids. A mention that was not linked does not
+            count as found.
+        documents: the distinct ids of a document. All gold ids of a composite count.
     """
     mentions, ids = [], []
     for document, ours in zip(documents, linked, strict=True):
@@ -65,16 +79,18 @@ def linked_tally(documents: Sequence[Document], linked: Sequence[LinkedDocument]
         }
         right = sum(answer in gold.get(place, ()) for place, answer in answers.items())
         mentions.append((len(gold), len(answers), right))
-        own, found = {i for several in gold.values() for i in several}, set(answers.values())
-        ids.append((len(own), len(found), len(own & found)))
+        gold_ids = {concept_id for several in gold.values() for concept_id in several}
+        found_ids = set(answers.values())
+        ids.append((len(gold_ids), len(found_ids), len(gold_ids & found_ids)))
     return {"mentions": np.array(mentions).reshape(-1, 3), "documents": np.array(ids).reshape(-1, 3)}
 
 
 def figures(tally: Tally) -> dict[str, float]:
-    """Flat figures of each row, counted over all documents together.
+    """Returns the flat figures of each row, over the items of all documents together.
 
-    `<row>/precision`, `<row>/recall`, `<row>/f1`, its 95 % interval by bootstrap over documents as `f1_lo`
-    and `f1_hi`, and `<row>/count`, how many items there are to be found.
+    Returns:
+        `<row>/precision`, `<row>/recall`, `<row>/f1`; `<row>/f1_lo` and `<row>/f1_hi`, the ends of the 95 %
+        interval of F1 by bootstrap over documents; and `<row>/count`, the number of gold items.
     """
     flat: dict[str, float] = {}
     for row, counts in tally.items():
@@ -100,5 +116,5 @@ def _f1(counts: npt.NDArray[np.int64]) -> float:
 
 
 def prefixed(name: str, flat: Mapping[str, float]) -> dict[str, float]:
-    """Figures with `<name>/` before their keys."""
+    """Returns figures with `<name>/` in front of their keys."""
     return {f"{name}/{key}": value for key, value in flat.items()}

@@ -1,4 +1,4 @@
-"""Accuracy at k, mean reciprocal rank, and bootstrap intervals over documents."""
+"""Accuracy@k, mean reciprocal rank, and bootstrap intervals over documents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +11,19 @@ from el.evaluation.protocol import Protocol
 
 # The ends of a 95 % percentile interval, in percent.
 _PERCENTILES = (2.5, 97.5)
+# Metrics are rounded to this number of decimals. Another value changes the files of results.
 METRIC_DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """How two systems differ on the same queries.
+    """The difference between two systems on the same queries.
 
     Attributes:
-        difference: mean of the first minus mean of the second.
-        lo: lower end of the 95 % percentile interval.
-        hi: upper end.
-        p: two-sided p value of "no difference".
+        difference: the mean of the first system minus the mean of the second.
+        lo: the lower end of the 95 % percentile interval.
+        hi: the upper end of the interval.
+        p: the two-sided p value of the hypothesis "no difference".
     """
 
     difference: float
@@ -32,10 +33,10 @@ class PairedDifference:
 
 
 def gold_ranks(predictions: Sequence[Prediction], retrieved: int) -> npt.NDArray[np.int64]:
-    """The place, from 1, of the first gold id among the first `retrieved` ids of each prediction.
+    """Returns the rank of the first gold id among the first `retrieved` ids of each prediction.
 
     Returns:
-        (n,) int64; 0 where no gold id is among them.
+        (n,) int64, ranks from 1; 0 for a prediction without a gold id.
     """
     return np.array(
         [_gold_rank(prediction.gold, prediction.ranked[:retrieved]) for prediction in predictions],
@@ -48,38 +49,39 @@ def _gold_rank(gold: Sequence[str], ranked: Sequence[str]) -> int:
 
 
 def hits(ranks: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.float64]:
-    """(n,) float64: 1 where a gold id is among the first `k`, else 0. Its mean is accuracy@k."""
+    """Returns (n,) float64: 1 for a rank from 1 to `k`, otherwise 0. The mean is accuracy@k."""
     return ((ranks >= 1) & (ranks <= k)).astype(np.float64)
 
 
 def reciprocal_ranks(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """(n,) float64: 1 / rank, 0 where the rank is 0. Its mean is the mean reciprocal rank."""
+    """Returns (n,) float64: 1 / rank; 0 for rank 0. The mean is the mean reciprocal rank."""
     return np.divide(1.0, ranks, out=np.zeros(len(ranks)), where=ranks > 0)
 
 
 def bootstrap_means(
     values: npt.NDArray[np.float64], documents: Sequence[str], samples: int, seed: int
 ) -> npt.NDArray[np.float64]:
-    """Means over resamples of whole documents (the bootstrap for clustered data).
+    """Returns means over resamples of whole documents (the bootstrap for clustered data).
 
-    Mentions of one document are not independent, so documents are drawn, with replacement, as many
-    as there are; each brings all its values (Efron & Tibshirani 1993, chapters 6 and 8).
+    Mentions of one document are not independent, so the bootstrap draws documents instead of mentions. A
+    resample has as many documents as there are, drawn with replacement, and all values of each (Efron &
+    Tibshirani 1993, chapters 6 and 8).
 
     Args:
-        values: (n, M) float64, M quantities of each query, n > 0.
-        documents: the n document ids.
-        samples: number of resamples, S.
-        seed: of the resampling.
+        values: (n, M) float64, M quantities of each of n queries, n > 0.
+        documents: the document id of each query.
+        samples: the number of resamples, S.
+        seed: the seed of the resampling.
 
     Returns:
-        (S, M) float64; the same whatever the order of the queries, up to rounding.
+        (S, M) float64. The order of the queries changes it by rounding only.
     """
     unique, position = np.unique(np.asarray(documents), return_inverse=True)
     sums = np.zeros((len(unique), values.shape[1]))
     np.add.at(sums, position, values)
     counts = np.bincount(position, minlength=len(unique))
     generator = np.random.default_rng(seed)
-    # How often each resample draws each document: (S, number of documents).
+    # (S, number of documents): how often each resample draws each document.
     draws = generator.multinomial(len(unique), np.full(len(unique), 1 / len(unique)), size=samples)
     means: npt.NDArray[np.float64] = (draws @ sums) / (draws @ counts)[:, np.newaxis]
     return means
@@ -92,18 +94,18 @@ def paired_bootstrap(
     samples: int = 1000,
     seed: int = 0,
 ) -> PairedDifference:
-    """Compares two systems on the same queries, resampling documents.
+    """Compares two systems on the same queries by a paired bootstrap over documents.
 
-    The p value is twice the smaller share of resamples whose difference has, or touches, the other
-    sign, with one added to numerator and denominator so that it is never 0 (Davison & Hinkley 1997,
-    section 4.2): no smaller than 2 / (samples + 1).
+    The p value is twice the smaller of two shares of resamples: those whose difference is 0 or less, and
+    those whose difference is 0 or more. One is added to numerator and denominator, so that p is never 0
+    (Davison & Hinkley 1997, section 4.2). Hence p is at least 2 / (samples + 1).
 
     Args:
-        a: (n,) float64, a value for each query from the first system, such as `hits`, n > 0.
-        b: (n,) float64, from the second, in the same order.
-        documents: the n document ids.
-        samples: number of resamples.
-        seed: of the resampling.
+        a: (n,) float64, the first system's value for each query, such as `hits`; n > 0.
+        b: (n,) float64, the second system's values, in the same order.
+        documents: the document id of each query.
+        samples: the number of resamples.
+        seed: the seed of the resampling.
     """
     differences = bootstrap_means((a - b)[:, np.newaxis], documents, samples, seed)[:, 0]
     lo, hi = np.percentile(differences, _PERCENTILES)
@@ -113,17 +115,17 @@ def paired_bootstrap(
 
 
 def flat_metrics(protocol: Protocol, system: str, predictions: Sequence[Prediction]) -> dict[str, float]:
-    """The figures of one system, for `results/*/test.json`.
+    """Returns the figures of one system, as `results/*/test.json` keeps them.
 
     Args:
-        protocol: names the rows, cut-offs and the resampling.
+        protocol: gives the rows, the cut-offs and the resampling.
         system: the system's name, such as "bi_encoder".
-        predictions: its predictions for all queries of the protocol.
+        predictions: the system's predictions for all queries of the protocol.
 
     Returns:
-        For each row "<protocol>/<system>/<row>/count" and, unless the row is empty, "accuracy@<k>" for
-        each cut-off and "mrr", each also with "_lo" and "_hi", the ends of the 95 % interval. Rounded
-        to 6 decimals. An interval resamples the documents that have a query in the row.
+        For each row "<protocol>/<system>/<row>/count". For rows that are not empty also "accuracy@<k>" for
+        each cut-off and "mrr", each with "_lo" and "_hi", the ends of its 95 % interval. An interval
+        resamples the documents that have a query in the row. Values are rounded to 6 decimals.
     """
     metrics: dict[str, float] = {}
     for row in protocol.rows:

@@ -1,4 +1,4 @@
-"""What a system answered to each query, and the files that keep it."""
+"""Predictions: what a system answered to each query, and the files that store the answers."""
 
 import gzip
 import io
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from el.base.errors import InputError
-from el.base.files import atomic_file
+from el.base.files import GZIP_ERRORS, atomic_file, open_unpacked
 from el.linking.query import Query
 from el.linking.ranking import Ranking
 
-# What a file of predictions keeps of each ranking.
+# How many ids and scores of each ranking a file of predictions stores, and the decimals of a score. Larger
+# values make the files larger.
 STORED_IDS = 100
 STORED_SCORES = 10
 SCORE_DECIMALS = 4
@@ -21,15 +22,15 @@ SCORE_DECIMALS = 4
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one system answered to one query, without any text of the corpus.
+    """The answer of one system to one query, without any text of the corpus.
 
     Attributes:
         query_id: the query's id.
-        document_id: its document's id.
-        gold: its gold ids.
-        rows: the rows of the result table that count it.
+        document_id: the id of the query's document.
+        gold: the query's gold ids.
+        rows: the rows of the result table that count the query.
         ranked: concept ids, best first.
-        scores: the scores of the first of them; may be shorter than `ranked`.
+        scores: the scores of the first ids of `ranked`; it may be shorter.
     """
 
     query_id: str
@@ -43,13 +44,18 @@ class Prediction:
 def make_predictions(
     queries: Sequence[Query], rankings: Sequence[Ranking], rows: Sequence[tuple[str, ...]]
 ) -> list[Prediction]:
-    """Joins queries, their rankings and the rows that count them (`el.evaluation.rows.rows_of`).
+    """Joins queries, their rankings and the rows that count them.
 
-    Keeps what a file keeps: 100 ids, the scores of the first 10, rounded to 4 decimals. So metrics
-    of predictions are the same before writing and after reading.
+    Of each ranking it keeps what a file stores: 100 ids, and the scores of the first 10, rounded to 4
+    decimals. Metrics of predictions are therefore the same before writing and after reading.
+
+    Args:
+        queries: the queries.
+        rankings: the ranking of each query.
+        rows: the rows that count each query, from `el.evaluation.rows.rows_of`.
 
     Raises:
-        ValueError: the three differ in length.
+        ValueError: the arguments differ in length.
     """
     return [
         Prediction(
@@ -65,19 +71,19 @@ def make_predictions(
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
-    """Writes one JSON object a line, atomically; compressed if the path ends in ".gz".
+    """Writes one JSON object a line, the file completely or not at all; gzipped if the path ends in ".gz".
 
-    The same predictions give the same bytes, compressed or not.
+    Equal predictions give equal bytes, gzipped or not.
     """
     lines = (json.dumps(prediction_row(prediction)) + "\n" for prediction in predictions)
     data = "".join(lines).encode()
     with atomic_file(path) as temporary:
-        # Without a time stamp, or else no two files were equal.
+        # Without a time stamp, which would make the bytes differ at each run.
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """Reads what `write_predictions` wrote.
+    """Reads a file of predictions, optionally gzipped.
 
     Raises:
         InputError: the file is missing or broken, or a line is not a prediction.
@@ -93,7 +99,7 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def prediction_row(prediction: Prediction) -> dict[str, Any]:
-    """Returns a prediction as the JSON object that a file of predictions has on its line."""
+    """Returns a prediction as the JSON object that is its line in a file of predictions."""
     return {
         "query": prediction.query_id,
         "document": prediction.document_id,
@@ -117,10 +123,10 @@ def _parse(row: dict[str, Any]) -> Prediction:
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+        with open_unpacked(path, by_name=True) as stream:
+            text = stream.read().decode()
     except FileNotFoundError as error:
         raise InputError(path, "", "no such file", "Run the stage that makes it") from error
-    except (EOFError, OSError, UnicodeDecodeError) as error:
+    except (*GZIP_ERRORS, OSError, UnicodeDecodeError) as error:
         raise InputError(path, "", f"broken ({error})", "Make the file again") from error
     return iter(io.StringIO(text))

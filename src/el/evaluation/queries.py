@@ -1,4 +1,4 @@
-"""The mentions that a protocol scores, as queries."""
+"""The mentions that a protocol scores, as queries, and the candidates that it allows."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,7 +9,7 @@ from el.linking.query import Query, mention_queries
 
 
 def full_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:
-    """The mentions with at least one gold id, composites as wholes, in corpus order.
+    """Returns the mentions with a gold id, a composite as one mention, in corpus order.
 
     Args:
         documents: annotated documents.
@@ -21,7 +21,7 @@ def full_queries(documents: Iterable[Document], context_characters: int = 0) -> 
 
 
 def nil_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:
-    """The mentions whose annotators found no concept for them, in corpus order; `gold` is empty.
+    """Returns the NIL mentions: those for which annotators found no concept. In corpus order, without `gold`.
 
     Args:
         documents: annotated documents.
@@ -35,7 +35,7 @@ def nil_queries(documents: Iterable[Document], context_characters: int = 0) -> l
 
 
 def restricted_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:
-    """The unique (mention, passage, id) of one id in one piece, in corpus order.
+    """Returns the unique (mention, passage, id) with one id and in one piece, in corpus order.
 
     Args:
         documents: annotated documents.
@@ -63,14 +63,14 @@ def _queries(
 def protocol_queries(
     protocol: Protocol, documents: Iterable[Document], context_characters: int = 0
 ) -> list[Query]:
-    """The mentions that `protocol` scores, in corpus order."""
+    """Returns the mentions that a protocol scores, in corpus order."""
     if protocol.mentions == "restricted":
         return restricted_queries(documents, context_characters)
     return full_queries(documents, context_characters)
 
 
 def protocol_candidates(protocol: Protocol, queries: Iterable[Query]) -> set[str] | None:
-    """The ids that may be ranked for the queries of one split; None for all of the ontology."""
+    """Returns the ids that may be ranked for the queries of a split; None for all ids of the ontology."""
     if protocol.candidates == "all":
         return None
     return {concept_id for query in queries for concept_id in query.gold}

@@ -1,4 +1,4 @@
-"""Rows of a result table: which queries each counts."""
+"""The rows of a result table, and the queries that each row counts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from el.linking.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the training documents (train and dev) show of forms and ids.
+    """The surface forms and ids that occur in the training documents.
 
     Attributes:
-        forms: case-folded surface forms of their linked mentions, parts of composites included.
-        ids: the ids that they link to.
+        forms: the case-folded surface forms of the mentions with a gold id, parts of composites included.
+        ids: the gold ids of these mentions.
     """
 
     forms: frozenset[str]
@@ -21,7 +21,7 @@ class Seen:
 
     @classmethod
     def of_documents(cls, documents: Iterable[Document]) -> "Seen":
-        """Collects the forms and ids of all mentions that have a gold id."""
+        """Collects the forms and ids of all mentions with a gold id."""
         mentions = [mention for document in documents for mention in document.mentions if mention.concept_ids]
         return cls(
             frozenset(mention.text.casefold() for mention in mentions),
@@ -30,14 +30,14 @@ class Seen:
 
 
 def rows_of(queries: Sequence[Query], seen: Seen) -> list[tuple[str, ...]]:
-    """The rows of `el.evaluation.protocol.ROWS` that count each query, in the queries' order.
+    """Returns the rows of `el.evaluation.protocol.ROWS` that count each query, in the order of the queries.
 
     all: every query.
-    chemical, disease: by the mention's type.
-    unseen_form: no linked mention of `seen` has this surface form, upper and lower case alike.
+    chemical, disease: the queries of this type.
+    unseen_form: the surface form does not occur in `seen`; case is ignored.
     unseen_id: no gold id of the query occurs in `seen`.
     abbreviation: the document defines the surface form as an abbreviation.
-    unique: the first query of its (surface form, upper and lower case alike; type; set of gold ids).
+    unique: the first query with its surface form (case is ignored), type and set of gold ids.
     """
     uniques: set[tuple[str, str, frozenset[str]]] = set()
     rows = []

@@ -1,4 +1,4 @@
-"""Evaluating one system: rankings to predictions and figures."""
+"""Evaluates one system: turns its rankings into predictions and figures."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from el.evaluation.rows import Seen, rows_of
 from el.linking.query import Query
 from el.linking.ranking import Ranker, Ranking
 
-# Makes a system for the ids that a protocol allows; None for all.
+# Makes a ranker of the candidates that a protocol allows; None allows all ids.
 MakeRanker = Callable[[set[str] | None], Ranker]
 
 
 @dataclass(frozen=True)
 class Split:
-    """A split to be scored, and what the others show of forms and ids.
+    """A split to score, and the forms and ids that its training documents show.
 
     Attributes:
         name: "dev" or "test".
-        documents: its documents.
-        seen: what the training documents show: train for dev, train and dev for test.
+        documents: the documents of the split.
+        seen: the forms and ids of the training documents: of train for dev, of train and dev for test.
     """
 
     name: str
@@ -49,13 +49,16 @@ def load_split(corpus: Path, name: str) -> Split:
 
 
 def known_documents(corpus: Path, split: str) -> list[Document]:
-    """The documents whose annotations may be used when `split` is scored: never its own."""
+    """Returns the documents whose annotations a system may use when a split is scored.
+
+    For "test" these are train and dev, otherwise train only.
+    """
     known = ["train", "dev"] if split == "test" else ["train"]
     return [document for name in known for document in read_documents(corpus / f"{name}.jsonl")]
 
 
 def split_queries(split: Split, protocol: Protocol, context_characters: int) -> list[Query]:
-    """The mentions of a split that a protocol scores."""
+    """Returns the mentions of a split that a protocol scores."""
     return protocol_queries(protocol, split.documents, context_characters)
 
 
@@ -67,24 +70,24 @@ def evaluate(
     context_characters: int,
     retrieved: int | None = None,
 ) -> tuple[dict[str, float], list[Prediction]]:
-    """Ranks a protocol's candidates for its mentions.
+    """Evaluates a system on a split under a protocol.
 
     Args:
         system: the system's name, for the metrics' keys.
         make_ranker: makes the system for the candidates of the protocol.
-        split: whose mentions.
-        protocol: which of them, and against what.
-        context_characters: how much context queries carry on each side.
-        retrieved: how many names the system's first stage retrieves; None where it has none.
+        split: the split to score.
+        protocol: says which mentions are scored, and against which candidates.
+        context_characters: the most characters of context on each side of a query.
+        retrieved: how many names the system's first stage retrieves; None for a system without a first stage.
 
     Returns:
-        Flat metrics, as `flat_metrics` gives them, and the predictions. Besides, in the row "all",
-        "recall@<retrieved>": the share of mentions of which a gold id is among the concepts of the
-        retrieved names; and, where NIL mentions are scored, the row "nil": their count, and as
-        "accuracy@1" the share of them that get no answer.
+        Flat metrics and the predictions. The metrics are those of `flat_metrics` and two more kinds. With a
+        first stage the row "all" has "recall@<retrieved>": the share of mentions with a gold id among the
+        concepts of the retrieved names. Under the protocol "full" there is a row "nil" with "count", the
+        number of NIL mentions, and "accuracy@1", the share of NIL mentions that get no answer.
     """
     queries = split_queries(split, protocol, context_characters)
-    # The other protocol leaves NIL mentions out altogether.
+    # The protocol "restricted" does not score NIL mentions.
     nil = nil_queries(split.documents, context_characters) if protocol.mentions == "full" else []
     ranker = make_ranker(protocol_candidates(protocol, queries))
     rankings, nil_rankings = _rank_together(ranker, queries, nil, max(protocol.retrieved, retrieved or 0))
@@ -105,7 +108,10 @@ def evaluate(
 def _rank_together(
     ranker: Ranker, queries: Sequence[Query], nil: Sequence[Query], k: int
 ) -> tuple[list[Ranking], list[Ranking]]:
-    """Ranks document by document: who reads documents is not told which of their mentions have a concept."""
+    """Ranks queries and NIL queries document by document.
+
+    A system that reads whole documents then cannot tell which of their mentions have a concept.
+    """
     places = {document: place for place, document in enumerate(dict.fromkeys(q.document_id for q in queries))}
     everything = [*queries, *nil]
     order = sorted(

@@ -1,46 +1,55 @@
 """Exact search over names' vectors, block by block."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from el.base.progress import progress
+from el.index.contract import Neighbours
+from el.index.vectors import NameVectors
 
-if TYPE_CHECKING:
-    from el.index.vectors import NameVectors
-
+# Names whose vectors are in memory at once, as float32.
 _BLOCK = 1 << 16
+# Queries that are compared with a block at once: 1024 x 65,536 products take 268 MB.
+_QUERY_BATCH = 1024
 
 
-def nearest(
-    vectors: "NameVectors",
-    queries: npt.NDArray[np.float32],
-    k: int,
-    rows: npt.NDArray[np.int64] | None,
-    description: str,
-    query_batch: int,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Finds the names with the largest dot product. Args and returns as `NameVectors.nearest`."""
-    total = len(vectors) if rows is None else len(rows)
-    k = min(k, total)
-    asked = torch.from_numpy(queries)
-    best = torch.full((len(queries), k), -torch.inf)
-    found = torch.zeros((len(queries), k), dtype=torch.int64)
-    with progress(description, total) as advance:
-        for start in range(0, total, _BLOCK):
-            stop = min(start + _BLOCK, total)
-            block_rows = np.arange(start, stop) if rows is None else rows[start:stop]
-            block = torch.from_numpy(vectors.gather(block_rows))
-            numbers = torch.from_numpy(np.ascontiguousarray(block_rows))
-            for first in range(0, len(queries), query_batch):
-                part = slice(first, first + query_batch)
-                products = asked[part] @ block.T
-                best[part], found[part] = merge_best(best[part], found[part], products, numbers)
-            advance(stop - start)
-    return best.numpy(), found.numpy()
+class ExactIndex:
+    """Compares queries with every name.
+
+    Args:
+        names: whose vectors.
+        description: shown with the progress; silent where "".
+        query_batch: queries that are compared at once; bounds the memory.
+    """
+
+    def __init__(self, names: NameVectors, description: str = "", query_batch: int = _QUERY_BATCH) -> None:
+        self._names = names
+        self._description = description
+        self._query_batch = query_batch
+
+    def search(
+        self, vectors: npt.NDArray[np.float32], k: int, rows: npt.NDArray[np.int64] | None = None
+    ) -> Neighbours:
+        """See `VectorIndex.search`."""
+        total = len(self._names) if rows is None else len(rows)
+        k = min(k, total)
+        queries = torch.from_numpy(vectors)
+        best = torch.full((len(queries), k), -torch.inf)
+        found = torch.zeros((len(queries), k), dtype=torch.int64)
+        with progress(self._description, total) as advance:
+            for start in range(0, total, _BLOCK):
+                stop = min(start + _BLOCK, total)
+                block_rows = np.arange(start, stop) if rows is None else rows[start:stop]
+                block = torch.from_numpy(self._names.gather(block_rows))
+                numbers = torch.from_numpy(np.ascontiguousarray(block_rows))
+                for first in range(0, len(queries), self._query_batch):
+                    part = slice(first, first + self._query_batch)
+                    products = queries[part] @ block.T
+                    best[part], found[part] = merge_best(best[part], found[part], products, numbers)
+                advance(stop - start)
+        return best.numpy(), found.numpy()
 
 
 def merge_best(best: Tensor, found: Tensor, scores: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

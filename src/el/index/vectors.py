@@ -1,6 +1,6 @@
-"""The vectors of an ontology's names, and the graph that finds the nearest: one file and a manifest.
+"""The vectors of an ontology's names on disk: one file, which holds their graph too, and a manifest.
 
-PyTorch is not needed to open them and to search: it takes as long to load as all the rest of a linker.
+Opening them does not import PyTorch, which takes as long to load as all the rest of a linker.
 """
 
 from dataclasses import dataclass
@@ -97,51 +97,14 @@ class NameVectors:
         """Where the vectors of name rows are."""
         return rows if self.places is None else self.places[rows]
 
-    def search(
-        self, queries: npt.NDArray[np.float32], k: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Finds most of the k names with the largest dot product, fast; all of them without a graph.
-
-        Args and returns as `nearest`.
-        """
-        if self.graph is None:
-            return self.nearest(queries, k)
-        similarities, places = self.graph.search(queries, min(k, len(self)))
-        return similarities, places if self._names is None else self._names[places]
-
     @cached_property
-    def _names(self) -> npt.NDArray[np.int64] | None:
-        """(V,) the name row of each vector, -1 for those of names that are gone; None without `places`."""
+    def names_of_vectors(self) -> npt.NDArray[np.int64] | None:
+        """(V,) int64, the name row of each vector, -1 for names that are gone; None without `places`."""
         if self.places is None:
             return None
         names = np.full(len(self.vectors), -1, dtype=np.int64)
         names[self.places] = np.arange(len(self.places))
         return names
-
-    def nearest(
-        self,
-        queries: npt.NDArray[np.float32],
-        k: int,
-        rows: npt.NDArray[np.int64] | None = None,
-        description: str = "",
-        query_batch: int = 1024,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Finds the k names with the largest dot product, exactly.
-
-        Args:
-            queries: (B, D) float32.
-            k: how many; fewer are returned where there are fewer names.
-            rows: sorted name rows to search among; all, if None.
-            description: shown with the progress.
-            query_batch: how many queries are compared at once; bounds the memory.
-
-        Returns:
-            (B, k) float32 scores, best first, and (B, k) int64 name rows.
-        """
-        # PyTorch, which nothing else here needs.
-        from el.index.exact import nearest
-
-        return nearest(self, queries, k, rows, description, query_batch)
 
 
 def _checked(path: Path, expected: str) -> Path:

@@ -1,4 +1,4 @@
-"""Linked documents as a pandas table."""
+"""Linked documents as a pandas data frame."""
 
 from collections.abc import Iterable
 
@@ -27,15 +27,24 @@ COLUMNS = {
 
 
 def links_frame(documents: Iterable[LinkedDocument]) -> pd.DataFrame:
-    """Returns a row for each candidate of each mention, best first.
+    """Returns a row for each candidate of each mention, the best candidate first.
 
     Args:
-        documents: what `Linker.link` yields.
+        documents: linked documents, as `Linker.link` yields them.
 
     Returns:
-        The `COLUMNS`: the document's and the mention's ids, its offsets (code points), text and type; the
-        candidate's rank from 1, id, names and score; whether it is an answer; what decided; and
-        the mention's margin, see `LinkedMention`.
+        A data frame with these columns, whose dtypes are in `COLUMNS`:
+
+        document, mention: the ids of the document and of the mention.
+        start, stop: the mention's offsets in code points.
+        text, type: the mention's surface form and type.
+        rank: the rank of the candidate, from 1.
+        id, name: the candidate's id and preferred name.
+        matched_name: the candidate's name that came nearest to the mention.
+        score: the candidate's score.
+        predicted: whether the mention is linked to the candidate.
+        decided_by: the stage that decided.
+        margin: the mention's margin (`LinkedMention.margin`).
     """
     rows = [
         (

@@ -1,8 +1,9 @@
 """The linker in a spaCy pipeline: `nlp.add_pipe("el_linker", config={"folder": "models/mesh"})`.
 
-Entities that earlier components found are linked, where their label is one of a chemical or disease: `kb_id_`
-becomes the concept's id ("" where none fits), and `ent._.el_candidates` the candidates. In a document without
-entities mentions are found and become its entities, where `find_mentions` is "auto".
+The component links the entities that earlier components found, if their label is that of a chemical or a
+disease. It sets `kb_id_` to the concept's id ("" for no concept), and `ent._.el_candidates` to the
+candidates. If a document has no entities and `find_mentions` is "auto", the component finds mentions, which
+become the document's entities.
 """
 
 import itertools
@@ -32,7 +33,7 @@ class LinkerComponent:
 
     Args:
         nlp: the pipeline.
-        name: of the component.
+        name: the name of the component in the pipeline.
         folder: the linker's folder.
         min_precision: see `Linker.load`.
         find_mentions: see `Linker.link`.
@@ -56,7 +57,7 @@ class LinkerComponent:
         return next(self.pipe([doc]))
 
     def pipe(self, stream: Iterable[Doc], batch_size: int = 32) -> Iterator[Doc]:
-        """Links documents, a batch at a time."""
+        """Links documents in batches of `batch_size`, and yields them in order."""
         docs = iter(stream)
         while batch := list(itertools.islice(docs, batch_size)):
             documents = [_document(str(number), doc) for number, doc in enumerate(batch)]
@@ -76,11 +77,11 @@ def _document(number: str, doc: Doc) -> Document:
 
 def _entity(doc: Doc, linked: LinkedMention) -> Span:
     mention = linked.mention
-    # What was found may begin or end within a token.
+    # A mention that the linker found may begin or end within a token.
     span = doc.char_span(mention.start, mention.stop, alignment_mode="expand")
     assert span is not None
-    own = {(ent.start_char, ent.end_char): ent.label_ for ent in doc.ents}
-    label = own.get((mention.start, mention.stop), mention.type.upper())
+    labels = {(ent.start_char, ent.end_char): ent.label_ for ent in doc.ents}
+    label = labels.get((mention.start, mention.stop), mention.type.upper())
     entity = Span(doc, span.start, span.end, label=label, kb_id="|".join(linked.predicted))
     candidates: tuple[Link, ...] = linked.links
     entity._.set(_ATTRIBUTE, candidates)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from el.base.progress import progress
+from el.index.graph_index import open_index
 from el.index.lengths import by_length
 from el.index.vectors import NameVectors
 from el.linking.query import Query
@@ -61,6 +62,7 @@ class ModelRanker:
     ) -> None:
         self.engine = engine
         self.vectors = vectors
+        self.index = open_index(vectors)
         self.ontology = ontology
         self.retrieved = retrieved
         self.rows = None if candidates is None else ontology.rows_of_names(candidates)
@@ -97,7 +99,7 @@ class ModelRanker:
             tokens = self.engine.tokenize(texts)
             for rows in by_length([len(own) for own in tokens], _QUERY_BATCH):
                 encoded = self.engine.encode([tokens[row] for row in rows])
-                near, found = self._nearest(encoded.vectors)
+                near, found = self.index.search(encoded.vectors, self.retrieved, self.rows)
                 if proposed is not None:
                     for place, row in enumerate(rows):
                         self._propose(encoded.vectors[place], proposed[row], found[place], near[place])
@@ -105,13 +107,6 @@ class ModelRanker:
                 scores[rows] = self.engine.score(encoded, self.vectors.gather_half(found))
                 advance(len(rows))
         return Retrieved(names, similarities, scores)
-
-    def _nearest(
-        self, vectors: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        if self.rows is None:
-            return self.vectors.search(vectors, self.retrieved)
-        return self.vectors.nearest(vectors, self.retrieved, self.rows)
 
     def _propose(
         self,

@@ -5,22 +5,13 @@ import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+from el.models.scorer import Scorer
 from el.models.tower import Tower, fingerprint
-
-
-class Queries(Protocol):
-    """A batch of B encoded queries. How it scores passages is all that tells the models apart."""
-
-    def __call__(self, passages: Tensor) -> Tensor:
-        """Scores (M, D) shared or (B, M, D) own passages: (B, M)."""
-
-    def __len__(self) -> int: ...
 
 
 class RetrievalModel(nn.Module, abc.ABC):
@@ -86,35 +77,31 @@ class RetrievalModel(nn.Module, abc.ABC):
         return self
 
     @abc.abstractmethod
-    def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> Queries:
-        """Encodes (B, S) int64 token ids and mask as B queries."""
+    def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> Scorer:
+        """Encodes (B, S) int64 token ids and mask as the scorer of B queries."""
 
-    def retrieving_tower(self) -> Tower:
-        """The tower whose vectors of mentions are trained to be near to those of their names."""
+    @property
+    def retrieval_tower(self) -> Tower:
+        """The tower whose query vectors are trained to lie near the vectors of the right passages."""
         return self.query_tower
 
-    def first_stage(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Returns (B, D) float32 vectors of (B, S) mentions, trained to be near to those of their names."""
-        vectors: Tensor = self.retrieving_tower()(input_ids, attention_mask)
-        return vectors
+    def vector_encoder(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Returns the function from a query to the vector that retrieves its candidates.
 
-    def retriever(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """Returns what makes the (B, D) float32 vectors that retrieve candidates of (B, S) mentions.
-
-        Takes what `first_stage` takes, and holds as long as weights stay as they are.
+        The function takes (B, S) int64 token ids and their mask and returns (B, D) float32 vectors. The
+        function is valid as long as the weights do not change.
         """
-        return self.first_stage
+        return self.retrieval_tower
 
     @abc.abstractmethod
-    def encode_mentions(
-        self, input_ids: Tensor, attention_mask: Tensor, tower_gradients: bool = True
-    ) -> tuple[Queries, Tensor]:
-        """Returns B queries and (B, D) float32 first-stage vectors; one pass where one tower makes both.
+    def encode_with_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Scorer, Tensor]:
+        """Encodes queries for training: the scorer, and (B, D) float32 vectors of the retrieval tower.
+
+        Both come from one pass where one tower makes both.
 
         Args:
             input_ids: (B, S) int64.
             attention_mask: (B, S), 0 where padded.
-            tower_gradients: whether gradients of q-nets reach the tower; those of vectors always do.
         """
 
     @abc.abstractmethod
@@ -126,7 +113,7 @@ class RetrievalModel(nn.Module, abc.ABC):
         vectors: Tensor = self.passage_tower(input_ids, attention_mask)
         return vectors
 
-    def encode_queries_text(self, texts: Sequence[str]) -> Queries:
+    def encode_queries_text(self, texts: Sequence[str]) -> Scorer:
         """Encodes B texts as queries; each is cut to the tokenizer's length."""
         return self.encode_queries(**self.tokenize(texts))
 

@@ -3,41 +3,15 @@
 On disk it is a `SentenceTransformer` (`el.models.sentences`), which anybody can load without this project.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from el.models.base import RetrievalModel
+from el.models.dot_product import DotProducts
 from el.models.sentences import load_towers, save_towers
 from el.models.tower import EncoderSource, Tower, load_tokenizer, load_tower
-
-
-@dataclass(frozen=True, eq=False)
-class DotProducts:
-    """B query vectors; called on passage vectors it returns scaled dot products.
-
-    Attributes:
-        vectors: (B, D).
-        scale: a factor on the products; 1 / temperature.
-    """
-
-    vectors: Tensor
-    scale: float = 1.0
-
-    def __call__(self, passages: Tensor) -> Tensor:
-        """Scores (M, D) shared or (B, M, D) own passages: (B, M)."""
-        if passages.dim() == 2:
-            return self.vectors @ passages.T * self.scale
-        return torch.matmul(passages, self.vectors.unsqueeze(-1)).squeeze(-1) * self.scale
-
-    def __len__(self) -> int:
-        return int(self.vectors.shape[0])
-
-    def __getitem__(self, index: slice) -> "DotProducts":
-        return DotProducts(self.vectors[index], self.scale)
 
 
 class BiEncoder(RetrievalModel):
@@ -76,12 +50,7 @@ class BiEncoder(RetrievalModel):
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> DotProducts:
         return DotProducts(self.query_tower(input_ids, attention_mask), 1.0 / self.temperature)
 
-    def encode_mentions(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        tower_gradients: bool = True,  # noqa: ARG002
-    ) -> tuple[DotProducts, Tensor]:
+    def encode_with_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[DotProducts, Tensor]:
         queries = self.encode_queries(input_ids, attention_mask)
         return queries, queries.vectors
 

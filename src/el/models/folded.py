@@ -127,11 +127,9 @@ class FoldedQNets(nn.Module):
         depth = len(hidden) // 2
         x = passages.float() * self.config.input_scale
         for layer, folded in enumerate(self.layers):
-            z = folded(x)
-            if self.config.generate_hidden:
-                context, bias = hidden[layer], hidden[depth + layer]
-                projected, z = z.split(list(self.config.weight_shapes[layer]), dim=-1)
-                z = z + torch.matmul(projected, context.transpose(1, 2)) + bias
+            context, bias = hidden[layer], hidden[depth + layer]
+            projected, z = folded(x).split(list(self.config.weight_shapes[layer]), dim=-1)
+            z = z + torch.matmul(projected, context.transpose(1, 2)) + bias
             x = self.config.finish_layer(layer, z, x)
         # A product, written as a sum: what follows the last product of matrices is computed in float32, also
         # where these are in bf16, whose 8 bits would make scores equal that are not.
@@ -139,10 +137,8 @@ class FoldedQNets(nn.Module):
 
 
 def _layer(head: HyperHead, layer: int) -> nn.Linear:
-    """From x to x P and x B, (in + out), side by side; to x B alone where hidden layers are not generated."""
+    """From x to x P and x B, (in + out), side by side."""
     base = head.hyper_base_matrices[layer][0]
-    if not head.config.generate_hidden:
-        return linear(base, head.hyper_base_vectors[layer][0])
     projection = cast("nn.Linear", head.weight_hyper_projection[layer])
     return linear(torch.cat([projection.weight.T, base + projection.bias]))
 
@@ -150,9 +146,8 @@ def _layer(head: HyperHead, layer: int) -> nn.Linear:
 def parts_of(head: HyperHead) -> tuple[list[Part], list[Part]]:
     """What is generated: matrices of the hidden layers; vectors, their biases and the output's weights."""
     depth = head.config.depth
-    hidden = range(depth) if head.config.generate_hidden else range(0)
-    matrices = [_part(head, layer) for layer in hidden]
-    return matrices, [*(_part(head, depth + 1 + layer) for layer in hidden), _part(head, depth)]
+    matrices = [_part(head, layer) for layer in range(depth)]
+    return matrices, [*(_part(head, depth + 1 + layer) for layer in range(depth)), _part(head, depth)]
 
 
 def _part(head: HyperHead, number: int) -> Part:

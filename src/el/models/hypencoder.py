@@ -264,17 +264,18 @@ class Hypencoder(RetrievalModel):
         qnets: QNets = self.head(self.query_tower.hidden(input_ids, attention_mask), attention_mask)
         return qnets
 
-    def retrieving_tower(self) -> Tower:
+    @property
+    def retrieval_tower(self) -> Tower:
         """The query tower if its vectors are trained to retrieve, otherwise the passage tower.
 
-        A published query tower learns nothing but q-nets. Ours are trained where vectors have length 1, and
-        `embedding_representation` then names their pooling.
+        A published query tower learns q-nets alone. Ours are also trained to retrieve where vectors have
+        length 1; `embedding_representation` then names their pooling.
         """
         trained = self.spec.normalize and self.spec.embedding_representation == self.spec.pooling
         return self.query_tower if trained else self.passage_tower
 
     def retrieve_by_query_tower(self, trained: bool) -> None:
-        """Says whether the query tower's vectors are trained to retrieve."""
+        """Records whether the query tower's vectors are trained to retrieve."""
         self.spec = replace(self.spec, embedding_representation=self.spec.pooling if trained else None)
 
     def scores_at_low_rank(self) -> bool:
@@ -284,27 +285,24 @@ class Hypencoder(RetrievalModel):
         """
         return self.spec.normalize and self.head.is_straight()
 
-    def retriever(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """Returns what makes the (B, D) float32 vectors that retrieve candidates of (B, S) mentions.
+    def vector_encoder(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Returns the function from a query to the vector that retrieves its candidates.
 
-        Where q-nets are scored at low rank these are their own output weights, scaled to length 1; otherwise
-        the retrieving tower's vectors.
+        Where q-nets are scored at low rank, the vectors are the q-nets' output weights, scaled to length 1;
+        otherwise they are those of the retrieval tower.
         """
-        return self._output_vectors if self.scores_at_low_rank() else self.first_stage
+        return self._output_vectors if self.scores_at_low_rank() else self.retrieval_tower
 
     def _output_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         hidden = self.query_tower.hidden(input_ids, attention_mask)
         return functional.normalize(self.head.output_weights(hidden, attention_mask), dim=-1)
 
-    def encode_mentions(
-        self, input_ids: Tensor, attention_mask: Tensor, tower_gradients: bool = True
-    ) -> tuple[QNets, Tensor]:
-        """Returns q-nets and first-stage vectors; one pass of the query tower, where that makes both."""
+    def encode_with_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[QNets, Tensor]:
         hidden = self.query_tower.hidden(input_ids, attention_mask)
-        qnets: QNets = self.head(hidden if tower_gradients else hidden.detach(), attention_mask)
-        if self.retrieving_tower() is self.query_tower:
+        qnets: QNets = self.head(hidden, attention_mask)
+        if self.retrieval_tower is self.query_tower:
             return qnets, self.query_tower.pool(hidden, attention_mask)
-        return qnets, self.first_stage(input_ids, attention_mask)
+        return qnets, self.retrieval_tower(input_ids, attention_mask)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the released layout as safetensors, with tokenizer and backbone configuration.

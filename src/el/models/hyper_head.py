@@ -152,7 +152,7 @@ class HyperHead(nn.Module):
         config, width = self.config, self.config.vector_dimensions[0]
         if set(config.vector_dimensions[:-1]) != {width} or not config.do_layer_norm:
             return False
-        if not config.generate_hidden or config.activation_type not in _IDENTITY_ABOVE_ZERO:
+        if config.activation_type not in _IDENTITY_ABOVE_ZERO:
             return False
         for layer in range(config.depth):
             base = self.hyper_base_matrices[layer][0]
@@ -209,16 +209,12 @@ class HyperHead(nn.Module):
     def _weight(self, hidden: Tensor, padding: Tensor, i: int) -> Tensor:
         """Returns the (B, out, in) weights of layer i."""
         base: Tensor = self.hyper_base_matrices[i]
-        if i < self.config.depth and not self.config.generate_hidden:
-            return base.expand(len(hidden), -1, -1)
         queries, projection = self.weight_query_embeddings[i], self.weight_hyper_projection[i]
         return self._generate(hidden, padding, i, queries, projection) + base
 
     def _bias(self, hidden: Tensor, padding: Tensor, i: int) -> Tensor:
         """Returns the (B, out) bias of hidden layer i."""
         base: Tensor = self.hyper_base_vectors[i]
-        if not self.config.generate_hidden:
-            return base.expand(len(hidden), -1)
         j = self.config.depth + 1 + i
         queries, projection = self.bias_query_embeddings[i], self.bias_hyper_projection[i]
         return self._generate(hidden, padding, j, queries, projection).squeeze(1) + base

@@ -40,8 +40,6 @@ class QNetConfig:
         layer_norm_before_residual: whether the norm comes before the residual is added.
         input_scale: a factor on the passage vectors. Not in the published architecture, where it
             is 1; unit vectors need sqrt(v0) to have the scale that the layers are initialised for.
-        generate_hidden: whether hidden layers depend on the query. They do in the published architecture;
-            without it they are the base's, the same for every query: a control.
     """
 
     vector_dimensions: tuple[int, ...]
@@ -53,7 +51,6 @@ class QNetConfig:
     do_residual_on_last: bool | None = False
     layer_norm_before_residual: bool = True
     input_scale: float = 1.0
-    generate_hidden: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vector_dimensions", tuple(self.vector_dimensions))
@@ -88,8 +85,6 @@ class QNetConfig:
         values["vector_dimensions"] = list(self.vector_dimensions)
         if self.input_scale == 1.0:
             del values["input_scale"]
-        if self.generate_hidden:
-            del values["generate_hidden"]
         return values
 
     @property
@@ -207,25 +202,6 @@ class QNets:
     def to(self, *args: Any, **kwargs: Any) -> "QNets":
         """Moves or casts all tensors; the arguments are those of `torch.Tensor.to`."""
         return self._map(lambda tensor: tensor.to(*args, **kwargs))
-
-    def state(self) -> dict[str, Tensor]:
-        """The q-nets as named tensors, "weights.0" and so on, to store or ship: copies, without gradients."""
-        named = {f"weights.{i}": weight for i, weight in enumerate(self.weights)}
-        named |= {f"biases.{i}": bias for i, bias in enumerate(self.biases)}
-        # Of some q-nets of a batch, not the memory of all.
-        return {
-            name: tensor.detach().clone(memory_format=torch.contiguous_format)
-            for name, tensor in named.items()
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Tensor], config: QNetConfig) -> "QNets":
-        """Restores what `state` returned. Raises KeyError where a tensor is missing."""
-        return cls(
-            [state[f"weights.{i}"] for i in range(config.depth + 1)],
-            [state[f"biases.{i}"] for i in range(config.depth)],
-            config,
-        )
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "QNets":
         return QNets(

@@ -1,0 +1,1 @@
+"""Ontologies: concepts with names, readers of ontology files, and MeSH."""

@@ -1,4 +1,4 @@
-"""Ontology files to folders in the project's own format, and several such folders to one."""
+"""Converts ontology files to folders in the project's format, and merges such folders."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,28 +13,34 @@ from el.ontology.ontology import Concept, Ontology, part_bounds, write_ontology
 def convert_file(
     path: Path, folder: Path, reading: Reading | None = None, notes: list[str] | None = None
 ) -> dict[str, Any]:
-    """Writes an ontology file as an ontology folder. Returns its manifest.
+    """Writes an ontology file as an ontology folder.
 
     Args:
-        path, reading, notes: as of `read_ontology_file`.
-        folder: where to; replaced as a whole, or left as it was.
+        path, reading, notes: see `read_ontology_file`.
+        folder: the folder to write. It is replaced as a whole, or stays untouched if there is an error.
+
+    Returns:
+        The manifest.
 
     Raises:
-        ElError: as of `read_ontology_file`.
+        ElError: see `read_ontology_file`.
     """
     info = {"source": "file", "files": {path.name: sha256_file(path)}}
     return write_ontology(read_ontology_file(path, reading, notes), folder, info)
 
 
 def merge_ontologies(parts: Mapping[str, Path], folder: Path) -> dict[str, Any]:
-    """Writes several ontologies as one, in their order. Returns its manifest.
+    """Writes several ontologies as one, in their order.
 
     Args:
-        parts: what the user calls each -> its folder.
-        folder: where to; replaced as a whole, or left as it was.
+        parts: the user's name for each ontology -> its folder.
+        folder: the folder to write. It is replaced as a whole, or stays untouched if there is an error.
+
+    Returns:
+        The manifest.
 
     Raises:
-        ElError: two have a concept of the same id.
+        ElError: two ontologies have a concept with the same id.
         InputError: a part is missing or broken.
     """
     ontologies = {name: Ontology.load(part) for name, part in parts.items()}
@@ -55,7 +61,5 @@ def _all_concepts(ontologies: Mapping[str, Ontology]) -> Iterator[Concept]:
         for concept in ontology:
             owner = owners.setdefault(concept.id, name)
             if owner != name:
-                raise ElError(
-                    f"{name}: the id {concept.id} is in {owner} too. Give each concept an id of its own"
-                )
+                raise ElError(f"{name}: the id {concept.id} is in {owner} too. Give each concept a unique id")
             yield concept

@@ -1,8 +1,6 @@
-"""Any ontology file in, checked concepts out."""
+"""Reads an ontology file of any known format and checks its concepts."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Literal, cast, get_args
 
 from el.base.errors import InputError
 from el.corpus.fields import parse_ids
-from el.ontology.entries import Entry, broken_gzip, open_file
+from el.ontology.entries import Entry, open_file
 from el.ontology.jsonl import read_jsonl
 from el.ontology.obo import read_obo
 from el.ontology.ontology import Concept, Kind, Name
@@ -35,24 +33,26 @@ _SUFFIXES: dict[str, Format] = {
     ".tsv": "table",
     ".jsonl": "jsonl",
 }
-_OF_WHAT_KIND = (
-    "Say it with --kind: disease (diagnoses, symptoms, phenotypes), chemical (drugs, substances) or other "
+_KIND_REMEDY = (
+    "Give it with --kind: disease (diagnoses, symptoms, phenotypes), chemical (drugs, substances) or other "
     "(anything else)"
 )
+# The bytes at the start of a file by which its format is recognised. At a larger value, a format whose mark
+# stands later in the file is recognised too.
 _HEAD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How an ontology file is to be read.
+    """How to read an ontology file.
 
     Attributes:
-        format: "auto" goes by the file's suffix, or else by what it begins with.
-        kind: of concepts for which the file does not say it; None if it says it for all.
-        synonyms: "exact" keeps the names that mean just the concept, "all" also the narrower, broader and
-            related ones of OBO and OWL.
-        namespace: only concepts that the file counts to this namespace, or whose ids begin with it and a
-            colon; "" for all.
+        format: "auto" recognises the format by the file's suffix, or else by the start of the file.
+        kind: the kind of concepts for which the file gives none. None if the file gives all kinds.
+        synonyms: "exact" reads only names with exactly the meaning of the concept. "all" also reads the
+            narrower, broader and related names of OBO and OWL.
+        namespace: reads only concepts that belong to this namespace in the file, or whose ids begin with it
+            and a colon; "" reads all concepts.
     """
 
     format: Format | Literal["auto"] = "auto"
@@ -64,18 +64,18 @@ class Reading:
 def read_ontology_file(
     path: Path, reading: Reading | None = None, notes: list[str] | None = None
 ) -> Iterator[Concept]:
-    """Yields the concepts of an ontology file: OBO, OWL, a table, or JSON lines; maybe gzipped.
+    """Yields the concepts of an ontology file: OBO, OWL, a table, or JSON lines, optionally gzipped.
 
-    Obsolete concepts are left out. Nothing but the file is read: imports are not loaded.
+    Obsolete concepts are skipped. The imports of a file are not loaded.
 
     Args:
         path: the file.
-        reading: how to read it; the defaults of `Reading`, if None.
-        notes: gets a line about whatever was left out.
+        reading: how to read the file; None for the defaults of `Reading`.
+        notes: receives a line about each group of skipped concepts, and about unused columns and imports.
 
     Raises:
-        InputError: the file cannot be read, an id or a name is missing, an id occurs twice or cannot stand
-            in linked documents, a kind is unknown or not said, or no concept is left.
+        InputError: the file cannot be read; an id, a name or a kind is missing; an id occurs twice or cannot
+            be written into linked documents; a kind is unknown; or no concept is left.
         ElError: the library that reads the format is not installed.
     """
     reading, notes = reading or Reading(), [] if notes is None else notes
@@ -87,11 +87,8 @@ def _recognise(path: Path) -> Format:
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
-    try:
-        with open_file(path) as stream:
-            head = stream.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace").lstrip()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise broken_gzip(path, error) from error
+    with open_file(path) as stream:
+        head = stream.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace").lstrip()
     if head.startswith("{"):
         return "jsonl"
     if head.startswith(("<", "@prefix", "@base", "PREFIX")):
@@ -100,8 +97,9 @@ def _recognise(path: Path) -> Format:
         return "obo"
     if is_header(head.partition("\n")[0]):
         return "table"
-    remedy = f"Give it a suffix ({', '.join(_SUFFIXES)}), or say --format {'|'.join(_READERS)}"
-    raise InputError(path, "", "not known as an ontology by its name or by what it begins with", remedy)
+    remedy = f"Give it a suffix ({', '.join(_SUFFIXES)}), or use --format {'|'.join(_READERS)}"
+    problem = "not recognised as an ontology, neither by its suffix nor by its start"
+    raise InputError(path, "", problem, remedy)
 
 
 def _checked(path: Path, entries: Iterable[Entry], reading: Reading, notes: list[str]) -> Iterator[Concept]:
@@ -117,12 +115,12 @@ def _checked(path: Path, entries: Iterable[Entry], reading: Reading, notes: list
             _check_id(path, entry, places)
             yield _concept(path, entry, reading)
     if obsolete:
-        notes.append(f"{obsolete:,} obsolete concepts left out ({replaced:,} have a successor)")
+        notes.append(f"{obsolete:,} obsolete concepts skipped ({replaced:,} have a successor)")
     if elsewhere:
-        notes.append(f"{elsewhere:,} concepts of other namespaces than {reading.namespace} left out")
+        notes.append(f"{elsewhere:,} concepts of other namespaces than {reading.namespace} skipped")
     if not places:
         problem = f"no concepts are left: {'; '.join(notes)}" if notes else "holds no concepts"
-        raise InputError(path, "", problem, "Give a file with named concepts that are in use")
+        raise InputError(path, "", problem, "Give a file with concepts that have names and are not obsolete")
 
 
 def _is_of_namespace(entry: Entry, namespace: str) -> bool:
@@ -130,17 +128,17 @@ def _is_of_namespace(entry: Entry, namespace: str) -> bool:
 
 
 def _check_id(path: Path, entry: Entry, places: dict[str, str]) -> None:
-    """Refuses an id that is missing, that linked documents cannot hold, or that another concept has."""
+    """Refuses an id that is missing, cannot be written into linked documents, or is not unique."""
     if not entry.id:
         raise InputError(path, entry.place, "no id", "Give each concept an id")
-    # What is read back from linked documents has to be what was written.
+    # An id must be the same after it is written into linked documents and read again.
     if parse_ids(entry.id) != (entry.id,) or len(entry.id.split()) > 1:
-        problem = f"the id {entry.id!r} cannot stand in linked documents"
-        remedy = "Use ids without blanks, the signs | ; , + and the prefix MESH:, other than - and -1"
+        problem = f"the id {entry.id!r} cannot be written into linked documents"
+        remedy = "Use ids without blanks, the signs | ; , + and the prefix MESH:, and not - or -1"
         raise InputError(path, entry.place, problem, remedy)
     if entry.id in places:
-        problem = f"the id {entry.id} stands in {places[entry.id]} too"
-        raise InputError(path, entry.place, problem, "Give each concept an id of its own, and one entry")
+        problem = f"the id {entry.id} is also in {places[entry.id]}"
+        raise InputError(path, entry.place, problem, "Give each concept a unique id and one entry")
     places[entry.id] = entry.place
 
 
@@ -153,7 +151,7 @@ def _concept(path: Path, entry: Entry, reading: Reading) -> Concept:
         raise InputError(path, entry.place, f"the concept {entry.id} has no name", "Give it one or remove it")
     kind = entry.kind.lower() or reading.kind
     if kind is None:
-        raise InputError(path, entry.place, f"does not say of what kind {entry.id} is", _OF_WHAT_KIND)
+        raise InputError(path, entry.place, f"no kind for the concept {entry.id}", _KIND_REMEDY)
     if kind not in get_args(Kind):
         problem = f"the kind {entry.kind!r} is unknown"
         raise InputError(path, entry.place, problem, f"Use one of {', '.join(get_args(Kind))}")

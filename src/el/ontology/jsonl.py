@@ -1,4 +1,4 @@
-"""JSON lines: one concept a line."""
+"""Reads ontologies as JSON lines, one concept a line."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ _REMEDY = 'A line is like {"id": "X1", "name": "a name", "synonyms": ["another"]
 
 
 def read_jsonl(path: Path, notes: list[str]) -> Iterator[Entry]:
-    """Yields the concepts of a file of JSON objects, one a line: id, name, synonyms, kind, definition.
+    """Yields the concepts of a file of JSON objects, one a line, with id, name, synonyms, kind, definition.
 
     Args:
-        path: the file, maybe gzipped.
-        notes: gets a line about fields that are not used.
+        path: the file, optionally gzipped.
+        notes: receives a line about fields that are not used.
 
     Raises:
-        InputError: a line is not such an object, or the file is not UTF-8.
+        InputError: the file is missing or not UTF-8, or a line is not such an object.
     """
     unused: dict[str, None] = {}
     for number, line in text_lines(path):
@@ -56,7 +56,7 @@ def _entry(path: Path, place: str, row: Mapping[str, Any]) -> Entry:
     return Entry(
         place,
         texts["id"].strip(),
-        # Without a preferred name it has none: a synonym does not step in.
+        # A synonym does not replace a missing preferred name: the concept is refused later.
         tuple(map(Name, names)) if names[0] else (),
         one_line(texts["kind"]),
         one_line(texts["definition"]),

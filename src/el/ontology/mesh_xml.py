@@ -1,29 +1,29 @@
-"""NLM's MeSH in XML: descriptors (desc*.xml) and supplementary records (supp*.xml), plain or gzipped.
+"""Reads NLM's MeSH in XML: descriptors (desc*.xml) and supplementary records (supp*.xml), also as .gz.
 
-The files are read as a stream, one record in memory at a time. NLM's DTD is named in them but is
-neither loaded nor needed, nothing is fetched, and a file that declares entities is refused.
+The files are read as a stream, with one record in memory at a time. They name NLM's DTD, which is not needed
+and not loaded. A file that declares entities is refused.
 """
 
-import gzip
-import zlib
 from collections.abc import Iterator, Mapping
-from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lxml import etree
 
 from el.base.errors import InputError
+from el.base.files import GZIP_ERRORS, open_unpacked
+from el.ontology.entries import one_line
 from el.ontology.ontology import Concept, Kind, Name, Relation, kind_of_supplementary, kind_of_tree_numbers
 
 _REMEDY = "Fetch the file again"
+# With these options, the parser loads no other file, expands no entities and keeps its size limits.
 _PARSER_OPTIONS: dict[str, Any] = {
     "load_dtd": False,
     "resolve_entities": False,
     "no_network": True,
     "huge_tree": False,
 }
-# RelationName tells what Concept2UI is to Concept1UI.
+# RelationName in the file -> the relation of the concept Concept2UI to the concept Concept1UI.
 _RELATIONS: dict[str, Relation] = {"NRW": "narrower", "BRD": "broader", "REL": "related"}
 _INVERSE: dict[Relation, Relation] = {"narrower": "broader", "broader": "narrower", "related": "related"}
 
@@ -31,13 +31,14 @@ _INVERSE: dict[Relation, Relation] = {"narrower": "broader", "broader": "narrowe
 def read_descriptors(path: Path) -> Iterator[Concept]:
     """Yields the descriptors of desc*.xml or desc*.xml.gz, in the file's order.
 
-    A concept's names are the descriptor's name, then all other terms of all concepts of the record,
-    those of the preferred concept first; a text that occurs several times in a record is kept once,
-    with the relation and the tag of its first occurrence. The kind follows from the tree numbers.
+    In MeSH, a record holds several concepts, and each concept several terms. All terms of a record become
+    names of one `Concept`: the descriptor's name, then the other terms of the record's preferred concept,
+    then the terms of its other concepts. A text that occurs several times is kept once, with the relation and
+    the tag of its first occurrence. The kind follows from the tree numbers.
 
     Raises:
-        InputError: the file is cut, is no descriptor file, declares entities, or a record lacks its
-            id, its name or its preferred concept.
+        InputError: the file is missing, is cut, is not a descriptor file or declares entities; or a record
+            has no id, no name or no preferred concept.
     """
     for place, record in _records(path, "DescriptorRecordSet", "DescriptorRecord"):
         tree_numbers = _texts(record, "TreeNumberList/TreeNumber")
@@ -56,15 +57,15 @@ def read_descriptors(path: Path) -> Iterator[Concept]:
 def read_supplementary(path: Path, heading_kinds: Mapping[str, Kind]) -> Iterator[Concept]:
     """Yields the supplementary records of supp*.xml or supp*.xml.gz, in the file's order.
 
-    Names as in `read_descriptors`. The star that marks a major heading is dropped from `mapped_to`.
+    For the names, see `read_descriptors`. The star that marks a major heading is dropped from `mapped_to`.
 
     Args:
         path: the file.
-        heading_kinds: descriptor id -> kind, for records whose class does not tell their kind.
+        heading_kinds: descriptor id -> kind, for records whose class does not determine the kind.
 
     Raises:
-        InputError: the file is cut, is no supplementary file, declares entities, or a record lacks
-            its id, its name or its preferred concept.
+        InputError: the file is missing, is cut, is not a supplementary file or declares entities; or a record
+            has no id, no name or no preferred concept.
     """
     headings = "HeadingMappedToList/HeadingMappedTo/DescriptorReferredTo/DescriptorUI"
     for place, record in _records(path, "SupplementalRecordSet", "SupplementalRecord"):
@@ -84,11 +85,11 @@ def read_supplementary(path: Path, heading_kinds: Mapping[str, Kind]) -> Iterato
 
 
 def _records(path: Path, root_tag: str, record_tag: str) -> Iterator[tuple[str, etree._Element]]:
-    """Yields (place for error messages, record element); an element is emptied after its turn."""
+    """Yields (place for error messages, record element). An element is emptied before the next one."""
     try:
-        with _open(path) as stream:
+        with open_unpacked(path, by_name=True) as stream:
             _check_head(path, stream, root_tag)
-        with _open(path) as stream:
+        with open_unpacked(path, by_name=True) as stream:
             parser = etree.iterparse(stream, events=("end",), tag=record_tag, **_PARSER_OPTIONS)
             for number, (_, record) in enumerate(parser, start=1):
                 yield f"record {number}", record
@@ -96,16 +97,12 @@ def _records(path: Path, root_tag: str, record_tag: str) -> Iterator[tuple[str, 
     except etree.XMLSyntaxError as error:
         place = f"line {error.lineno}" if error.lineno else ""
         raise InputError(path, place, f"broken or cut XML ({error.msg})", _REMEDY) from error
-    except (EOFError, OSError, zlib.error) as error:
+    except (*GZIP_ERRORS, OSError) as error:
         raise InputError(path, "", f"cannot be read to its end ({error})", _REMEDY) from error
 
 
-def _open(path: Path) -> gzip.GzipFile | BufferedReader:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-
-
-def _check_head(path: Path, stream: gzip.GzipFile | BufferedReader, root_tag: str) -> None:
-    """Reads as far as the root element and refuses another root and declared entities."""
+def _check_head(path: Path, stream: BinaryIO, root_tag: str) -> None:
+    """Reads up to the root element. Refuses another root, and entities declared before it."""
     _, root = next(iter(etree.iterparse(stream, events=("start",), **_PARSER_OPTIONS)))
     if root.tag != root_tag:
         raise InputError(path, "", f"its root element is {root.tag}, not {root_tag}", _REMEDY)
@@ -115,7 +112,7 @@ def _check_head(path: Path, stream: gzip.GzipFile | BufferedReader, root_tag: st
 
 
 def _forget(record: etree._Element) -> None:
-    """Frees a record and what stands before it; the root would keep all of them otherwise."""
+    """Frees a record and everything before it. Otherwise the root element keeps all records in memory."""
     record.clear()
     root = record.getparent()
     while root is not None and record.getprevious() is not None:
@@ -142,7 +139,7 @@ def _names(record: etree._Element, preferred: etree._Element, record_name: str) 
     _add_terms(names, preferred, "preferred")
     for concept in record.iterfind("ConceptList/Concept"):
         if concept is not preferred:
-            # A concept that names no relation to the preferred one gets the weakest.
+            # "related" is the weakest relation, for a concept without a relation to the preferred concept.
             _add_terms(names, concept, relations.get(_text(concept, "ConceptUI"), "related"))
     first = names.pop(record_name, Name(record_name))
     return (first, *names.values())
@@ -156,7 +153,7 @@ def _add_terms(names: dict[str, Name], concept: etree._Element, relation: Relati
 
 
 def _relations(record: etree._Element, preferred_id: str) -> dict[str, Relation]:
-    """Concept id -> what that concept is to the record's preferred concept."""
+    """Concept id -> the relation of this concept to the record's preferred concept."""
     relations: dict[str, Relation] = {}
     for element in record.iterfind("ConceptList/Concept/ConceptRelationList/ConceptRelation"):
         relation = _RELATIONS.get(element.get("RelationName", ""), "related")
@@ -169,8 +166,8 @@ def _relations(record: etree._Element, preferred_id: str) -> dict[str, Relation]
 
 
 def _text(element: etree._Element, tag_path: str) -> str:
-    """The text at `tag_path` with its white space made single; "" if there is none."""
-    return " ".join((element.findtext(tag_path) or "").split())
+    """The text at `tag_path` in one line; "" if there is none."""
+    return one_line(element.findtext(tag_path) or "")
 
 
 def _texts(element: etree._Element, tag_path: str) -> tuple[str, ...]:

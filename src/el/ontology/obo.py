@@ -1,4 +1,4 @@
-"""OBO, the flat text format of open biomedical ontologies, versions 1.2 and 1.4."""
+"""Reads OBO, the flat text format of open biomedical ontologies, in versions 1.2 and 1.4."""
 
 import re
 from collections import defaultdict
@@ -13,7 +13,7 @@ from el.ontology.ontology import Name, Relation
 _STANZA = re.compile(r"\[(\w+)\]\s*(?:!.*)?")
 _TAG = re.compile(r"([^:\s]+)\s*:\s*(.*)")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*([A-Z]+\b)?')
-# What may follow a value: {modifiers}, which have an equals sign, and a comment.
+# The end of a line after the value: {modifiers}, which hold an equals sign, and a comment after "!".
 _AFTER_VALUE = re.compile(r"(?:\s\{[^{}]*=[^{}]*\})?(?:\s!.*)?$")
 _ESCAPED = re.compile(r"\\(.)")
 _WHITE_SPACE = {"n": " ", "t": " ", "W": " "}
@@ -28,29 +28,36 @@ _SCOPES: dict[str, Relation] = {
 
 @dataclass
 class _Stanza:
-    """The header or a stanza: its kind, its first line, and (line number, value) by tag."""
+    """The header of the file, or a stanza.
+
+    Attributes:
+        kind: "header", or the stanza's name, such as "Term".
+        number: the number of the first line, from 1.
+        tags: tag -> (line number, value) of each of its lines.
+    """
 
     kind: str
     number: int
     tags: defaultdict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
 
     def value(self, tag: str) -> str:
-        """The tag's first value without what follows it; "" if there is none."""
+        """The tag's first value, without modifiers and comment; "" if there is none."""
         values = self.tags.get(tag)
         return one_line(_unescaped(_AFTER_VALUE.sub("", values[0][1], count=1))) if values else ""
 
 
 def read_obo(path: Path, notes: list[str]) -> Iterator[Entry]:
-    """Yields the terms of an OBO file, in the file's order. A synonym without a scope is a related one.
+    """Yields the terms of an OBO file, in the file's order.
 
-    Terms without a name, which only stand for those of another ontology, are left out.
+    A synonym without a scope counts as related. A term without a name only refers to a term of another
+    ontology, and is skipped.
 
     Args:
-        path: the file, maybe gzipped.
-        notes: gets a line for each import, which is not loaded, and one about terms without a name.
+        path: the file, optionally gzipped.
+        notes: receives a line for each import (imports are not loaded), and one about terms without a name.
 
     Raises:
-        InputError: a line is not OBO, or the file is not UTF-8.
+        InputError: the file is missing or not UTF-8, or a line is not OBO.
     """
     namespace = ""
     unnamed = 0
@@ -60,13 +67,13 @@ def read_obo(path: Path, notes: list[str]) -> Iterator[Entry]:
             notes += [f"imports {value}: not loaded" for _, value in stanza.tags.get("import", ())]
         elif stanza.kind == "Term":
             entry = _entry(path, stanza, namespace)
-            # Obsolete ones, which often lose their names, are counted as such.
+            # An obsolete term often has no name. The caller counts it as obsolete.
             if entry.names or entry.obsolete:
                 yield entry
             else:
                 unnamed += 1
     if unnamed:
-        notes.append(f"{unnamed:,} terms without a name left out")
+        notes.append(f"{unnamed:,} terms without a name skipped")
 
 
 def _stanzas(path: Path) -> Iterator[_Stanza]:
@@ -104,11 +111,11 @@ def _entry(path: Path, stanza: _Stanza, default_namespace: str) -> Entry:
 
 
 def _quoted(path: Path, tag: str, tags: Mapping[str, Sequence[tuple[int, str]]]) -> Iterator[tuple[str, str]]:
-    """Yields (text, scope) of a tag's values, which begin with a text in quotes."""
+    """Yields (text, scope) for each value of a tag. The value begins with the text in double quotes."""
     for number, value in tags.get(tag, ()):
         match = _QUOTED.match(value)
         if match is None:
-            problem = f"the text of {tag} does not stand in double quotes"
+            problem = f"the text of {tag} is not in double quotes"
             raise InputError(path, f"line {number}", problem, f'Write it as {tag}: "text" []')
         yield one_line(_unescaped(match[1])), match[2] or ""
 

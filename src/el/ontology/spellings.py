@@ -1,4 +1,4 @@
-"""Names by their spelling: an index of hashes that takes 12 bytes a name on disk."""
+"""An index of names by their spelling. It stores hashes and takes 12 bytes a name on disk."""
 
 import hashlib
 import zipfile
@@ -13,20 +13,24 @@ from el.base.errors import InputError, MismatchError
 from el.base.text import normalise, spelling
 from el.ontology.ontology import Ontology
 
-# Names of more words are looked for up to here.
+# The most words of a name that `Spellings.longest` reports, the largest value of a uint8. Names with more
+# words count as names with this many.
 _MOST_WORDS = 255
 
 
 @dataclass(frozen=True, eq=False)
 class Spellings:
-    """Which names of an ontology are spelled like a text, and how long those are that begin with a word.
+    """Finds the names of an ontology that are spelled like a text, and the longest name by its first word.
+
+    For spellings, see `el.base.text.spelling`. N is the number of names, F the number of different first
+    words.
 
     Attributes:
-        ontology: whose names.
+        ontology: the ontology of the names.
         keys: (N,) uint64, hashes of the names' spellings, ascending.
-        rows: (N,) int32, the name row of each key; equal keys in the order of the rows.
-        first_keys: (F,) uint64, hashes of the names' first words, normalised, ascending.
-        most_words: (F,) uint8, of the names that begin with each, the words of the longest.
+        rows: (N,) int32, the name row of each key. Rows with equal keys are ascending.
+        first_keys: (F,) uint64, hashes of the names' normalised first words, ascending.
+        most_words: (F,) uint8, the number of words of the longest name that begins with each first word.
     """
 
     ontology: Ontology
@@ -37,7 +41,7 @@ class Spellings:
 
     @classmethod
     def of_ontology(cls, ontology: Ontology) -> "Spellings":
-        """Indexes all names of an ontology; of all of MeSH in 10 seconds."""
+        """Indexes all names of an ontology. All of MeSH takes 10 seconds."""
         forms = [normalise(name) for name in ontology.name_texts]
         keys = np.array([_key(form.replace(" ", "")) for form in forms], dtype=np.uint64)
         rows = np.argsort(keys, kind="stable")
@@ -57,11 +61,15 @@ class Spellings:
 
     @classmethod
     def load(cls, path: Path, ontology: Ontology) -> "Spellings":
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
+
+        Args:
+            path: the file.
+            ontology: the ontology that the index was made from.
 
         Raises:
             InputError: the file is missing or broken.
-            MismatchError: it was made from another ontology.
+            MismatchError: the index was made from another ontology.
         """
         try:
             with np.load(path, allow_pickle=False) as stored:
@@ -74,23 +82,29 @@ class Spellings:
         return cls(ontology, *arrays)
 
     def longest(self, first_words: Sequence[str]) -> list[int]:
-        """How many words the longest name has that begins with each normalised word; 0 where none does."""
+        """Returns, for each normalised word, the number of words of the longest name that begins with it.
+
+        The number is 0 if no name begins with the word.
+        """
         places = _places(self.first_keys, first_words)
         return [int(self.most_words[place]) if place >= 0 else 0 for place in places.tolist()]
 
     def known(self, spellings: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Whether there may be names of these spellings, (n,); `names` tells for certain."""
+        """Returns whether a name may have each of these spellings, (n,) bool.
+
+        Different spellings can have the same hash, so a result of true is not certain. `names` is.
+        """
         return _places(self.keys, spellings) >= 0
 
     def among(self, rows: npt.NDArray[np.int64]) -> "Spellings":
-        """Returns the index of some name rows, (n,) int64."""
+        """Returns an index of only these name rows, (n,) int64. The first words still cover all names."""
         kept = np.isin(self.rows, rows)
         return replace(self, keys=self.keys[kept], rows=self.rows[kept])
 
     def names(self, text: str) -> npt.NDArray[np.int64]:
-        """Returns the (n,) int64 rows of the names that have the spelling of `text`, ascending."""
+        """Returns the rows of the names that have the spelling of `text`, (n,) int64, ascending."""
         wanted = spelling(text)
-        # Of signs alone nothing is left; texts are not equal for that.
+        # All texts of signs alone have the empty spelling, but they are not the same name.
         if not wanted:
             return np.empty(0, dtype=np.int64)
         key = np.uint64(_key(wanted))
@@ -98,7 +112,7 @@ class Spellings:
         if start == len(self.keys) or self.keys[start] != key:
             return np.empty(0, dtype=np.int64)
         stop = np.searchsorted(self.keys, key, side="right")
-        # Two spellings may have one hash.
+        # Different spellings can have the same hash.
         equal = [spelling(self.ontology.name_text(row)) == wanted for row in self.rows[start:stop].tolist()]
         found: npt.NDArray[np.int64] = self.rows[start:stop][np.array(equal, dtype=bool)].astype(np.int64)
         return found
@@ -112,7 +126,7 @@ def _key(text: str) -> int:
 
 
 def _places(keys: npt.NDArray[np.uint64], texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The (n,) places of texts among ascending keys; -1 for those that are not there."""
+    """The place of each text among ascending keys, (n,) int64; -1 for a text that is not among them."""
     wanted = np.array([_key(text) for text in texts], dtype=np.uint64)
     places = np.searchsorted(keys, wanted).astype(np.int64)
     if len(keys):

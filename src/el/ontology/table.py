@@ -1,4 +1,4 @@
-"""Tables with a header: CSV, TSV, and what a spreadsheet exports with semicolons."""
+"""Reads ontologies as tables with a header: CSV, TSV, and exports of spreadsheets with semicolons."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from el.ontology.ontology import Name
 
 COLUMNS = ("id", "name", "synonyms", "kind", "definition")
 _NEEDED = ("id", "name")
-# Tabs first: a name that holds a tab is rarer than one that holds a comma.
+# In the order of preference: a name rarely holds a tab, and often a comma.
 _DELIMITERS = ("\t", ",", ";")
 _BETWEEN_SYNONYMS = "|"
 
@@ -19,17 +19,18 @@ _BETWEEN_SYNONYMS = "|"
 def read_table(path: Path, notes: list[str]) -> Iterator[Entry]:
     """Yields the concepts of a table, in the file's order.
 
-    The columns `id` and `name` are needed; `synonyms`, with `|` between them, `kind` and `definition` may be
-    there, in any order. Without a column `synonyms` an id may have several rows: the name in its first row
-    is the preferred one. Columns are parted by tabs, commas or semicolons; cells may be quoted.
+    The columns `id` and `name` are required. The columns `synonyms` (separated by `|`), `kind` and
+    `definition` are optional. Their order is free. In a table without the column `synonyms`, an id may have
+    several rows: the name in the first row is the preferred name. Columns are separated by tabs, commas or
+    semicolons. Cells may be quoted.
 
     Args:
-        path: the table, maybe gzipped.
-        notes: gets a line about columns that are not used.
+        path: the table, optionally gzipped.
+        notes: receives a line about columns that are not used.
 
     Raises:
-        InputError: a column is missing, a row is broken or lacks a name, rows of one id contradict each
-            other, or the file is not UTF-8.
+        InputError: the file is missing or not UTF-8, a column is missing, a row is broken or has no name, or
+            rows of one id contradict each other.
     """
     delimiter, columns = _header(path)
     unused = [column for column in columns if column not in COLUMNS]
@@ -58,7 +59,7 @@ def _header(path: Path) -> tuple[str, list[str]]:
     missing = [column for column in _NEEDED if column not in columns]
     if missing:
         problem = f"no column {' and no column '.join(missing)}; the columns are {', '.join(columns)}"
-        remedy = f"Name them in the first line: {', '.join(_NEEDED)}, and maybe {', '.join(COLUMNS[2:])}"
+        remedy = f"Name them in the first line: {', '.join(_NEEDED)}, and optionally {', '.join(COLUMNS[2:])}"
         raise InputError(path, f"line {number}", problem, remedy)
     repeated = next((column for column in columns if column and columns.count(column) > 1), None)
     if repeated:
@@ -68,7 +69,7 @@ def _header(path: Path) -> tuple[str, list[str]]:
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    """The names of columns, in lower case."""
+    """The names of the columns in a header, in lower case."""
     return [one_line(cell).lower() for cell in next(csv.reader([line], delimiter=delimiter), [])]
 
 
@@ -83,16 +84,18 @@ def _entries(path: Path, delimiter: str, columns: Sequence[str]) -> Iterator[Ent
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields (place, cells) of each row under the header that is not blank."""
+    """Yields (place, cells) for each row after the header that is not blank."""
     reader = csv.reader((line for _, line in text_lines(path)), delimiter=delimiter, strict=True)
     is_header = True
     while True:
-        # A quoted cell may hold line ends: the row is told by its first line.
+        # A quoted cell may hold line ends. Messages name the first line of a row.
         place = f"line {reader.line_num + 1}"
         try:
             row = next(reader, None)
         except csv.Error as error:
-            remedy = "Close each quote, double quotes inside a quoted cell, and end lines with a line feed"
+            remedy = (
+                "Close each quote, double the quotes inside a quoted cell, and end lines with a line feed"
+            )
             raise InputError(path, place, f"a broken row ({error})", remedy) from error
         if row is None:
             return
@@ -127,7 +130,7 @@ def _grouped(path: Path, entries: Iterable[Entry]) -> Iterator[Entry]:
         for column in ("kind", "definition"):
             if getattr(entry, column) not in ("", getattr(first, column)):
                 problem = f"the id {entry.id} has another {column} in {first.place}"
-                remedy = f"Give each concept an id of its own, and one {column}, in its first row"
+                remedy = f"Give each concept a unique id, and one {column} in its first row"
                 raise InputError(path, entry.place, problem, remedy)
         groups[entry.id] = replace(first, names=first.names + entry.names)
     yield from groups.values()

@@ -28,6 +28,7 @@ SECTIONS = (
     "encoder",
     "evaluate",
     "finetune",
+    "finetune_bi_encoder",
     "inputs",
     "link",
     "mining",

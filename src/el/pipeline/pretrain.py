@@ -23,9 +23,7 @@ from el.training.config import TEACHER_TEMPERATURE
 _SHOWN_NAMES = 500
 
 
-def fresh_hypencoder(
-    space: Workspace, aligned: BiEncoder, depth: int, seed: int, *, generate_hidden: bool = True
-) -> Hypencoder:
+def fresh_hypencoder(space: Workspace, aligned: BiEncoder, depth: int, seed: int) -> Hypencoder:
     """Puts a fresh head of `depth` hidden layers on a copy of the aligned tower.
 
     The passage tower stays the aligned one. Its vectors have length 1; q-nets take them times the
@@ -38,7 +36,6 @@ def fresh_hypencoder(
         (*[width] * (depth + 1), 1),
         activation_type=section.activation_type,
         input_scale=round(math.sqrt(width), 6),
-        generate_hidden=generate_hidden,
     )
     model = Hypencoder.from_tower(
         aligned.passage_tower, qnet, aligned.tokenizer, space.encoder.hub_name, shared_encoder=False

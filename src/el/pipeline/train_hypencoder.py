@@ -3,7 +3,7 @@
 from el.base.cli import run_command
 from el.models.hypencoder import Hypencoder
 from el.pipeline.common import Workspace, depth_argument
-from el.pipeline.train_bi_encoder import finetune
+from el.pipeline.training import finetune
 
 
 def main() -> None:

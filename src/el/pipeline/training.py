@@ -7,6 +7,7 @@ from el.base.files import write_json
 from el.base.params import load_section
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
+from el.models.biencoder import BiEncoder
 from el.pipeline.common import METRICS, RUNS, Workspace
 from el.training.recipes import PairFiles, Recipe, run_recipe
 
@@ -41,3 +42,25 @@ def train(
         model, recipe, files, space.ontology, vectors, RUNS, CURVES / name, out, straightened=straightened
     )
     write_json(METRICS / "training" / f"{name}.json", outcome)
+
+
+def finetune_changes(space: Workspace, model: RetrievalModel) -> dict[str, Any]:
+    """What the section `finetune_bi_encoder` changes in `finetune`; nothing for other models."""
+    return dict(space.params["finetune_bi_encoder"]) if isinstance(model, BiEncoder) else {}
+
+
+def finetune(space: Workspace, model: RetrievalModel, name: str) -> None:
+    """Fine-tunes a model of either kind: same pairs, same batches, same steps, same selection.
+
+    Args:
+        space: the workspace.
+        model: trained in place; where names are frozen, passages get a tower of their own.
+        name: what it is called.
+    """
+    vectors = None
+    if space.params["finetune"]["passages"] == "frozen":
+        model.split_towers()
+        vectors = space.vectors(model)
+    files = mined_pairs(space, with_mentions=True)
+    changes = finetune_changes(space, model)
+    train(space, model, "finetune", files, f"finetuned/{name}", vectors, straightened=True, **changes)

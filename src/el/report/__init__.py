@@ -1,1 +1,1 @@
-"""The comparison for people: tables, plots, and one HTML page."""
+"""Results for people: tables, plots, the HTML report, and the HTML page of linked documents."""

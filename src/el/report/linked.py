@@ -1,4 +1,4 @@
-"""Linked documents as one self-contained HTML page, that shows why each concept was chosen."""
+"""Linked documents as one self-contained HTML page, which shows why each concept was chosen."""
 
 import base64
 import contextlib
@@ -19,17 +19,18 @@ from el.corpus.types import Document, Link, LinkedDocument, LinkedMention
 from el.report.scripts import script_data
 from el.report.segments import Segment, cut_segments
 
-# Where MeSH's records can be read.
+# The address of a MeSH record, without the id.
 _MESH_RECORD = "https://meshb.nlm.nih.gov/record/ui?ui="
 
-# What HTML cannot hold; lone surrogates cannot be written in UTF-8 either.
+# Characters that HTML does not allow, and lone surrogates, which UTF-8 cannot encode.
 _UNPRINTABLE = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
-# What may have decided: the word for it, and what it means. Others are shown as they are called.
+# For each stage that may have decided, the label and the meaning that the page shows. A stage that is not
+# listed here is shown by its name.
 _STAGES = {
     "learned_synonym": (
         "learned synonym",
-        "most of the training mentions that are spelled like this one have the concept",
+        "most training mentions that are spelled like this mention have the concept",
     ),
     "dictionary": ("dictionary", "a name of the concept is spelled like the mention"),
     "abbreviation": (
@@ -39,29 +40,29 @@ _STAGES = {
     ),
     "hypencoder": (
         "model (q-net)",
-        "no training mention or spelling settles it; the mention’s q-net, with the other evidence, puts the "
-        "concept first",
+        "neither training mentions nor spelling decide; the score of the mention’s q-net, with the other "
+        "evidence, puts the concept first",
     ),
     "bi_encoder": (
         "model (bi-encoder)",
-        "no training mention or spelling settles it; the dot product, with the other evidence, puts the "
+        "neither training mentions nor spelling decide; the dot product, with the other evidence, puts the "
         "concept first",
     ),
-    "": ("unknown", "the linker does not say what decided"),
+    "": ("unknown", "the linker does not report what decided"),
 }
 
 
 @contextlib.contextmanager
 def linked_page(stream: TextIO, title: str, source: str = "") -> Iterator["LinkedPage"]:
-    """Writes a page of linked documents; it is whole when the block ends well.
+    """Writes a page of linked documents. The page is complete when the block ends without an error.
 
     Args:
-        stream: open for text, in UTF-8.
-        title: of the page.
-        source: a line on what linked the documents, below the title; "" for none.
+        stream: the text stream to write to, in UTF-8.
+        title: the title of the page.
+        source: a line below the title that says what linked the documents; "" for none.
 
     Yields:
-        The page, that takes one document after the other.
+        The page, which takes one document after the other.
     """
     page = LinkedPage(stream, title, source)
     yield page
@@ -69,14 +70,16 @@ def linked_page(stream: TextIO, title: str, source: str = "") -> Iterator["Linke
 
 
 class LinkedPage:
-    """A page that is written as documents come; none of them is kept.
+    """A page that is written while documents come. No document is kept in memory.
 
-    The page shows the documents' text with its mentions marked, and has beside it a panel for the mention
-    that is pointed at. It needs no connection and loads nothing. Without scripts the text and a table of
-    links below each document can be read.
+    The page shows the documents' texts with their mentions marked. A panel beside the text explains the
+    mention that the reader points at. The page loads nothing and works offline. Without scripts it still
+    shows the texts, and a table of links below each document.
 
     Args:
-        stream, title, source: as of `linked_page`.
+        stream: the text stream to write to, in UTF-8.
+        title: the title of the page.
+        source: a line below the title that says what linked the documents; "" for none.
     """
 
     def __init__(self, stream: TextIO, title: str, source: str = "") -> None:
@@ -120,7 +123,7 @@ class LinkedPage:
         )
 
     def close(self) -> None:
-        """Writes what follows the documents; without it the page has no panel and no filters."""
+        """Writes the end of the page. Without it the page has no panel and no filters."""
         self._write(
             "linked_tail.html",
             documents=self._documents,
@@ -144,13 +147,13 @@ class LinkedPage:
 
 
 class _Candidate(NamedTuple):
-    """A candidate as the page has it; only the id is there for an answer that is no candidate.
+    """A candidate as the page shows it. An answer that is not among the candidates has an id only.
 
     Attributes:
-        id: the concept's.
-        name: its preferred name.
-        score: to four decimals; None where there is none, or it is no number.
-        matched_name: "" where that is the preferred name.
+        id: the concept's id.
+        name: the concept's preferred name.
+        score: the score, to four decimals; None if there is no score, or if it is not a finite number.
+        matched_name: the name nearest to the mention; "" if that is the preferred name.
     """
 
     id: str
@@ -164,14 +167,14 @@ class _Row:
     """A mention, for the marks in the text and the table of links.
 
     Attributes:
-        text: its surface form.
-        type: as the document has it.
-        style: "chemical", "disease" or "other".
-        answers: what it is linked to; none for NIL.
-        first: of a NIL, the candidate that would have been the answer; None where there is none.
-        score: the least of the answers' scores; of a NIL, that of `first`.
+        text: the surface form.
+        type: the mention's type in the document.
+        style: the class of the mark: "chemical", "disease" or "other".
+        answers: the concepts that the mention is linked to; none for NIL.
+        first: for NIL, the first candidate, which was not good enough; None if there are no candidates.
+        score: the lowest score of the answers; for NIL the score of `first`.
         margin: see `LinkedMention.margin`; None without candidates.
-        stage: what decided.
+        stage: the stage that decided.
     """
 
     text: str
@@ -189,17 +192,22 @@ class _Row:
 
     @property
     def label(self) -> str:
-        """What a screen reader says."""
+        """The text that a screen reader speaks."""
         answers = "; ".join(f"{answer.name} {answer.id}".lstrip() for answer in self.answers)
-        said = f"{self.text}: {answers or 'NIL'}"
+        label = f"{self.text}: {answers or 'NIL'}"
         if self.score is None:
-            return said
-        return f"{said}, {'best score' if self.nil else 'score'} {_score_text(self.score)}"
+            return label
+        return f"{label}, {'best score' if self.nil else 'score'} {_score_text(self.score)}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A passage, or the gap before one: the tag that it stands in ("" for a gap) and its segments' texts."""
+    """A passage, or the gap before a passage.
+
+    Attributes:
+        tag: the HTML tag of the passage; "" for a gap.
+        segments: the segments, each with its text.
+    """
 
     tag: str
     segments: tuple[tuple[Segment, str], ...]
@@ -227,15 +235,15 @@ def _blocks(linked: LinkedDocument) -> Iterator[_Block]:
     segments = cut_segments(len(text), borders, [mention.mention for mention in linked.mentions])
     at = 0
     for tag, _, stop in stretches:
-        own = []
+        inside = []
         while at < len(segments) and segments[at].stop <= stop:
-            own.append((segments[at], text[segments[at].start : segments[at].stop]))
+            inside.append((segments[at], text[segments[at].start : segments[at].stop]))
             at += 1
-        yield _Block(tag, tuple(own))
+        yield _Block(tag, tuple(inside))
 
 
 def _stretches(document: Document) -> Iterator[tuple[str, int, int]]:
-    """(tag, start, stop) of each passage and of the gaps before them; together they are the whole text."""
+    """Yields (tag, start, stop) of each passage and of each gap before one: together the whole text."""
     end = 0
     for passage in document.passages:
         if passage.offset > end:
@@ -245,7 +253,11 @@ def _stretches(document: Document) -> Iterator[tuple[str, int, int]]:
 
 
 def _candidates(mentions: Sequence[LinkedMention]) -> Markup:
-    """What the panel shows, as JSON: each list of candidates once; for each mention (list, ids, margin)."""
+    """Returns what the panel shows, as JSON.
+
+    Each distinct list of candidates is stored once. A mention is stored as the number of its list, its
+    answers and its margin.
+    """
     lists: dict[tuple[Link, ...], int] = {}
     rows = [
         (lists.setdefault(linked.links, len(lists)), linked.predicted, _margin(linked)) for linked in mentions
@@ -263,14 +275,14 @@ def _margin(linked: LinkedMention) -> float | None:
 
 
 def _number(value: float) -> float | None:
-    """To four decimals; None for what is no number."""
+    """Returns a value to four decimals; None for infinity and for NaN."""
     return round(value, 4) if math.isfinite(value) else None
 
 
 def _stage(stage: str) -> tuple[str, str, str]:
-    """The word for what decided, what it means, and what that makes of the candidates' nearest names."""
+    """Returns the label of a stage, its meaning, and the word for the name that is nearest to the mention."""
     label, meaning = _STAGES.get(stage, (stage.replace("_", " "), ""))
-    # A learned synonym need not be like any of the concept's names.
+    # A learned synonym may differ from all names of the concept, so "matched" would be wrong.
     return label, meaning, "Closest" if stage == "learned_synonym" else "Matched"
 
 
@@ -279,12 +291,15 @@ def _score_text(score: float | None) -> str:
 
 
 def _record(concept_id: str) -> str:
-    """The address of a MeSH record; "" for other ids."""
+    """Returns the address of a MeSH record; "" for ids that are not MeSH's."""
     return f"{_MESH_RECORD}{concept_id}" if re.fullmatch(MESH_ID, concept_id, re.ASCII) else ""
 
 
 def _printable(value: Any) -> Any:
-    """Text as it may stand in the page: escaped, without what HTML cannot hold, carriage returns kept."""
+    """Returns a value as the page may hold it.
+
+    Text is escaped. Characters that HTML does not allow are replaced, and carriage returns are kept.
+    """
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     text = escape(_UNPRINTABLE.sub("\ufffd", value))
@@ -296,6 +311,6 @@ def _asset(name: str) -> Markup:
 
 
 def _hash(text: str) -> str:
-    """As a Content-Security-Policy names a style or script that may run."""
+    """Returns the hash by which a Content-Security-Policy allows an inline style or script."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"sha256-{digest}"

@@ -1,4 +1,4 @@
-"""The comparison as one self-contained HTML page."""
+"""The report of a comparison as one self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from el.ontology.ontology import Ontology
 from el.report.scripts import script_data
 from el.report.tables import Table
 
-# Errors that the page shows of a system; they come with the most frequent first.
+# The most errors of a system that the page holds, the most frequent first. More errors make the page larger.
 _MOST_ERRORS = 2000
 
 
@@ -21,10 +21,10 @@ class Section:
     """A part of the page: a heading, then text, plots and tables.
 
     Attributes:
-        title: its heading.
+        title: the heading.
         text: paragraphs of plain text.
-        plots: SVG.
-        tables: tables.
+        plots: plots as SVG text.
+        tables: the tables.
     """
 
     title: str
@@ -36,12 +36,12 @@ class Section:
 def render_page(
     title: str, sections: Sequence[Section], errors: Mapping[str, Sequence[LinkingError]], ontology: Ontology
 ) -> str:
-    """Returns the page: sections, and at its end the errors of each system to browse.
+    """Returns the HTML page: sections, and at the end the errors of each system to browse.
 
     Args:
-        title: of the page.
-        sections: in order.
-        errors: by system.
+        title: the title of the page.
+        sections: the sections, in order.
+        errors: the errors of each system, the most frequent first.
         ontology: gives the concepts' names.
     """
     environment = jinja2.Environment(
@@ -56,8 +56,8 @@ def render_page(
         systems=list(errors),
         errors=script_data(
             {
-                system: [_row(error, ontology) for error in own[:_MOST_ERRORS]]
-                for system, own in errors.items()
+                system: [_row(error, ontology) for error in system_errors[:_MOST_ERRORS]]
+                for system, system_errors in errors.items()
             }
         ),
     )

@@ -1,4 +1,4 @@
-"""Plots as SVG text: the same figures give the same bytes."""
+"""Plots as SVG text. Equal figures give equal bytes."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,8 @@ with needs_extra("pipeline"):
     from matplotlib.figure import Figure
 
 _INK, _ACCENT = "#334155", "#b45309"
-# Text stays text, so that it is searched and read aloud; ids do not change from run to run.
+# "fonttype" keeps text as text, so that it can be searched and read aloud. "hashsalt" keeps the ids of
+# elements the same from run to run.
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "el",
@@ -31,14 +32,14 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A system's figures for the plots.
+    """The figures of a system for the plots.
 
     Attributes:
-        name: of the system.
+        name: the system's name.
         accuracy: accuracy@1.
-        lo: lower end of its 95 % interval.
-        hi: upper end.
-        milliseconds: p50 of one mention; None where it was not timed.
+        lo: the lower end of the 95 % interval of the accuracy.
+        hi: the upper end of the interval.
+        milliseconds: the median time of one mention (p50); None for a system that was not timed.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Measured:
 
 
 def accuracy_plot(systems: Sequence[Measured], title: str) -> str:
-    """Returns a plot of accuracies with their intervals, a line a system, the first on top."""
+    """Returns a plot of accuracies with their intervals: a line for each system, the first on top."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(7, 0.32 * len(systems) + 0.9))
         axes = figure.subplots()
@@ -64,7 +65,7 @@ def accuracy_plot(systems: Sequence[Measured], title: str) -> str:
 
 
 def latency_plot(systems: Sequence[Measured], title: str) -> str:
-    """Returns a plot of accuracy against milliseconds, of the systems that were timed."""
+    """Returns a plot of accuracy against milliseconds. Systems that were not timed are left out."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(7, 3.6))
         axes = figure.subplots()
@@ -88,12 +89,17 @@ def latency_plot(systems: Sequence[Measured], title: str) -> str:
         axes.set_xlim(left=0)
         axes.margins(x=0.15)
         axes.grid(alpha=0.3)
-        axes.set(xlabel="ms a mention, p50", ylabel="accuracy@1", title=title)
+        axes.set(xlabel="ms per mention, p50", ylabel="accuracy@1", title=title)
         return _svg(figure, title)
 
 
 def size_plot(curves: Mapping[str, Sequence[tuple[float, float]]], title: str) -> str:
-    """Returns a plot of milliseconds against the number of names, a line a system."""
+    """Returns a plot of milliseconds against the number of names.
+
+    Args:
+        curves: for each system the points (names, milliseconds). The first two systems are drawn.
+        title: the title of the plot.
+    """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(7, 3.6))
         axes = figure.subplots()
@@ -103,12 +109,17 @@ def size_plot(curves: Mapping[str, Sequence[tuple[float, float]]], title: str) -
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-        axes.set(xlabel="names", ylabel="ms a mention, p50", title=title)
+        axes.set(xlabel="names", ylabel="ms per mention, p50", title=title)
         return _svg(figure, title)
 
 
 def coverage_plot(curves: Mapping[str, Sequence[OperatingPoint]], title: str) -> str:
-    """Returns a plot of precision against coverage, a line a curve."""
+    """Returns a plot of precision against coverage.
+
+    Args:
+        curves: the points of each curve, by label. The first two curves are drawn.
+        title: the title of the plot.
+    """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(7, 3.6))
         axes = figure.subplots()
@@ -121,7 +132,9 @@ def coverage_plot(curves: Mapping[str, Sequence[OperatingPoint]], title: str) ->
             )
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-        axes.set(xlabel="coverage: mentions answered", ylabel="precision of the answers", title=title)
+        axes.set(
+            xlabel="coverage: share of mentions answered", ylabel="precision of the answers", title=title
+        )
         return _svg(figure, title)
 
 
@@ -130,5 +143,5 @@ def _svg(figure: Figure, title: str) -> str:
     figure.savefig(
         stream, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None, "Title": title}
     )
-    # Without the XML declaration, to stand within HTML.
+    # The XML declaration is removed, because HTML does not allow it inside a page.
     return stream.getvalue()[stream.getvalue().index("<svg") :]

@@ -1,4 +1,4 @@
-"""Values handed to a page's script."""
+"""Data for the scripts of HTML pages."""
 
 import json
 from typing import Any
@@ -7,5 +7,5 @@ from markupsafe import Markup
 
 
 def script_data(value: Any) -> Markup:
-    """JSON that may stand in a script element: nothing in it ends the element or begins a comment."""
+    """Returns a value as JSON for a script element. No text in it can end the element or start a comment."""
     return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))

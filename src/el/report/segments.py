@@ -1,4 +1,8 @@
-"""A text cut where mentions begin and end, so that overlapping mentions can be marked one inside another."""
+"""Cuts a text where mentions begin and end.
+
+HTML elements must not overlap, but mentions may. Each segment is covered by the same mentions from its first
+character to its last, so these mentions can be marked by elements one inside another.
+"""
 
 import itertools
 from collections import defaultdict
@@ -10,14 +14,15 @@ from el.corpus.types import Mention
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a segment is to a mention.
+    """The mark of one mention on one segment.
 
     Attributes:
-        number: the mention's place among its document's mentions, from 0.
-        begins: whether a piece of the mention begins with the segment.
-        ends: whether a piece of the mention ends with it.
-        bridge: whether the segment stands between two pieces of the mention, and does not belong to it.
-        level: how far below the text its line is drawn: one more than those of shorter mentions beside it.
+        number: the place of the mention among its document's mentions, from 0.
+        begins: whether a piece of the mention begins where the segment begins.
+        ends: whether a piece of the mention ends where the segment ends.
+        bridge: whether the segment lies between two pieces of the mention and is not part of the mention.
+        level: how far below the text the mention's line is drawn, from 0. The level is one more than the
+            highest level of the shorter mentions that share a segment with this mention.
     """
 
     number: int
@@ -32,10 +37,10 @@ class Segment:
     """A stretch of text that the same mentions cover.
 
     Attributes:
-        start: its first character.
-        stop: the character after its last.
-        marks: by mention, the longest mention first.
-        first_of: the mentions that begin here, in order.
+        start: the offset of the first character.
+        stop: the offset after the last character.
+        marks: a mark for each of the mentions, the longest mention first.
+        first_of: the numbers of the mentions that begin here, in order.
     """
 
     start: int
@@ -46,7 +51,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """A piece of a mention, or a bridge between two."""
+    """A piece of a mention, or a bridge between two pieces."""
 
     start: int
     stop: int
@@ -55,16 +60,17 @@ class _Stretch:
 
 
 def cut_segments(length: int, borders: Sequence[int], mentions: Sequence[Mention]) -> list[Segment]:
-    """Cuts the characters 0:length into segments.
+    """Cuts the characters `0:length` into segments.
 
     Args:
-        length: of the text.
-        borders: where else to cut; pieces of a discontinuous mention are joined by bridges where none
-            stands between them.
-        mentions: may overlap in any way. What lies beyond the text is left out, empty pieces are too.
+        length: the length of the text.
+        borders: more offsets to cut at, such as the starts of passages. Two pieces of a discontinuous mention
+            are joined by a bridge unless a border lies between them.
+        mentions: the mentions, which may overlap in any way. Empty pieces, and characters beyond the end of
+            the text, are left out.
 
     Returns:
-        Segments in order; together they are the whole text.
+        The segments in order. Together they are the whole text.
     """
     stretches = [stretch for n, mention in enumerate(mentions) for stretch in _stretches(n, mention, borders)]
     cuts = {0, length, *borders}
@@ -81,7 +87,7 @@ def cut_segments(length: int, borders: Sequence[int], mentions: Sequence[Mention
         while waiting and waiting[-1].start <= start:
             covering.append(waiting.pop())
         covering.sort(key=lambda stretch: place[stretch.number])
-        marks = tuple(Mark(own.number, own.start == start, own.stop == stop, own.bridge) for own in covering)
+        marks = tuple(Mark(one.number, one.start == start, one.stop == stop, one.bridge) for one in covering)
         first_of = tuple(sorted({mark.number for mark in marks} - seen))
         seen.update(first_of)
         segments.append(Segment(start, stop, marks, first_of))

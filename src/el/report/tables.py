@@ -1,4 +1,4 @@
-"""The comparison as tables."""
+"""The tables of a comparison."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_boo
 from el.evaluation.predictions import Prediction
 from el.evaluation.protocol import Protocol
 
-# Columns of the table: heading, row and metric of the flat figures.
+# The columns of the table of results: the heading, and the row and metric of the flat figures.
 _COLUMNS = (
     ("chemical", "chemical", "accuracy@1"),
     ("disease", "disease", "accuracy@1"),
@@ -23,7 +23,7 @@ _COLUMNS = (
     ("MRR", "all", "mrr"),
     ("NIL", "nil", "accuracy@1"),
 )
-# Columns of the latency table: heading, figure, layout.
+# The columns of the table of latencies: the heading, the name of the figure, and its format.
 _LATENCY_COLUMNS = (
     ("encode p50", "encode_p50_ms", "{:.2f}"),
     ("search p50", "search_p50_ms", "{:.2f}"),
@@ -47,10 +47,10 @@ class Table:
     """A table for people.
 
     Attributes:
-        caption: what it shows, and under which protocol.
-        headings: of the columns.
-        rows: of cells.
-        left: how many columns stand to the left; the others stand to the right.
+        caption: what the table shows, and under which protocol.
+        headings: the headings of the columns.
+        rows: the cells of each row.
+        left: how many columns, from the first, are aligned left. The others are aligned right.
     """
 
     caption: str
@@ -66,13 +66,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems on the same mentions.
+    """Two systems compared on the same mentions.
 
     Attributes:
-        system: the first.
-        baseline: the second.
-        row: the row of the table that was compared.
-        difference: of accuracy@1, with its interval and p.
+        system: the first system.
+        baseline: the second system.
+        row: the row of the result table whose mentions were compared.
+        difference: the difference in accuracy@1, with its interval and p value.
     """
 
     system: str
@@ -89,15 +89,15 @@ def result_table(
     latency: Mapping[str, float],
     retrieved: int,
 ) -> Table:
-    """A line a system: accuracies and, where timed, milliseconds a mention.
+    """Returns the accuracies of systems and, for systems that were timed, the milliseconds per mention.
 
     Args:
-        caption: of the table.
-        figures: flat, keys `<protocol>/<system>/<row>/<metric>`.
-        protocol: whose figures.
-        systems: in the order of the lines.
-        latency: flat, keys `<system>/total_p50_ms` and `<system>/total_p50_ratio`.
-        retrieved: names that the models' first stage retrieves; its recall is a column.
+        caption: the caption of the table.
+        figures: flat figures with keys `<protocol>/<system>/<row>/<metric>`.
+        protocol: the protocol whose figures are shown.
+        systems: the systems, in the order of the lines.
+        latency: flat figures with keys `<system>/total_p50_ms` and `<system>/total_p50_ratio`.
+        retrieved: how many names the first stage of a model retrieves. The recall of these names is a column.
     """
     columns = (*_COLUMNS, (f"recall@{retrieved}", "all", f"recall@{retrieved}"))
     headings = ["system", "accuracy@1 (95 %)", *(heading for heading, _, _ in columns), "ms", "ratio"]
@@ -119,35 +119,42 @@ def result_table(
 def exhaustive_table(
     caption: str, figures: Mapping[str, float], protocol: Protocol, systems: Sequence[str]
 ) -> Table | None:
-    """What the first stage costs: q-nets over all names, on a sample; None where there is no such figure.
+    """Returns what the first stage costs: q-nets over all names against q-nets over the retrieved names.
+
+    Both are measured on a sample of surface forms.
 
     Args:
-        caption: of the table.
-        figures: flat, with `<protocol>/<system>/exhaustive_sample/accuracy@1` and the like.
-        protocol: whose figures.
-        systems: those without such figures are left out.
+        caption: the caption of the table.
+        figures: flat figures. For a sampled system they hold `<protocol>/<system>/exhaustive_sample/count`,
+            `<protocol>/<system>/exhaustive_sample/accuracy@1` and
+            `<protocol>/<system>/retrieved_sample/accuracy@1`.
+        protocol: the protocol whose figures are shown.
+        systems: the systems, in the order of the lines. Systems without a sample are left out.
+
+    Returns:
+        The table; None if no system has a sample.
     """
     rows = []
     for system in systems:
         prefix = f"{protocol.name}/{system}"
         count = figures.get(f"{prefix}/exhaustive_sample/count", 0)
         if count:
-            right = [
+            correct = [
                 str(round(count * figures[f"{prefix}/{sample}/accuracy@1"]))
                 for sample in ("exhaustive_sample", "retrieved_sample")
             ]
-            rows.append([system, f"{count:.0f}", *right])
+            rows.append([system, f"{count:.0f}", *correct])
     headings = ["system", "surface forms", "right over all names", "right over the retrieved names"]
     return Table(caption, headings, rows) if rows else None
 
 
 def latency_table(caption: str, latency: Mapping[str, float], systems: Sequence[str]) -> Table:
-    """Milliseconds a mention, by step, and what the index costs.
+    """Returns the milliseconds per mention of each step, the size of the index, and accuracies.
 
     Args:
-        caption: of the table.
-        latency: flat, keys `<system>/<figure>`, as the benchmark writes them.
-        systems: in the order of the lines.
+        caption: the caption of the table.
+        latency: flat figures with keys `<system>/<figure>`, as the benchmark writes them.
+        systems: the systems, in the order of the lines.
     """
     headings = ["system", *(heading for heading, _, _ in _LATENCY_COLUMNS)]
     rows = [
@@ -166,10 +173,10 @@ def compare_systems(
     """Compares every system with the baseline by a paired bootstrap over documents.
 
     Args:
-        predictions: of each system, for the same queries in the same order.
+        predictions: the predictions of each system, for the same queries in the same order.
         baseline: the system to compare with.
-        protocol: gives the resampling.
-        rows: the rows of the table to compare; empty ones are left out.
+        protocol: gives the number of concepts and the resampling.
+        rows: the rows of the result table to compare. Rows without mentions are left out.
     """
     comparisons = []
     for system, ours in predictions.items():
@@ -190,7 +197,7 @@ def compare_systems(
 
 
 def comparison_table(caption: str, comparisons: Sequence[Comparison]) -> Table:
-    """Differences in accuracy@1."""
+    """Returns differences in accuracy@1, with intervals and p values."""
     headings = ["system", "against", "row", "difference", "95 %", "p"]
     rows = []
     for comparison in comparisons:
@@ -201,11 +208,11 @@ def comparison_table(caption: str, comparisons: Sequence[Comparison]) -> Table:
 
 
 def ablation_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """What each part of the linker contributes.
+    """Returns what each part of the linker contributes.
 
     Args:
-        caption: of the table.
-        rows: `el.pipeline.ablate.AblationRow`s as JSON values, the first that which others are compared with.
+        caption: the caption of the table.
+        rows: `el.pipeline.ablate.AblationRow`s as JSON objects. The other rows are compared with the first.
     """
     headings = ["linker", "all", "seen form", "unseen form", f"against {rows[0]['name']}", "95 %"]
     cells = []
@@ -218,19 +225,19 @@ def ablation_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def error_table(caption: str, errors: Mapping[str, Sequence[LinkingError]]) -> Table:
-    """How many mentions each system gets wrong, by what seems to be wrong.
+    """Returns how many mentions each system gets wrong, by kind of error.
 
     Args:
-        caption: of the table.
-        errors: of each system.
+        caption: the caption of the table.
+        errors: the errors of each system.
     """
     headings = ["system", "wrong", "of unseen form", "gold not among the answers", *ERROR_KINDS]
     rows = []
-    for system, own in errors.items():
-        unseen = [error for error in own if error.unseen_form]
-        lost = [error for error in own if not error.rank]
-        kinds = [[error for error in own if error.kind == kind] for kind in ERROR_KINDS]
-        rows.append([system, *(f"{_mentions(group):,}" for group in (own, unseen, lost, *kinds))])
+    for system, wrong in errors.items():
+        unseen = [error for error in wrong if error.unseen_form]
+        lost = [error for error in wrong if not error.rank]
+        kinds = [[error for error in wrong if error.kind == kind] for kind in ERROR_KINDS]
+        rows.append([system, *(f"{_mentions(group):,}" for group in (wrong, unseen, lost, *kinds))])
     return Table(caption, headings, rows)
 
 
@@ -239,7 +246,7 @@ def _mentions(errors: Sequence[LinkingError]) -> int:
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Returns a Markdown table; its first `left` columns stand to the left, the others to the right."""
+    """Returns a Markdown table. Its first `left` columns are aligned left, the others right."""
     alignment = ["---"] * left + ["---:"] * (len(headings) - left)
     return "".join("| " + " | ".join(line) + " |\n" for line in (headings, alignment, *rows))
 

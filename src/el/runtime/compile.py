@@ -43,7 +43,7 @@ class TorchEngine:
         self.model = model
         self.kind = model.kind
         self.passage_tower = model.passage_tower.fingerprint()
-        self._retrieve = model.retriever()
+        self._retrieve = model.vector_encoder()
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         return self.model.token_ids(texts)
@@ -176,8 +176,8 @@ class _VectorsAndTokens(nn.Module):
     def __init__(self, model: Hypencoder) -> None:
         super().__init__()
         self.tower = self.retrieving = _Traceable(model.query_tower)
-        if model.retrieving_tower() is not model.query_tower:
-            self.retrieving = _Traceable(model.retrieving_tower())
+        if model.retrieval_tower is not model.query_tower:
+            self.retrieving = _Traceable(model.retrieval_tower)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         hidden = retrieving = self.tower(input_ids, attention_mask)

@@ -37,16 +37,17 @@ from el.index.vectors import NameVectors
 from el.linking.rankers import ModelRanker
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
-from el.models.fixed import FixedScorer
+from el.models.hypencoder import Hypencoder
 from el.models.inputs import name_inputs, tokens_for
 from el.models.loading import load_model
 from el.pipeline.common import RUNS, Workspace
 from el.pipeline.evaluate import EvaluateConfig
 from el.pipeline.pretrain import fresh_hypencoder
 from el.pipeline.publish import RESULTS, shortened
-from el.pipeline.training import mined_pairs
+from el.pipeline.training import finetune_changes, mined_pairs
 from el.report.tables import markdown_table
 from el.runtime.compile import make_engine
+from el.studies.controls import FixedScorer, fix_hidden_layers
 from el.training.make_pairs import mention_pairs
 from el.training.mining import Miner, MiningConfig
 from el.training.pairs import read_pairs, write_pairs
@@ -54,11 +55,11 @@ from el.training.recipes import PairFiles, Recipe, run_recipe
 
 ROWS = ("all", "unseen_form")
 # What a variant may change: all else is the pipeline's and the same for all.
-_CHANGEABLE_SECTIONS = ("pretrain", "finetune")
+_CHANGEABLE_SECTIONS = ("pretrain", "finetune", "finetune_bi_encoder")
 CONTEXT = "inputs.context_characters"
 _CHANGEABLE = ("qnet.start", "qnet.activation_type", CONTEXT)
 # What a variant's figures rest on.
-_SECTIONS = ("encoder", "evaluate", "finetune", "inputs", "pretrain", "qnet")
+_SECTIONS = ("encoder", "evaluate", "finetune", "finetune_bi_encoder", "inputs", "pretrain", "qnet")
 
 
 Scorer = Literal["generated", "fixed_hidden", "fixed"]
@@ -216,7 +217,7 @@ def train_variant(space: Workspace, variant: Variant, scratch: Path) -> Retrieva
         scratch: a folder of the variant's own, kept until it is done.
     """
     if (scratch / "model").is_dir():
-        return load_model(scratch / "model")
+        return _load(scratch / "model", variant)
     files = mined_pairs(space, with_mentions=True)
     if space.inputs.context_characters:
         files = pairs_in_context(space, files, scratch / "pairs")
@@ -232,12 +233,12 @@ def _train_round(
     """Trains a model of its own, unless it is there."""
     if not (scratch / name).is_dir():
         model = _fresh_model(space, variant, scratch)
-        recipe = load_section(Recipe, space.params, "finetune")
+        recipe = load_section(Recipe, space.params, "finetune", **finetune_changes(space, model))
         if recipe.passages == "frozen":
             model.split_towers()
         _read_context(model, space.inputs.context_characters)
         _run(space, model, recipe, files, scratch, name)
-    return load_model(scratch / name)
+    return _load(scratch / name, variant)
 
 
 def mined_again(space: Workspace, model: RetrievalModel, files: PairFiles, folder: Path) -> PairFiles:
@@ -249,7 +250,7 @@ def mined_again(space: Workspace, model: RetrievalModel, files: PairFiles, folde
     vectors = NameVectors.open(space.aligned_vectors, space.ontology)
     vectors.check_model(model.passage_tower.fingerprint())
     # Mined for are queries: the tower that encodes them takes the other's place.
-    queries = BiEncoder(model.retrieving_tower(), None, model.tokenizer)
+    queries = BiEncoder(model.retrieval_tower, None, model.tokenizer)
     texts = name_inputs(space.ontology, space.inputs.definition_characters)
     config = load_section(MiningConfig, space.params, "mining")
     miner = Miner(queries, vectors, space.ontology, config, texts)
@@ -267,11 +268,22 @@ def _fresh_model(space: Workspace, variant: Variant, scratch: Path) -> Retrieval
         torch.manual_seed(recipe.seed)
         return FixedScorer(aligned.query_tower, None, aligned.tokenizer, variant.depth)
     if not (scratch / "pretrained").is_dir():
-        generated = variant.scorer == "generated"
-        fresh = fresh_hypencoder(space, aligned, variant.depth, recipe.seed, generate_hidden=generated)
+        fresh = fresh_hypencoder(space, aligned, variant.depth, recipe.seed)
+        if variant.scorer == "fixed_hidden":
+            fix_hidden_layers(fresh)
         _run(space, fresh, recipe, mined_pairs(space, with_mentions=False), scratch, "pretrained")
     # Read again as a stage would: training has frozen this and switched off that.
-    return load_model(scratch / "pretrained")
+    return _load(scratch / "pretrained", variant)
+
+
+def _load(folder: Path, variant: Variant) -> RetrievalModel:
+    if variant.scorer == "fixed":
+        return FixedScorer.from_pretrained(folder)
+    model = load_model(folder)
+    if variant.scorer == "fixed_hidden":
+        assert isinstance(model, Hypencoder)
+        fix_hidden_layers(model)
+    return model
 
 
 def _run(

@@ -1,1 +1,1 @@
-"""Mentions of chemicals and diseases in plain text, by a token classifier."""
+"""Finds mentions of chemicals and diseases in plain text, with a dictionary and a token classifier."""

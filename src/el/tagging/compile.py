@@ -1,4 +1,7 @@
-"""A trained tagger compiled, for `Tagger` to run."""
+"""Compiles a trained tagger into the folder that `Tagger` opens.
+
+The module stands apart because it needs PyTorch, and `Tagger` runs without.
+"""
 
 import tempfile
 from dataclasses import asdict
@@ -15,9 +18,14 @@ from el.tagging.tagger import FORMAT, MANIFEST, NETWORK, TOKENIZER, TRANSITIONS,
 
 
 def compile_tagger(tagger: TrainedTagger, folder: Path) -> None:
-    """Writes a tagger for `Tagger`, whole or not at all; weights in half precision."""
+    """Writes the folder that `Tagger` opens, completely or not at all. Weights are in half precision.
+
+    Args:
+        tagger: the trained tagger.
+        folder: the folder to write. An earlier folder is replaced.
+    """
     model = tagger.model
-    # Can be traced for any shape.
+    # OpenVINO traces the model. A trace of the plain attention is valid for inputs of any shape.
     model.transformer.set_attn_implementation("eager")  # type: ignore[operator]
     rows = torch.full((2, 3), tagger.reading.first)
     example = (rows, torch.ones_like(rows), torch.zeros_like(rows), torch.zeros_like(rows))
@@ -31,7 +39,7 @@ def compile_tagger(tagger: TrainedTagger, folder: Path) -> None:
 
 
 def make_tagger(tagger: TrainedTagger, finder: DictionaryFinder) -> "Tagger":
-    """Compiles a tagger that is needed once."""
+    """Returns a compiled tagger whose files are temporary, for use in this process only."""
     with tempfile.TemporaryDirectory() as scratch:
         compile_tagger(tagger, Path(scratch) / "compiled")
         return Tagger(Path(scratch) / "compiled", finder)

@@ -1,4 +1,7 @@
-"""How a tagger is trained, as a value; apart from the trainer, whose import takes seconds."""
+"""The parameters of a tagger's training.
+
+The module stands apart from the trainer because importing the trainer takes seconds.
+"""
 
 from dataclasses import dataclass
 
@@ -7,24 +10,26 @@ from el.base.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class TaggerConfig:
-    """How a tagger is trained.
+    """The parameters of a tagger's training.
 
     Attributes:
-        epochs: passes over the windows.
-        batch: windows a step.
-        learning_rate: peak rate of the encoder; rises over the first tenth of the steps, then falls linearly.
-        head_learning_rate: of all that is not pretrained.
-        weight_decay: AdamW's.
-        max_tokens: of a window, special ones included.
-        overlap: tokens that two windows of a long document share.
-        layers: of the encoder, from its first on, that are kept; None for all.
-        dropout: of embeddings and of the last layer's vectors.
-        hidden_words: share of words that the encoder does not see, in each step others.
-        hidden_names: share of the dictionary's finds that it does not see.
-        with_dev: whether the tagger that is kept learns from dev too, after the choices were made there; the
-            one that is measured on dev never does.
-        checkpoint_every: steps between checkpoints.
-        seed: of the head, the batches and what is hidden.
+        epochs: the number of passes over all windows.
+        batch: the number of windows in a step.
+        learning_rate: the peak learning rate of the encoder. The rate rises over the first tenth of the
+            steps, then falls linearly to 0.
+        head_learning_rate: the peak learning rate of all weights that are not pretrained.
+        weight_decay: the weight decay of AdamW.
+        max_tokens: the most tokens of a window, special tokens included.
+        overlap: the most tokens that two neighbouring windows of a long document share.
+        layers: how many layers of the encoder are kept, counted from the first; None for all.
+        dropout: the dropout rate of the embeddings and of the last layer's vectors.
+        hidden_words: the share of words that are masked. Each step masks other words.
+        hidden_names: the share of the dictionary's names that are hidden from the encoder. Each step hides
+            other names.
+        with_dev: whether the final tagger is trained on dev too, after all choices were made on dev. The
+            tagger that is measured on dev is never trained on dev.
+        checkpoint_every: the number of steps between two checkpoints.
+        seed: the seed of the head's weights, of the batches, and of what is hidden.
     """
 
     epochs: int

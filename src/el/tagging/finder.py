@@ -1,4 +1,4 @@
-"""Mentions found in plain text by a dictionary: the names of an ontology."""
+"""Finds mentions in plain text with a dictionary: the names of an ontology."""
 
 import bisect
 import itertools
@@ -12,27 +12,31 @@ from el.corpus.types import Document, Mention, Span
 from el.ontology.ontology import Kind
 from el.ontology.spellings import Spellings
 
-# The kinds of concept that texts are searched for; a name of both is of the first.
+# The kinds of concept that are looked for. A name of several kinds gets the kind that stands first here.
 SOUGHT: tuple[Kind, ...] = ("chemical", "disease")
-# Shorter names ("Ca", "I") are mostly something else.
+# The fewest letters and digits of a name that is looked for. A text rarely means the concept where it has a
+# shorter name ("Ca", "I"). A larger value loses more short names.
 _MIN_CHARACTERS = 3
-# Up to here a name in capitals is taken for an abbreviation, that is told from a word by its capitals.
+# The most letters and digits of a name in capitals that counts as an abbreviation. An abbreviation is found
+# in capitals only, because in lower case it is often a common word ("AIDS"). With a larger value, longer
+# names that an ontology writes in capitals are missed in lower case.
 _MAX_ABBREVIATION = 6
 
-# Words, parted also by hyphens, of the longest abbreviation that a document may define.
+# The most words of a short form that a document defines; hyphens separate words too. Longer short forms are
+# not found. A larger value makes the search slower.
 _ABBREVIATION_WORDS = 3
 
 _APOSTROPHES = "'’‘ʼ`´′″"
-# A word with its primes ("2'"), accents that follow their letters, and plus signs, as `normalise` keeps them.
-# A possessive 's belongs to no word.
+# A word, as `normalise` keeps it: with primes ("2'"), plus signs, and accents that follow their letter as
+# separate characters. A possessive 's belongs to no word: the first alternative matches it without a group.
 _WORD = re.compile(
     rf"(?<=[^\W\d_])[{_APOSTROPHES}]s\b|((?:(?:[^\W_]|[+\u0300-\u036f])+(?:(?<=\d)[{_APOSTROPHES}]+)?)+)"
 )
-# Between two words of one name there is no end of a sentence or paragraph.
+# The end of a sentence or of a paragraph. A name does not cross it.
 _BREAK = re.compile(r"[.;:!?]\s|\n\s*\n")
 
-# Names of chemicals and diseases in MeSH that are common English words, or so general that naming a concept
-# is not what the text does.
+# Words that are names in MeSH but mostly mean something else: common English words ("lead"), and words so
+# general that a text rarely names a concept with them ("syndrome").
 _COMMON = (
     "acid acids aids air all ampoule base bases can case cell clay coke compound compounds death disease "
     "diseases disorder disorders drug drugs dust elements emergencies emergency fat fats food gas gases "
@@ -46,7 +50,7 @@ _COMMON_WORDS = frozenset(_COMMON.split())
 
 @dataclass(frozen=True, slots=True, order=True)
 class Found:
-    """A mention found in a text: the characters start:stop, and the kind of the concept."""
+    """A mention found in a text: the characters `start:stop`, and the kind of its concept."""
 
     start: int
     stop: int
@@ -54,20 +58,21 @@ class Found:
 
 
 class DictionaryFinder:
-    """Finds names of an ontology in text: leftmost first, of those the longest, never overlapping.
+    """Finds names of an ontology in text. The names found do not overlap.
 
-    Words are compared normalised, and whole words only; a name does not run over the end of a sentence. To
-    keep noise down these are not looked for:
+    The search goes from left to right. Of several names that start at the same word, the longest is found.
+    Only whole words are compared, in normalised form (`normalise`). A name does not cross the end of a
+    sentence. To reduce noise, these names are not looked for:
 
     - names of fewer than three letters and digits, and names without any letter;
     - single common English words that are names too, such as "lead", "water" or "syndrome".
 
-    Names of up to six letters and digits in capitals ("COPD", "AIDS") are found in capitals only, these words
-    too.
+    Names of up to six letters and digits in capitals ("COPD", "AIDS") are abbreviations. They are found in
+    capitals only, but also where the same letters are a common word ("AIDS", "aids").
 
     Args:
-        spellings: of the names of an ontology.
-        kinds: the kinds of concept to look for. A name of several kinds is of the one that is first here.
+        spellings: the spellings of the ontology's names.
+        kinds: the kinds of concept to look for. A name of several kinds gets the kind that stands first here.
     """
 
     def __init__(self, spellings: Spellings, kinds: Sequence[Kind] = SOUGHT) -> None:
@@ -76,11 +81,11 @@ class DictionaryFinder:
         self._order = {kind: place for place, kind in enumerate(kinds)}
 
     def find(self, text: str, abbreviations: Mapping[str, str] | None = None) -> Iterator[Found]:
-        """Yields the names found in `text`, in order; offsets are code points.
+        """Yields the names found in `text`, in order. Offsets are code points.
 
         Args:
-            text: where to look.
-            abbreviations: short form -> long form; a short form is found where its long form is a name.
+            text: the text to search.
+            abbreviations: short form -> long form. A short form is found if its long form is a name.
         """
         words = [match.span(1) for match in _WORD.finditer(text) if match[1]]
         forms = [normalise(text[start:stop]) for start, stop in words]
@@ -97,15 +102,16 @@ class DictionaryFinder:
                     break
 
     def mentions(self, document: Document) -> tuple[Mention, ...]:
-        """Finds mentions in each passage of a document, in order.
+        """Returns the mentions found in each passage of a document, in order.
 
-        Abbreviations that the document defines are found too. Mentions have the concept's kind as type, no
-        ids, and are numbered from "0"; numbers that the document's own mentions have are passed over.
+        Abbreviations that the document defines are found too. A mention's type is the kind of its concept;
+        mentions have no concept ids. They are numbered from "0"; a number that a mention of `document` has is
+        skipped.
         """
         return as_mentions(document, self.find_in(document))
 
     def find_in(self, document: Document) -> Iterator[Found]:
-        """The same as places in the document's text."""
+        """Yields what `mentions` returns, as places in the document's text (code points)."""
         abbreviations = find_abbreviations(document.text)
         for passage in document.passages:
             for found in self.find(passage.text, abbreviations):
@@ -118,28 +124,29 @@ class DictionaryFinder:
         forms: Sequence[str],
         abbreviations: Mapping[str, str],
     ) -> list[list[int]]:
-        """For each word, behind which words a name may end that begins with it; longest first.
+        """Returns for each word the ends of the names that may start there, longest name first.
 
-        All spellings of a text are looked up at once: one by one they take five times as long.
+        An end is the place after the name's last word. All spellings of a text are looked up at once, because
+        single look-ups take five times as long.
         """
-        most = self._spellings.longest([form.partition(" ")[0] for form in forms])
+        longest_names = self._spellings.longest([form.partition(" ")[0] for form in forms])
         short_forms = {form for short in abbreviations for form in (short, short + "s", short[:-1])}
         places, spellings = [], []
         ends: list[list[int]] = [[] for _ in words]
         for place in range(len(words)):
-            longest = max(most[place], _ABBREVIATION_WORDS if abbreviations else 0)
-            for stop in range(place + 1, min(place + longest, len(words)) + 1):
+            most_words = max(longest_names[place], _ABBREVIATION_WORDS if abbreviations else 0)
+            for stop in range(place + 1, min(place + most_words, len(words)) + 1):
                 if stop > place + 1 and _BREAK.search(text, words[stop - 2][1], words[stop - 1][0]):
                     break
                 if text[words[place][0] : words[stop - 1][1]] in short_forms:
                     ends[place].append(stop)
-                elif stop <= place + most[place]:
+                elif stop <= place + longest_names[place]:
                     places.append((place, stop))
                     spellings.append("".join(forms[place:stop]).replace(" ", ""))
         for (place, stop), known in zip(places, self._spellings.known(spellings).tolist(), strict=True):
             if known:
                 ends[place].append(stop)
-        return [sorted(own, reverse=True) for own in ends]
+        return [sorted(stops, reverse=True) for stops in ends]
 
     def _kind_of(self, surface: str, form: str, abbreviations: Mapping[str, str]) -> Kind | None:
         long_form = expand(surface, abbreviations)
@@ -152,7 +159,7 @@ class DictionaryFinder:
         return self._first(kinds) if kinds and (in_any_case or surface == surface.upper()) else None
 
     def _kinds(self, form: str) -> list[tuple[Kind, bool]]:
-        """Of each name that is looked for, the concept's kind, and whether it is an abbreviation."""
+        """Returns (kind, whether it is an abbreviation) of each name with this form that is looked for."""
         if not _is_looked_for(form):
             return []
         found = []
@@ -160,7 +167,7 @@ class DictionaryFinder:
             name = self._ontology.name_text(row)
             kind = self._ontology.kinds[int(self._ontology.concept_of_name[row])]
             is_abbreviation = _is_abbreviation(name)
-            # The spelling alone would make "KF 17837" of "KF17837".
+            # `Spellings` ignores spaces, so it also returns "KF17837" for "KF 17837".
             is_same = kind in self._order and normalise(name) == form
             if is_same and (is_abbreviation or form not in _COMMON_WORDS):
                 found.append((kind, is_abbreviation))
@@ -171,10 +178,16 @@ class DictionaryFinder:
 
 
 def longest(first: Iterable[Found], second: Iterable[Found]) -> list[Found]:
-    """What two found in one text, in order: of those that overlap the longest, of equals the first's."""
+    """Merges the mentions that two finders found in one text.
+
+    Of mentions that overlap, the longest is kept; of equally long ones, the one in `first`.
+
+    Returns:
+        The mentions kept, in order.
+    """
     taken: list[Found] = []
     stops: list[int] = []
-    # Of the same length those of the first come first, as sorting is stable.
+    # Longest first. Sorting is stable, so of equally long mentions those of `first` come first.
     for one in sorted([*first, *second], key=lambda one: one.start - one.stop):
         place = bisect.bisect_right(stops, one.start)
         if place == len(taken) or one.stop <= taken[place].start:
@@ -184,9 +197,10 @@ def longest(first: Iterable[Found], second: Iterable[Found]) -> list[Found]:
 
 
 def as_mentions(document: Document, found: Iterable[Found]) -> tuple[Mention, ...]:
-    """What was found in a document's text as mentions, without ids and in the same order.
+    """Returns places in a document's text as mentions, in the same order.
 
-    They are numbered from "0"; numbers that the document's own mentions have are passed over.
+    The mentions have no concept ids. They are numbered from "0"; a number that a mention of `document` has is
+    skipped.
     """
     taken = {mention.id for mention in document.mentions}
     numbers = (str(number) for number in itertools.count() if str(number) not in taken)

@@ -1,6 +1,8 @@
-"""Labels of words: where a mention of which type begins, goes on and ends (BIOES).
+"""Labels of words in the BIOES scheme, and the best sequence of labels for a text.
 
-Label 0 is no mention; each type has four labels: begin, inside, end, and single for a mention of one word.
+A label says which type of mention a word belongs to, and where in the mention the word stands. Label 0 stands
+for a word outside of mentions. Each type has four labels: begin, inside, end, and single for a mention of one
+word.
 """
 
 import bisect
@@ -15,19 +17,19 @@ from el.tagging.finder import Found
 
 TYPES: tuple[Kind, ...] = ("chemical", "disease")
 _BEGIN, _INSIDE, _END, _SINGLE = 1, 2, 3, 4
-# Labels in all.
+# The number of labels, of all types together.
 COUNT = 1 + 4 * len(TYPES)
 
 Words = Sequence[tuple[int, int]]
 
 
 def labels_of(spans: Iterable[Found], words: Words) -> list[int]:
-    """Labels words by spans.
+    """Returns the label of each word.
 
-    A span takes the words that it shares characters with; of spans that share a word, the first has it.
+    A word belongs to a span if they share a character. A word that two spans share belongs to the first span.
 
     Args:
-        spans: in order of their starts.
+        spans: the mentions, in order of their starts.
         words: (start, stop) of each word, in order, not overlapping.
     """
     labels = [0] * len(words)
@@ -48,7 +50,12 @@ def labels_of(spans: Iterable[Found], words: Words) -> list[int]:
 
 
 def spans_of(labels: Sequence[int], words: Words) -> list[Found]:
-    """The spans that labels say, in order. `labels` must be legal (`is_legal`)."""
+    """Returns the mentions that labels describe, in order: the inverse of `labels_of`.
+
+    Args:
+        labels: a label for each word; the sequence must be legal (`is_legal`).
+        words: (start, stop) of each word.
+    """
     spans: list[Found] = []
     start = 0
     for place, label in enumerate(labels):
@@ -63,9 +70,11 @@ def spans_of(labels: Sequence[int], words: Words) -> list[Found]:
 
 
 def legal_transitions() -> npt.NDArray[np.bool_]:
-    """(COUNT + 2, COUNT + 2): whether the label of a row may stand before that of a column.
+    """Returns which label may follow which label.
 
-    The last two stand for the beginning and the end of a text.
+    Returns:
+        (COUNT + 2, COUNT + 2) bool: whether the label of the row may stand directly before the label of the
+        column. Row and column COUNT stand for the start of a text, COUNT + 1 for its end.
     """
     legal = np.zeros((COUNT + 2, COUNT + 2), dtype=bool)
     opens = [0, *(4 * t + part for t in range(len(TYPES)) for part in (_BEGIN, _SINGLE)), COUNT + 1]
@@ -77,7 +86,7 @@ def legal_transitions() -> npt.NDArray[np.bool_]:
 
 
 def is_legal(labels: Sequence[int]) -> bool:
-    """Whether labels say whole mentions."""
+    """Returns whether a sequence of labels describes whole mentions only."""
     legal = legal_transitions()
     return all(legal[a, b] for a, b in itertools.pairwise([COUNT, *labels, COUNT + 1]))
 
@@ -85,12 +94,12 @@ def is_legal(labels: Sequence[int]) -> bool:
 def viterbi(
     emissions: npt.NDArray[np.float32], transitions: npt.NDArray[np.float32]
 ) -> tuple[list[int], float]:
-    """The best legal labels of a text, and their score.
+    """Returns the legal sequence of labels with the highest score, and its score (Viterbi's algorithm).
 
     Args:
-        emissions: (N, COUNT), a score for each label of each word.
-        transitions: (COUNT + 2, COUNT + 2), as `legal_transitions` has them; what is not legal is not taken,
-            whatever its score.
+        emissions: (N, COUNT), the score of each label for each of N words.
+        transitions: (COUNT + 2, COUNT + 2), a score for each transition, laid out as in `legal_transitions`.
+            Illegal transitions are never used, whatever their scores.
     """
     scores = np.where(legal_transitions(), transitions, np.float32(-1e9))
     if not len(emissions):

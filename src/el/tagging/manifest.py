@@ -1,4 +1,7 @@
-"""What a trained tagger says of itself; read without PyTorch."""
+"""The manifest of a trained tagger.
+
+The module stands apart from `el.tagging.store` because it is read without PyTorch.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -13,18 +16,18 @@ REMEDY = "Train the tagger again, or fetch it again"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Reads a tagger's manifest.
+    """Reads and checks a tagger's manifest.
 
     Raises:
-        InputError: there is no tagger, or its manifest is broken.
-        MismatchError: another format.
+        InputError: the folder holds no tagger, or its manifest is broken.
+        MismatchError: the tagger has another format.
     """
     if not (folder / MANIFEST).is_file():
-        raise InputError(folder, "", "no tagger here", REMEDY)
+        raise InputError(folder, "", f"no tagger here ({MANIFEST} is missing)", REMEDY)
     manifest = read_json(folder / MANIFEST)
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
-        raise MismatchError(f"{folder}: format {found!r}, this version reads {FORMAT!r}. {REMEDY}")
+        raise MismatchError(f"{folder}: the format is {found!r}; this version reads {FORMAT!r}. {REMEDY}")
     try:
         Reading(**manifest["reading"])
         str(manifest["weights"]), str(manifest["embeddings"])
@@ -35,5 +38,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def tagger_weights(folder: Path) -> str:
-    """The checksum of a tagger's weights, as its manifest has it; raises as `read_manifest` does."""
+    """Returns the SHA-256 of a tagger's weights from its manifest.
+
+    Raises:
+        InputError: the folder holds no tagger, or its manifest is broken.
+        MismatchError: the tagger has another format.
+    """
     return str(read_manifest(folder)["weights"])

@@ -1,4 +1,7 @@
-"""The token classifier: an encoder that also reads a dictionary's finds and how words are spelt."""
+"""The token classifier of a tagger, and its loss.
+
+The classifier is an encoder that reads two more features of each word: the dictionary's label and the shape.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -8,25 +11,26 @@ from el.base.errors import ConfigError
 from el.tagging.encoding import SHAPE_COUNT
 from el.tagging.labels import COUNT, legal_transitions
 
-# Of labels that may not follow each other: never taken, and small enough to be summed in single precision.
+# The score of an illegal transition. It is so low that no best path uses one. A value much further from 0
+# would cost precision: scores are summed in float32.
 _FORBIDDEN = -1e4
 
 
 class TaggerModel(nn.Module):
-    """Scores of labels for each word piece, and of transitions between labels (a linear-chain CRF).
+    """Scores labels for each word piece, and holds the scores of transitions (a linear-chain CRF).
 
-    What the dictionary finds and how words are spelt is embedded and added to the embeddings of the pieces;
-    these additions start at 0, so that the encoder starts as it was pretrained.
+    The dictionary's labels and the words' shapes are embedded, and added to the embeddings of the pieces.
+    Their embeddings start at 0, so that the encoder starts as it was pretrained.
 
     Args:
-        transformer: an encoder whose output has `last_hidden_state` and that takes `inputs_embeds`.
+        transformer: an encoder that takes `inputs_embeds` and whose output has `last_hidden_state`.
     """
 
     def __init__(self, transformer: nn.Module) -> None:
         super().__init__()
         width = int(transformer.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.transformer = transformer
-        # Takes no part in token vectors.
+        # The token vectors do not depend on the pooler; without it the saved tagger is smaller.
         transformer.pooler = None  # type: ignore[assignment]
         self.names = nn.Embedding(COUNT, width)
         self.shapes = nn.Embedding(SHAPE_COUNT, width)
@@ -41,12 +45,12 @@ class TaggerModel(nn.Module):
 
         Args:
             input_ids: (B, S) int64.
-            attention_mask: (B, S), 0 where padded.
-            names: (B, S) int64, the dictionary's labels.
-            shapes: (B, S) int64, how the words are spelt.
+            attention_mask: (B, S), 0 for padding.
+            names: (B, S) int64, the dictionary's label of each piece's word.
+            shapes: (B, S) int64, the shape of each piece's word.
 
         Returns:
-            (B, S, COUNT) scores of labels.
+            (B, S, COUNT), the score of each label.
         """
         embedded = self.transformer.get_input_embeddings()(input_ids)  # type: ignore[operator]
         embedded = self.dropout(embedded + self.names(names) + self.shapes(shapes))
@@ -56,31 +60,32 @@ class TaggerModel(nn.Module):
 
 
 def keep_layers(transformer: nn.Module, layers: int) -> None:
-    """Takes all but the first layers of an encoder away.
+    """Removes all layers of an encoder but the first `layers`.
 
     Raises:
-        ConfigError: it is built otherwise than a BERT, or has fewer.
+        ConfigError: the encoder has fewer layers, or is not built like BERT.
     """
     encoder = getattr(transformer, "encoder", None)
     stack = getattr(encoder, "layer", None)
     if not isinstance(encoder, nn.Module) or not isinstance(stack, nn.ModuleList) or len(stack) < layers:
         raise ConfigError(
-            f"layers is {layers}; the encoder has fewer, or is built otherwise. Use null for all"
+            f"layers is {layers}; the encoder has fewer layers, or is not built like BERT. Use null to keep "
+            "all layers"
         )
     encoder.layer = stack[:layers]
     transformer.config.num_hidden_layers = layers  # type: ignore[union-attr]
 
 
 def word_scores(scores: Tensor, words: Tensor, count: int) -> Tensor:
-    """The mean scores of each word's pieces.
+    """Returns the scores of words: the mean of the scores of their pieces.
 
     Args:
-        scores: (B, S, L), of pieces.
-        words: (B, S) int64, the word that a piece belongs to; `count` for those that belong to none.
-        count: W, words of the longest row.
+        scores: (B, S, L), L scores of each piece.
+        words: (B, S) int64, the place of each piece's word; `count` for special tokens and padding.
+        count: W, the number of words in the longest row.
 
     Returns:
-        (B, W, L); 0 where a row has fewer words.
+        (B, W, L); 0 at the places after a shorter row's last word.
     """
     member = functional.one_hot(words, count + 1)[:, :, :count].to(scores.dtype)
     total = member.transpose(1, 2) @ scores
@@ -88,12 +93,16 @@ def word_scores(scores: Tensor, words: Tensor, count: int) -> Tensor:
 
 
 def crf_loss(emissions: Tensor, labels: Tensor, transitions: Tensor) -> Tensor:
-    """The negative log likelihood of labels, a word on average.
+    """Returns the negative log-likelihood of the labels under a linear-chain CRF, per word.
 
     Args:
-        emissions: (B, W, COUNT) float32.
-        labels: (B, W) int64, legal in each row; -1 where a row has fewer words. Each row has one or more.
-        transitions: (COUNT + 2, COUNT + 2), as `el.tagging.labels.legal_transitions` has them.
+        emissions: (B, W, COUNT) float32, the score of each label for each word.
+        labels: (B, W) int64, a legal sequence in each row, of at least one word; -1 after a shorter row's
+            last word.
+        transitions: (COUNT + 2, COUNT + 2), laid out as in `el.tagging.labels.legal_transitions`.
+
+    Returns:
+        A scalar: the sum over all rows, divided by the number of words.
     """
     legal = torch.from_numpy(legal_transitions()).to(transitions.device)
     scores = torch.where(legal, transitions, _FORBIDDEN)
@@ -103,9 +112,9 @@ def crf_loss(emissions: Tensor, labels: Tensor, transitions: Tensor) -> Tensor:
     lengths = present.sum(dim=1)
 
     last = known.gather(1, lengths.unsqueeze(1) - 1).squeeze(1)
-    own = (emissions.gather(2, known.unsqueeze(2)).squeeze(2) * present).sum(dim=1)
+    emitted = (emissions.gather(2, known.unsqueeze(2)).squeeze(2) * present).sum(dim=1)
     steps = (inner[known[:, :-1], known[:, 1:]] * present[:, 1:]).sum(dim=1)
-    gold = own + steps + start[known[:, 0]] + stop[last]
+    gold = emitted + steps + start[known[:, 0]] + stop[last]
 
     forward = start + emissions[:, 0]
     for place in range(1, labels.shape[1]):

@@ -1,12 +1,12 @@
-"""A trained tagger as a folder:
+"""A trained tagger, and how it is saved as a folder:
 
-    manifest.json         format, checksum, and what the encoder reads
-    backbone/config.json  of its encoder
-    weights.safetensors   in half precision
-    tokenizer.json
+    manifest.json         format, checksums, and the encoder's special tokens and window size
+    backbone/config.json  the configuration of the encoder
+    weights.safetensors   all weights, in half precision
+    tokenizer.json        the tokenizer of the encoder
 
-The embeddings of word pieces, half the weights of a small encoder, are not trained with a tagger. Where a
-tagger stands beside a model with the same ones, they may be left out.
+The word embeddings are half the weights of a small encoder, and a tagger's training does not change them.
+They may be left out of the folder if the tagger stands beside a model with the same word embeddings.
 """
 
 import copy
@@ -36,25 +36,29 @@ _BACKBONE, _WEIGHTS = "backbone", "weights.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class TrainedTagger:
-    """A tagger with what belongs to it."""
+    """A tagger with its tokenizer and its reading."""
 
     model: TaggerModel
     tokenizer: Tokenizer
     reading: Reading
 
     def save(self, folder: Path, shared: Tensor | None = None) -> Path:
-        """Writes the tagger, whole or not at all. Returns the folder.
+        """Writes the tagger completely or not at all. Returns the folder.
 
         Args:
-            folder: where to; what stands there is replaced.
-            shared: embeddings of word pieces that the tagger will stand beside; where its own are the same in
-                half precision, they are left out.
+            folder: the folder to write. An earlier folder is replaced.
+            shared: the word embeddings of the model that the tagger will stand beside. If the tagger's word
+                embeddings equal them in half precision, they are left out. None if there is no such model.
         """
         state = {
             name: tensor.detach().half().contiguous() for name, tensor in self.model.state_dict().items()
         }
-        own = state[_EMBEDDINGS]
-        if shared is not None and own.shape == shared.shape and torch.equal(own, shared.detach().half()):
+        embeddings = state[_EMBEDDINGS]
+        if (
+            shared is not None
+            and embeddings.shape == shared.shape
+            and torch.equal(embeddings, shared.detach().half())
+        ):
             del state[_EMBEDDINGS]
         with atomic_folder(folder) as temporary:
             save_file(state, temporary / _WEIGHTS, metadata={"format": "pt"})
@@ -63,7 +67,7 @@ class TrainedTagger:
             manifest = {
                 "format": FORMAT,
                 "weights": sha256_file(temporary / _WEIGHTS),
-                "embeddings": _checksum(own),
+                "embeddings": _checksum(embeddings),
                 "reading": asdict(self.reading),
             }
             write_json(temporary / MANIFEST, manifest)
@@ -71,18 +75,19 @@ class TrainedTagger:
 
 
 def fresh_tagger(start: RetrievalModel, config: TaggerConfig) -> TrainedTagger:
-    """An untrained tagger on a model's passage tower, of which it takes a copy.
+    """Returns an untrained tagger on a copy of a model's passage tower.
 
     Raises:
-        ConfigError: the tower has fewer layers, or fewer positions, than the configuration asks for.
-        ElError: the model came without a tokenizer that a tagger can use.
+        ConfigError: the tower has fewer layers or fewer positions than the configuration asks for.
+        ElError: the model has no tokenizer, or a tokenizer without a special token that a tagger needs.
     """
     tower = start.passage_tower
     if start.tokenizer is None:
-        raise ElError("a tagger needs the encoder's tokenizer; put its files beside the model")
+        raise ElError("a tagger needs the encoder's tokenizer; put the tokenizer's files beside the model")
     if config.max_tokens > tower.max_positions:
         raise ConfigError(
-            f"max_tokens is {config.max_tokens}; the encoder has {tower.max_positions} positions"
+            f"max_tokens is {config.max_tokens}; the encoder has {tower.max_positions} positions. Set it to "
+            f"{tower.max_positions} or less"
         )
     transformer = copy.deepcopy(tower.transformer)
     if config.layers is not None:
@@ -95,20 +100,20 @@ def fresh_tagger(start: RetrievalModel, config: TaggerConfig) -> TrainedTagger:
     return TrainedTagger(model, tokenizer, Reading.of(start.tokenizer, config.max_tokens, config.overlap))
 
 
-# What `TaggerModel` calls its embeddings of word pieces, with the encoders that are supported.
+# The name of the word embeddings in the state of a `TaggerModel`, for all encoders that are supported.
 _EMBEDDINGS = "transformer.embeddings.word_embeddings.weight"
 
 
 def load_tagger(folder: Path, shared: Tensor | None = None) -> TrainedTagger:
-    """Opens what `TrainedTagger.save` wrote, in float32 and in evaluation mode.
+    """Opens a tagger that `TrainedTagger.save` wrote, in float32 and in evaluation mode.
 
     Args:
-        folder: the tagger.
-        shared: the embeddings that it stands beside, for one that was saved without its own.
+        folder: the tagger's folder.
+        shared: the word embeddings of the model beside it, for a tagger that was saved without; or None.
 
     Raises:
         InputError: a file is missing, broken or altered.
-        MismatchError: another format, or other embeddings than those it was trained with.
+        MismatchError: the tagger has another format, or was trained with other word embeddings.
     """
     manifest = read_manifest(folder)
     path = folder / _WEIGHTS
@@ -121,8 +126,8 @@ def load_tagger(folder: Path, shared: Tensor | None = None) -> TrainedTagger:
             state[_EMBEDDINGS] = shared.detach().half()
         if _EMBEDDINGS not in state or _checksum(state[_EMBEDDINGS]) != manifest["embeddings"]:
             raise MismatchError(
-                f"{folder}: the embeddings of word pieces that it shares with a model are not there, or are "
-                "others. Put it beside the model that it came with"
+                f"{folder}: the tagger was saved without its word embeddings, and the model beside it is "
+                "missing or has others. Put the tagger beside the model that it was trained with"
             )
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
@@ -132,7 +137,7 @@ def load_tagger(folder: Path, shared: Tensor | None = None) -> TrainedTagger:
 
 
 def word_embeddings(transformer: nn.Module) -> Tensor:
-    """The embeddings of word pieces of an encoder."""
+    """Returns the word embeddings of an encoder, (vocabulary, width)."""
     weight: Tensor = transformer.get_input_embeddings().weight  # type: ignore[operator]
     return weight
 

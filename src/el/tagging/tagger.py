@@ -1,4 +1,7 @@
-"""Mentions in documents, by a compiled tagger and a dictionary."""
+"""Finds mentions in documents with a compiled tagger and a dictionary.
+
+The module stands apart from the training because it runs without PyTorch.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -18,29 +21,31 @@ from el.tagging.labels import COUNT, spans_of, viterbi
 FORMAT = "el-compiled-tagger-1"
 MANIFEST, NETWORK, TRANSITIONS = "manifest.json", "tagger.xml", "transitions.npy"
 TOKENIZER = "tokenizer.json"
-# Windows that are read together, and a multiple of which their length is: compiled networks like few shapes.
+# How many windows the network reads at once. More take more memory and more padding.
 _BATCH = 4
+# The length of a batch, in tokens, is rounded up to a multiple of this number: OpenVINO works out each new
+# shape once, which takes time. A larger value means fewer shapes and more padding.
 _MULTIPLE = 16
 
 
 class Tagger:
     """Finds mentions of chemicals and diseases.
 
-    Not for several threads at once.
+    Several threads must not use one tagger at the same time.
 
     Args:
-        folder: what `compile_tagger` wrote.
-        finder: finds names of an ontology, which the network is told of.
+        folder: the folder that `compile_tagger` wrote.
+        finder: finds names of an ontology; they are features that the network reads.
 
     Raises:
         InputError: a file is missing or broken.
-        MismatchError: another version wrote it.
+        MismatchError: another version of this package wrote the folder.
     """
 
     def __init__(self, folder: Path, finder: DictionaryFinder) -> None:
         manifest = read_json(folder / MANIFEST)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise MismatchError(f"{folder}: not {FORMAT!r}. Make the linker again")
+            raise MismatchError(f"{folder}: the format is not {FORMAT!r}. Make the linker again")
         try:
             self.reading = Reading(**manifest["reading"])
             files = dict(manifest["files"])
@@ -55,22 +60,27 @@ class Tagger:
         self._encoder = WordEncoder(tokenizer, finder, self.reading.max_pieces)
 
     def mentions(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
-        """Finds mentions, in order of their places, one tuple a document.
+        """Returns the mentions of each document, in order.
 
-        They have a type, "chemical" or "disease", no ids, and are numbered from "0"; numbers that the
-        document's own mentions have are passed over.
+        A mention's type is "chemical" or "disease"; mentions have no concept ids. In each document they are
+        numbered from "0"; a number that one of the document's mentions already has is skipped.
         """
         found = self.find(documents)
         return [as_mentions(document, spans) for document, spans in zip(documents, found, strict=True)]
 
     def find(self, documents: Sequence[Document]) -> list[list[Found]]:
-        """The same, as places and kinds; offsets are code points into the document's text."""
+        """Returns what `mentions` returns, as places (code points of the document's text) and kinds."""
         words = [self._encoder.words(document) for document in documents]
         emissions = self.emissions(words)
         return [self.decode(*pair) for pair in zip(words, emissions, strict=True)]
 
     def decode(self, words: Words, emissions: npt.NDArray[np.float32]) -> list[Found]:
-        """The mentions that the labels of a document's words say, passage by passage."""
+        """Returns the mentions of the best labels of a document's words, passage by passage.
+
+        Args:
+            words: the document's N words.
+            emissions: (N, COUNT), the score of each label for each word.
+        """
         found: list[Found] = []
         for first, last in itertools.pairwise(words.passages):
             labels, _ = viterbi(emissions[first:last], self._transitions)
@@ -78,12 +88,12 @@ class Tagger:
         return found
 
     def emissions(self, documents: Sequence[Words]) -> list[npt.NDArray[np.float32]]:
-        """(N, COUNT) scores of labels for each document's N words.
+        """Returns the scores of labels, (N, COUNT) float32 for each document's N words.
 
-        Where windows overlap, a word has the scores of the one that has most of its neighbours.
+        Where windows overlap, a word's scores come from the window with most of its context (`central`).
         """
         parts = [windows(words, self.reading) for words in documents]
-        todo = [(row, part) for row, own in enumerate(parts) for part in own]
+        todo = [(row, part) for row, document_parts in enumerate(parts) for part in document_parts]
         todo.sort(key=lambda one: piece_count(documents[one[0]], one[1]))
         read: dict[tuple[int, Window], npt.NDArray[np.float32]] = {}
         for start in range(0, len(todo), _BATCH):
@@ -95,18 +105,18 @@ class Tagger:
             emissions = np.zeros((len(words.spans), COUNT), dtype=np.float32)
             best = central(parts[row], len(words.spans))
             for place, part in enumerate(parts[row]):
-                own = best[part.first : part.last] == place
-                emissions[part.first : part.last][own] = read[row, part][own]
+                chosen = best[part.first : part.last] == place
+                emissions[part.first : part.last][chosen] = read[row, part][chosen]
             out.append(emissions)
         return out
 
     def _read(self, rows: Sequence[tuple[Words, Window]]) -> list[npt.NDArray[np.float32]]:
-        """Scores of the words of windows that are read together: the mean of their pieces'."""
+        """Returns the scores of each window's words, (words, COUNT): means over the words' pieces."""
         batch = make_batch(rows, self.reading, _MULTIPLE)
         scores = self._network.infer([batch.ids, batch.mask, batch.names, batch.shapes])[0]
         out = []
         for row, places in enumerate(batch.words):
-            # A window has words, each of them pieces, and they stand in order.
+            # Each word has at least one piece, and the places ascend: `reduceat` gets no empty group.
             _, starts, counts = np.unique(places[places >= 0], return_index=True, return_counts=True)
             sums = np.add.reduceat(scores[row, places >= 0], starts, axis=0)
             out.append((sums / counts[:, None]).astype(np.float32))

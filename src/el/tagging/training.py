@@ -1,4 +1,8 @@
-"""Training of a tagger: windows in planned batches, the CRF's likelihood, checkpoints to go on from."""
+"""Trains a tagger: planned batches of windows, the loss of the CRF, and checkpoints.
+
+An interrupted training continues from its last checkpoint, and ends in the same weights as an
+uninterrupted one.
+"""
 
 import random
 import shutil
@@ -22,10 +26,20 @@ from el.tagging.labels import labels_of
 from el.tagging.model import TaggerModel, crf_loss, word_scores
 from el.training.trainer import last_checkpoint
 
+# How many batches are filled from examples that are sorted by length together. A larger value means less
+# padding, and batches that differ less from epoch to epoch.
+_POOL = 16
+
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A window of an annotated document, and the labels of its words."""
+    """A window of an annotated document, and the labels of the window's words.
+
+    Attributes:
+        words: all words of the document.
+        labels: the labels of the words in the window.
+        window: the window.
+    """
 
     words: Words
     labels: list[int]
@@ -33,7 +47,15 @@ class Example:
 
 
 def examples(words: Words, gold: Sequence[Found], reading: Reading) -> list[Example]:
-    """The windows of a document; of a mention that the end of a window cuts, each has its part."""
+    """Returns an example for each window of a document.
+
+    Where a window cuts a mention, the words inside the window are labelled like a whole mention.
+
+    Args:
+        words: the document's words.
+        gold: the document's mentions, in order of their starts.
+        reading: the encoder's special tokens and window size.
+    """
     return [
         Example(words, labels_of(gold, words.spans[window.first : window.last]), window)
         for window in windows(words, reading)
@@ -41,26 +63,50 @@ def examples(words: Words, gold: Sequence[Found], reading: Reading) -> list[Exam
 
 
 def plan(lengths: Sequence[int], batch: int, epochs: int, seed: int) -> list[list[int]]:
-    """Rows of examples, one list a step; in each epoch all of them, those of like length together."""
+    """Plans which examples each step reads.
+
+    Each epoch reads each example once. Examples of similar length share a batch, so that little is padded.
+
+    Args:
+        lengths: the number of pieces of each example.
+        batch: the number of examples in a step. The last step of an epoch may have fewer.
+        epochs: the number of passes over the examples.
+        seed: the seed of the shuffling.
+
+    Returns:
+        A list of places in `lengths` for each step.
+    """
     chooser = random.Random(seed)
     steps: list[list[int]] = []
     for _ in range(epochs):
         rows = list(range(len(lengths)))
         chooser.shuffle(rows)
-        pools = [rows[start : start + 16 * batch] for start in range(0, len(rows), 16 * batch)]
-        own: list[list[int]] = []
+        pools = [rows[start : start + _POOL * batch] for start in range(0, len(rows), _POOL * batch)]
+        epoch: list[list[int]] = []
         for pool in pools:
             pool.sort(key=lambda row: lengths[row])
-            own += [pool[start : start + batch] for start in range(0, len(pool), batch)]
-        chooser.shuffle(own)
-        steps += own
+            epoch += [pool[start : start + batch] for start in range(0, len(pool), batch)]
+        chooser.shuffle(epoch)
+        steps += epoch
     return steps
 
 
 def collate(
     rows: Sequence[Example], reading: Reading, config: TaggerConfig, generator: np.random.Generator
 ) -> dict[str, Tensor]:
-    """One batch as tensors: what `TaggerModel` takes, `words` as `word_scores` does, and `labels`."""
+    """Returns one batch as tensors, with some words and names hidden.
+
+    Args:
+        rows: the examples of the batch.
+        reading: the encoder's special tokens and window size.
+        config: says how much is hidden.
+        generator: decides what is hidden.
+
+    Returns:
+        For B windows of S tokens and up to W words: the arguments of `TaggerModel.forward` (`input_ids`,
+        `attention_mask`, `names` and `shapes`), the `words` of `word_scores`, all (B, S) int64; and `labels`,
+        (B, W) int64, -1 after a shorter window's last word.
+    """
     hidden = [(_hidden(row.words, reading, config, generator), row.window) for row in rows]
     batch = make_batch(hidden, reading)
     count = max(len(row.labels) for row in rows)
@@ -76,20 +122,20 @@ def collate(
 
 
 def _hidden(words: Words, reading: Reading, config: TaggerConfig, generator: np.random.Generator) -> Words:
-    """A document with some words and some of the dictionary's finds hidden."""
+    """Returns a document's words with some words masked and some of the dictionary's names hidden."""
     hidden = generator.random(len(words.pieces)) < config.hidden_words
     pieces = [
-        [reading.mask] * len(own) if hide else own for own, hide in zip(words.pieces, hidden, strict=True)
+        [reading.mask] * len(word) if hide else word for word, hide in zip(words.pieces, hidden, strict=True)
     ]
     return replace(words, pieces=pieces, names=_hide_names(words.names, config.hidden_names, generator))
 
 
 def _hide_names(names: Sequence[int], share: float, generator: np.random.Generator) -> list[int]:
-    """Labels with some of the finds taken out, each as a whole."""
+    """Returns labels from which some names are removed, each with all its words."""
     out = list(names)
     hidden = False
     for place, label in enumerate(names):
-        # Begin or single: a find begins.
+        # Labels "begin" and "single": a name starts here.
         if label % 4 in (0, 1) and label:
             hidden = bool(generator.random() < share)
         if label and hidden:
@@ -139,7 +185,7 @@ class TaggerTrainer(Trainer):
         return SequentialSampler(self.steps)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW with a learning rate of its own for what is not pretrained."""
+        """Returns AdamW with one learning rate for the encoder, and one for weights not pretrained."""
         model = self.model if model is None else model
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         tower = [p for name, p in named if name.startswith("transformer.")]
@@ -154,7 +200,7 @@ class TaggerTrainer(Trainer):
     def compute_loss(  # type: ignore[override]
         self, model: TaggerModel, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
-        """The CRF's loss."""
+        """Returns the loss of the CRF (`crf_loss`)."""
         words, labels = inputs["words"], inputs["labels"]
         with inference_precision(words.device):
             scores = model(**{n: inputs[n] for n in ("input_ids", "attention_mask", "names", "shapes")})
@@ -166,10 +212,17 @@ class TaggerTrainer(Trainer):
 def train_tagger(
     model: TaggerModel, config: TaggerConfig, data: Sequence[Example], reading: Reading, scratch: Path
 ) -> None:
-    """Trains a model in place. An interrupted training that finds checkpoints in `scratch` goes on.
+    """Trains a model in place. Word embeddings stay as they are.
 
-    Without an interruption the weights would be the same. Word embeddings are not trained. `scratch` is
-    deleted at the end.
+    A training that finds a checkpoint in `scratch` continues from it, and ends in the same weights as an
+    uninterrupted one.
+
+    Args:
+        model: the model to train. It is left on the CPU and in evaluation mode.
+        config: the parameters.
+        data: the examples.
+        reading: the encoder's special tokens and window size.
+        scratch: the folder of the checkpoints. It is deleted at the end.
     """
     torch.manual_seed(config.seed)
     model.dropout.p = config.dropout
@@ -178,12 +231,12 @@ def train_tagger(
             module.p = 0.0
     model.transformer.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
     if not torch.cuda.is_available():
-        # The fused attention is fast forwards, but takes thrice as long as the plain one backwards.
+        # On a CPU, the fused attention's backward pass takes three times as long as the plain attention's.
         model.transformer.set_attn_implementation("eager")  # type: ignore[operator]
     trainer = TaggerTrainer(model, config, data, reading, scratch)
     last = last_checkpoint(scratch)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    # Where it was before, and where taggers are saved and compiled.
+    # The trainer may have moved the model to a GPU. Saving and compiling need it on the CPU.
     model.eval().cpu()
     shutil.rmtree(scratch)
 

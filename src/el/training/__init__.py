@@ -1,1 +1,1 @@
-"""Contrastive training of both kinds of model, on one path."""
+"""Contrastive training of bi-encoders and Hypencoders, with the same code for both."""

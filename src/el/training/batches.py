@@ -1,4 +1,8 @@
-"""Which pairs make which batch: decided before training, the same for every model and every resume."""
+"""Plans which pairs make which batch.
+
+The plan is made before training. It depends on the pairs and a seed only, so that every model and every
+resumed training sees the same batches.
+"""
 
 import math
 from collections import deque
@@ -12,13 +16,13 @@ from el.training.pairs import Pair
 
 @dataclass(frozen=True)
 class Source:
-    """Pairs and how many of them stand in each batch.
+    """Pairs, and how many of them a batch takes.
 
     Attributes:
-        pairs: gone through in a shuffled order, again and again.
-        per_batch: how many stand in each batch.
-        repeated: whether a pair that stands for several mentions comes as often as the root of their number:
-            often enough to be learned well, while rare ones still come.
+        pairs: the pairs. They are taken in a shuffled order, epoch after epoch.
+        per_batch: how many pairs a batch takes.
+        repeated: whether an epoch has a pair for n mentions about sqrt(n) times instead of once. Frequent
+            forms are then learned well, and rare forms still occur often enough.
     """
 
     pairs: Sequence[Pair]
@@ -29,13 +33,16 @@ class Source:
 def plan_batches(sources: Sequence[Source], steps: int, seed: int) -> list[list[Pair]]:
     """Fills `steps` batches so that no two queries of a batch share a concept.
 
-    Each source is gone through in a shuffled order, again and again; a pair that collides with its
-    batch waits for the next. A source with too few concepts gives smaller batches.
+    A pair that shares a concept with its batch waits for the next batch. A source with too few concepts gives
+    smaller batches.
 
     Args:
         sources: the pairs, and how many of each source a batch takes.
         steps: the number of batches.
-        seed: of the shuffling.
+        seed: the seed of the shuffling.
+
+    Returns:
+        A list of pairs for each step.
     """
     generator = np.random.default_rng(seed)
     streams = [_Stream(source, generator) for source in sources]
@@ -50,7 +57,7 @@ def plan_batches(sources: Sequence[Source], steps: int, seed: int) -> list[list[
 
 
 class _Stream:
-    """An endless shuffled stream of pairs, in which a pair can be put back to the front."""
+    """An endless stream of shuffled pairs. Pairs can be put back to its front."""
 
     def __init__(self, source: Source, generator: np.random.Generator) -> None:
         self.pairs = source.pairs
@@ -60,11 +67,11 @@ class _Stream:
         self.queue: deque[int] = deque()
 
     def take(self, count: int, taken: set[str]) -> list[Pair]:
-        """Takes up to `count` pairs whose concepts are not in `taken`, and adds theirs to it."""
+        """Takes up to `count` pairs that share no concept with `taken`, and adds their concepts to `taken`."""
         batch: list[Pair] = []
         waiting: list[int] = []
         seen: set[int] = set()
-        # Once all pairs have been seen nothing new can come.
+        # Once all pairs have been tried, no pair is left that fits.
         while len(batch) < count and len(seen) < len(self.pairs):
             number = self._next()
             seen.add(number)

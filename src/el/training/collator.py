@@ -1,4 +1,4 @@
-"""From pairs to tensors: queries, candidate names, and which of these are positive or ignored."""
+"""Turns pairs into tensors: queries, candidate names, and which candidates are positive or ignored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from el.index.vectors import NameVectors
-from el.models.base import Queries, RetrievalModel
+from el.models.base import RetrievalModel
+from el.models.scorer import Scorer
 from el.ontology.ontology import Ontology
 from el.training.pairs import Item, Pair
 
-# Which items of the other queries of a batch are candidates of a query.
+# Which items of a batch's other queries are candidates of a query.
 InBatch = Literal["none", "first", "all"]
 
 
@@ -23,10 +24,10 @@ class Candidates:
     """Which candidates a query is trained on.
 
     Attributes:
-        own_items: the first so many of its own items.
-        random_names: names drawn from the whole ontology, shared by the batch.
-        in_batch: what the other queries of the batch share: nothing, their first items (positives), or
-            all of theirs.
+        own_items: how many of the query's own items are candidates, counted from the first.
+        random_names: how many names are drawn from the whole ontology. All queries of a batch share them.
+        in_batch: which items of the batch's other queries are candidates too: none, their first items (which
+            are positives), or all.
     """
 
     own_items: int
@@ -38,12 +39,12 @@ class Collator:
     """Builds the tensors of one batch.
 
     Args:
-        model: whose tokenizer is used.
+        model: the model, whose tokenizer is used.
         ontology: gives ids, names, and random names.
-        candidates: how many.
-        vectors: the names' vectors, where the passage tower is frozen; None where names are encoded
-            as text, with gradients.
-        seed: of the random names; each step draws the same, also after a resume.
+        candidates: which candidates a query gets.
+        vectors: the names' vectors, if the passage tower is frozen. None if names are encoded as text, with
+            gradients.
+        seed: the seed of the random names. A step draws the same names in a resumed training.
     """
 
     def __init__(
@@ -63,11 +64,18 @@ class Collator:
     def __call__(self, step: int, pairs: Sequence[Pair]) -> dict[str, Tensor]:
         """Returns the batch of step `step`.
 
-        With B queries, K own items, R shared names and M distinct names among them: query_ids,
-        query_mask (B, S) int64; own (B, K) and shared (R,) int64, rows of the distinct names;
-        own_scores (B, K) float32, what the miner scored them; positive, ignored (B, K + R) bool; and
-        the distinct names themselves, as passage_vectors (M, D) float32 or as passage_ids,
-        passage_mask (M, S') int64.
+        A query's candidates are its own items, then the names that all queries of the batch share.
+
+        Returns:
+            For B queries of S tokens, K own items, R shared names, and M distinct names among all of these:
+
+            query_ids, query_mask: (B, S) int64.
+            own: (B, K) int64, the query's own items, as places among the distinct names.
+            own_scores: (B, K) float32, the miner's scores of the own items.
+            shared: (R,) int64, the shared names, as places among the distinct names.
+            positive, ignored: (B, K + R) bool.
+            passage_vectors: (M, D) float32, the distinct names, if the passage tower is frozen.
+            passage_ids, passage_mask: (M, S') int64, the distinct names, if they are encoded as text.
         """
         own_items = [pair.items[: self.candidates.own_items] for pair in pairs]
         shared = self._batch_items(own_items)
@@ -81,7 +89,7 @@ class Collator:
         query = self.model.tokenize([pair.content for pair in pairs])
         positive, ignored = self._marks(pairs, own_items, shared_items)
         for place, (owner, _) in enumerate(shared):
-            # A query's own items are among its own candidates already.
+            # The owner has this item among its own items already.
             ignored[owner, self.candidates.own_items + place] = True
         return {
             "query_ids": query["input_ids"],
@@ -97,7 +105,7 @@ class Collator:
         }
 
     def _batch_items(self, own_items: Sequence[Sequence[Item]]) -> list[tuple[int, Item]]:
-        """The items that queries share, each with the number of its query."""
+        """Returns (number of the query, item) of the items that a query shares with the others."""
         taken = {"none": 0, "first": 1, "all": self.candidates.own_items}[self.candidates.in_batch]
         return [(query, item) for query, items in enumerate(own_items) for item in items[:taken]]
 
@@ -131,9 +139,9 @@ class Collator:
         ignored = torch.zeros_like(positive)
         for row, (pair, items) in enumerate(zip(pairs, own_items, strict=True)):
             positive[row, : len(items)] = torch.tensor([item.type == "positive" for item in items])
-            # Queries with fewer items than others have empty places.
+            # A query with fewer than K items has empty places.
             ignored[row, len(items) : width] = True
-            # A shared name of the query's own concept is no negative.
+            # A shared name of one of the query's concepts is not a negative.
             ignored[row, width:] = torch.tensor(
                 [item.concept_id in pair.concept_ids for item in shared_items]
             )
@@ -146,24 +154,30 @@ class Collator:
         return {"passage_ids": encoding["input_ids"], "passage_mask": encoding["attention_mask"]}
 
 
-def candidate_scores(queries: Queries, passages: Tensor, batch: dict[str, Tensor]) -> Tensor:
-    """Returns (B, K + R) scores of a batch's candidates: here, and only here, models are compared alike."""
+def candidate_scores(queries: Scorer, passages: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Returns the scores of a batch's candidates, (B, K + R). Every kind of model is scored here.
+
+    Args:
+        queries: the scorer of B queries.
+        passages: (M, D) vectors of the batch's distinct names.
+        batch: the batch, from `Collator`.
+    """
     return torch.cat([queries(passages[batch["own"]]), queries(passages[batch["shared"]])], dim=1)
 
 
 def batch_scores(model: RetrievalModel, batch: dict[str, Tensor]) -> Tensor:
-    """Returns (B, K + R) scores of a batch's candidates by the model's own queries."""
+    """Encodes a batch with a model and returns the scores of its candidates, (B, K + R)."""
     queries = model.encode_queries(batch["query_ids"], batch["query_mask"])
     return candidate_scores(queries, passage_vectors(model, batch), batch)
 
 
 def passage_vectors(model: RetrievalModel, batch: dict[str, Tensor]) -> Tensor:
-    """Returns (M, D) vectors of a batch's distinct names: looked up, or encoded with gradients."""
+    """Returns the vectors of a batch's distinct names, (M, D): stored ones, or encoded with gradients."""
     if "passage_vectors" in batch:
         return batch["passage_vectors"]
     return model.encode_passages(batch["passage_ids"], batch["passage_mask"])
 
 
 def name_rows(ontology: Ontology, items: Sequence[Item]) -> npt.NDArray[np.int64]:
-    """Returns (K,) int64 name rows of items."""
+    """Returns the name rows of K items, (K,) int64."""
     return np.array([ontology.name_rows(item.concept_id)[item.place] for item in items], dtype=np.int64)

@@ -1,21 +1,20 @@
-"""Losses over a query's candidates; every model is trained with these."""
+"""The losses over a query's candidates. Every kind of model is trained with them."""
 
 from torch import Tensor
 from torch.nn import functional
 
 
 def masked_cross_entropy(scores: Tensor, positive: Tensor, ignored: Tensor) -> Tensor:
-    """Cross-entropy of the positives against all candidates that are not ignored.
+    """Returns the cross-entropy of the positives against all candidates that are not ignored.
 
-    With one positive a query and nothing ignored this is the published in-batch cross-entropy. With
-    several, their probabilities are added before the logarithm (the marginal likelihood of BioSyn,
+    With one positive in each row and nothing ignored this is the published in-batch cross-entropy. With
+    several positives, their probabilities are added before the logarithm (the marginal likelihood of BioSyn,
     Sung et al. 2020).
 
     Args:
         scores: (B, K).
-        positive: (B, K) bool; at least one in each row.
-        ignored: (B, K) bool; candidates that take no part, such as another query's name of the same
-            concept.
+        positive: (B, K) bool; at least one positive in each row.
+        ignored: (B, K) bool; candidates that take no part, such as another query's name of the same concept.
 
     Returns:
         The mean over the batch, a scalar.
@@ -26,19 +25,20 @@ def masked_cross_entropy(scores: Tensor, positive: Tensor, ignored: Tensor) -> T
 
 
 def margin_mse(scores: Tensor, teacher: Tensor, positive: Tensor, ignored: Tensor) -> Tensor:
-    """Squared error of the margins between positives and negatives against a teacher's margins.
+    """Returns the squared error of the margins between positives and negatives against a teacher's margins.
 
-    The mean over all pairs of a positive and a negative of one query of
-    ((s+ - s-) - (t+ - t-))^2 (Hofstätter et al. 2020), as Hypencoders were published with.
+    This is the mean of ((s+ - s-) - (t+ - t-))^2 over all pairs of a positive and a negative of one query
+    (Hofstätter et al. 2020), with scores s and the teacher's scores t. The published Hypencoders were trained
+    with it.
 
     Args:
         scores: (B, K).
-        teacher: (B, K), on the scale that the scores are to learn.
+        teacher: (B, K), on the scale that the scores shall have.
         positive: (B, K) bool.
         ignored: (B, K) bool; candidates that take no part.
 
     Returns:
-        A scalar; 0 where no query has both a positive and a negative.
+        A scalar; 0 if no query has both a positive and a negative.
     """
     error = scores.float() - teacher.float()
     margins = error.unsqueeze(2) - error.unsqueeze(1)
@@ -48,22 +48,23 @@ def margin_mse(scores: Tensor, teacher: Tensor, positive: Tensor, ignored: Tenso
 
 
 def distillation(scores: Tensor, teacher: Tensor, squared_weight: float, empty: Tensor) -> Tensor:
-    """How far scores are from a teacher's, as distributions over the candidates and as numbers.
+    """Returns the distance of scores from a teacher's scores.
 
-    KL(softmax(teacher) || softmax(scores)) plus `squared_weight` times the mean squared difference
-    of the scores, both centred over the candidates (a score's offset changes no ranking).
+    The distance is KL(softmax(teacher) || softmax(scores)), plus `squared_weight` times the mean squared
+    difference of the scores. For the squared difference both sides are centred over the candidates of a
+    query, because an offset of all scores changes no ranking.
 
     Args:
         scores: (B, K).
         teacher: (B, K), on the scale of logits.
-        squared_weight: weight of the second term.
+        squared_weight: the weight of the second term.
         empty: (B, K) bool; places that hold no candidate.
 
     Returns:
         The mean over the batch, a scalar.
     """
     scores, teacher = scores.float(), teacher.float()
-    # Not minus infinity: 0 times that is no number.
+    # Empty places do not get minus infinity, because 0 times infinity is NaN in the divergence.
     log_scores, log_teacher = (
         values.masked_fill(empty, -1e4).log_softmax(dim=1) for values in (scores, teacher)
     )

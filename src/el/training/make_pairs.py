@@ -1,7 +1,7 @@
-"""Mentions and ontology names made into contrastive pairs (JSON lines).
+"""Makes contrastive pairs of mentions and of the ontology's names, as JSON lines.
 
-Three files: `names.jsonl` pairs two names of one concept; `train.jsonl` and `dev.jsonl` pair a gold
-mention with a name of its concept. Negatives are added later, by a miner that knows a model.
+`names.jsonl` pairs two names of one concept. `train.jsonl` and `dev.jsonl` pair a gold mention with a name of
+its concept. Negatives are added later by a miner (`el.training.mining`), because they depend on a model.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -25,17 +25,17 @@ from el.training.pairs import Item, Pair, write_pairs
 
 @dataclass(frozen=True)
 class PairsConfig:
-    """Which name pairs are drawn.
+    """Which pairs of names are drawn.
 
     Attributes:
-        names: how many pairs of names are drawn, one a concept; where there are fewer concepts of two
-            names they are gone through again.
-        kinds: the kinds of concept that are drawn from.
-        max_characters: longer names are left out: systematic chemical names that no text uses, but
-            that every step of a training would have to read.
-        descriptor_share: the share of descriptors among them; supplementary records are nine times
-            as many, yet texts mostly speak of descriptors.
-        seed: of the drawing.
+        names: how many pairs of names are drawn, one for each concept. If there are fewer concepts with two
+            names, a concept is drawn several times, each time with other names.
+        kinds: the kinds of concept that pairs are drawn from.
+        max_characters: the most characters of a name. Longer names are left out: they are systematic chemical
+            names, which texts do not use, but every training step would have to read them.
+        descriptor_share: the share of descriptors among the concepts drawn. There are nine times as many
+            supplementary records, but texts mostly mention descriptors.
+        seed: the seed of the draw.
     """
 
     names: int
@@ -53,11 +53,19 @@ class PairsConfig:
             raise ConfigError(f"descriptor_share is {self.descriptor_share}; it must be between 0 and 1")
         unknown = set(self.kinds) - {"chemical", "disease", "other"}
         if unknown or not self.kinds:
-            raise ConfigError(f"kinds is {list(self.kinds)}; chemical, disease and other are known")
+            raise ConfigError(
+                f"kinds is {list(self.kinds)}; it must be one or more of chemical, disease and other"
+            )
 
 
 def name_pairs(ontology: Ontology, config: PairsConfig, definition_characters: int) -> Iterator[Pair]:
-    """Yields one pair of different names for each drawn concept, in the order of the draw."""
+    """Yields a pair of two names for each concept drawn, in the order of the draw.
+
+    Args:
+        ontology: the ontology whose names are paired.
+        config: which pairs are drawn.
+        definition_characters: the most characters of the definition that follows a name.
+    """
     generator = np.random.default_rng(config.seed)
     short = np.array([len(text) <= config.max_characters for text in ontology.name_texts])
     rows = _draw_concepts(ontology, config, short, generator)
@@ -83,17 +91,22 @@ def _draw_concepts(
     wanted = round(config.names * config.descriptor_share)
     drawn = []
     for pool, count in zip(pools, (wanted, config.names - wanted), strict=True):
-        # A small pool is gone through several times, each time with other names.
+        # A pool with too few concepts is used several times.
         rounds = [generator.permutation(pool) for _ in range(-(-count // len(pool)))] if len(pool) else []
         drawn.append(np.concatenate([np.empty(0, dtype=np.int64), *rounds])[:count])
     return generator.permutation(np.concatenate(drawn))
 
 
 def mention_pairs(documents: Iterable[Document], ontology: Ontology, variant: InputVariant) -> Iterator[Pair]:
-    """Yields a pair for each gold mention and each part of a composite whose concept is known.
+    """Yields a pair for each gold mention, and for each part of a composite, whose concept is in the ontology.
 
-    Abbreviations that the document defines are written out, as in evaluation and linking. Without
-    context, equal surface forms of equal concepts are one pair, which knows how many they were.
+    Abbreviations that the document defines are expanded, as in evaluation and linking. Without context,
+    mentions with equal surface forms and equal concepts are one pair, and its `count` is their number.
+
+    Args:
+        documents: annotated documents.
+        ontology: gives the names of the concepts.
+        variant: what the towers read.
     """
     pairs: dict[tuple[Hashable, ...], Pair] = {}
     for document in documents:
@@ -151,13 +164,17 @@ def make_pairs(
     """Writes the pair files and a report of their sizes into the folder `out`.
 
     Raises:
-        ConfigError: no concept of the wanted kinds has two names.
+        ConfigError: no concept of the kinds wanted has two names.
+        InputError: a split is missing or broken.
     """
     with atomic_folder(out) as temporary:
         pairs = name_pairs(ontology, config, variant.definition_characters)
         counts = {"names": write_pairs(temporary / "names.jsonl", pairs)}
         if not counts["names"]:
-            raise ConfigError(f"no concept of the kinds {', '.join(config.kinds)} has two names to pair")
+            raise ConfigError(
+                f"no concept of the kinds {', '.join(config.kinds)} has two names to pair; add a kind, or raise "
+                "max_characters"
+            )
         for split in splits:
             pairs = mention_pairs(read_documents(corpus / f"{split}.jsonl"), ontology, variant)
             counts[split] = write_pairs(temporary / f"{split}.jsonl", pairs)

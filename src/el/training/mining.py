@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from el.base.errors import ConfigError
 from el.index.encode import encode_texts
+from el.index.exact import ExactIndex
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.ontology.ontology import Ontology
@@ -96,7 +97,7 @@ class Miner:
         self, pairs: Sequence[Pair], description: str
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         queries = encode_texts(self.model, [pair.mention for pair in pairs]).astype(np.float32)
-        return queries, *self.vectors.nearest(queries, self.config.nearest, description=description)
+        return queries, *ExactIndex(self.vectors, description).search(queries, self.config.nearest)
 
     def _with_items(self, pair: Pair, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> Pair:
         items = tuple(

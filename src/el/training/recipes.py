@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -142,7 +142,9 @@ def run_recipe(
     ):
         if count and path is None:
             raise ConfigError(f"{name}_per_batch is {count}, but this training takes no {name}; set it to 0")
-    recipe = _fitting(recipe, model)
+    _check_fits(recipe, model)
+    if isinstance(model, Hypencoder) and model.spec.normalize:
+        model.retrieve_by_query_tower(trained=recipe.joint_weight > 0)
     if not recipe.dropout:
         _switch_off_dropout(model)
     if recipe.freeze_embeddings:
@@ -197,23 +199,21 @@ def run_recipe(
     return outcome
 
 
-def _fitting(recipe: Recipe, model: RetrievalModel) -> Recipe:
-    """Leaves out what a model has no use for; tells a Hypencoder whether its query tower will retrieve."""
-    alone = replace(recipe, joint_weight=0.0, teacher="frozen", qnet_gradients=True)
-    if isinstance(model, BiEncoder):
-        # Its scores are its query tower's products already.
-        anchor = recipe.joint_distillation_weight if recipe.joint_weight else recipe.distillation_weight
-        return replace(alone, distillation_weight=anchor)
+def _check_fits(recipe: Recipe, model: RetrievalModel) -> None:
+    """Raises ConfigError where a recipe asks for what a model cannot learn."""
+    if isinstance(model, BiEncoder) and recipe.joint_weight:
+        raise ConfigError(
+            "a bi-encoder's scores are the dot products of its query tower already; set joint_weight to 0"
+        )
     if not isinstance(model, Hypencoder):
-        return recipe
-    if model.spec.normalize:
-        model.retrieve_by_query_tower(trained=recipe.joint_weight > 0)
-        return recipe
-    if not (recipe.joint_weight or recipe.distillation_weight):
-        return recipe
-    # The temperature of these losses is one for cosines.
-    print("vectors of any length: trained without distillation_weight and joint_weight", file=sys.stderr)
-    return replace(alone, distillation_weight=0.0)
+        return
+    if recipe.head_learning_rate is None:
+        raise ConfigError("head_learning_rate is missing; a Hypencoder has a head")
+    if not model.spec.normalize and (recipe.joint_weight or recipe.distillation_weight):
+        raise ConfigError(
+            "distillation_weight and joint_weight need vectors of length 1, for their temperature is one of "
+            "cosines; this checkpoint has vectors of any length. Set both to 0 and teacher to frozen"
+        )
 
 
 def _switch_off_dropout(model: RetrievalModel) -> None:

@@ -18,7 +18,7 @@ from el.base.errors import ElError
 from el.base.extras import needs_extra
 from el.base.files import atomic_file
 from el.models.base import RetrievalModel, inference_precision
-from el.models.biencoder import DotProducts
+from el.models.dot_product import DotProducts
 from el.training.collator import Collator, batch_scores, candidate_scores, passage_vectors
 from el.training.config import TEACHER_TEMPERATURE, TrainConfig
 from el.training.losses import distillation, margin_mse, masked_cross_entropy
@@ -80,7 +80,7 @@ class PairTrainer(Trainer):
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         head = [p for name, p in named if name.startswith("head.")]
         tower = [p for name, p in named if not name.startswith("head.")]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": tower, "lr": self.config.learning_rate},
             {"params": head, "lr": self.config.head_learning_rate},
         ]
@@ -102,7 +102,7 @@ class PairTrainer(Trainer):
             passages = passage_vectors(model, inputs)
             teacher = _teacher_scores(model, inputs) if config.needs_frozen_teacher else None
             if config.joint_weight:
-                queries, vectors = model.encode_mentions(*mentions, tower_gradients=config.qnet_gradients)
+                queries, vectors = model.encode_with_vectors(*mentions)
                 products = candidate_scores(_at_teaching_scale(vectors), passages, inputs)
             else:
                 queries, products = model.encode_queries(*mentions), None

@@ -112,7 +112,7 @@ def raising(error: BaseException) -> Callable[[], None]:
     [
         (ElError("what and where"), 1, "error: what and where"),
         (TwoError("special"), 2, "error: special"),
-        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to continue"),
         (OSError(28, "No space left on device", "file.bin"), 74, "error: file.bin: No space left on device"),
         (OSError(28, "No space left on device"), 74, "error: file: No space left on device"),
     ],

@@ -1,16 +1,16 @@
 """The downloader against a server on this machine, and the reading of archives."""
 
+import contextlib
 import errno
 import hashlib
 import io
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.progress import Progress
 
 from el.base import download as fetch
 from el.base.errors import ConfigError, FetchError, InputError
@@ -204,7 +204,7 @@ def test_interrupt_leaves_the_part_for_resuming(
     server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Progress, "advance", _raise_at_second_call(KeyboardInterrupt()))
+        patch.setattr(fetch, "progress", _raise_at_second_call(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             get(server.url(), target)
     assert names(target.parent) == ["file.bin.part", "file.bin.part.json"]
@@ -217,21 +217,27 @@ def test_interrupt_leaves_the_part_for_resuming(
 
 def test_a_full_disk_is_explained(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr(Progress, "advance", _raise_at_second_call(full))
+    monkeypatch.setattr(fetch, "progress", _raise_at_second_call(full))
     with pytest.raises(fetch.DiskError, match=r"file\.bin: No space left on device\. Free some space"):
         get(server.url(), target)
     assert not target.exists()
 
 
 def _raise_at_second_call(error: BaseException) -> Any:
-    calls = []
+    """A stand-in for `progress` that raises when the second chunk has been written."""
 
-    def advance(*_: object) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise error
+    @contextlib.contextmanager
+    def progress(*_: object, **__: object) -> Iterator[Callable[[int], None]]:
+        calls = []
 
-    return advance
+        def advance(count: int) -> None:
+            calls.append(count)
+            if len(calls) == 2:
+                raise error
+
+        yield advance
+
+    return progress
 
 
 # --- obtain -----------------------------------------------------------------------------------------------
@@ -303,7 +309,7 @@ def test_obtain_says_all_that_was_tried(tmp_path: Path) -> None:
 
 def test_obtain_stops_at_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr(Progress, "advance", _raise_at_second_call(full))
+    monkeypatch.setattr(fetch, "progress", _raise_at_second_call(full))
     with pytest.raises(fetch.DiskError):
         find(server, tmp_path)
 
@@ -359,7 +365,7 @@ def test_extract_refuses_links(tmp_path: Path) -> None:
     archive = tmp_path / "x.zip"
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr(link, "/etc/hosts")
-    with pytest.raises(InputError, match="a link, not a file"):
+    with pytest.raises(InputError, match="is a link, not a file"):
         fetch.extract_members(archive, {"a.txt": None}, tmp_path / "out", LIMIT)
 
 
@@ -377,7 +383,7 @@ def test_extract_never_writes_more_than_a_member_declares(tmp_path: Path) -> Non
     archive = tmp_path / "x.zip"
     size = LIMIT.to_bytes(4, "little")
     archive.write_bytes(bomb.getvalue().replace(size, (10).to_bytes(4, "little")))
-    with pytest.raises(InputError, match="not a whole zip archive"):
+    with pytest.raises(InputError, match="not a complete zip archive"):
         fetch.extract_members(archive, {"a.txt": None}, tmp_path / "out", 1000)
     assert names(tmp_path / "out") == []
 
@@ -393,7 +399,7 @@ def test_extract_checks_each_member(tmp_path: Path) -> None:
 def test_extract_refuses_a_truncated_archive(tmp_path: Path, keep: int) -> None:
     archive = make_zip(tmp_path / "x.zip", {"a.txt": hashlib.shake_256(b"").digest(8000)})
     archive.write_bytes(archive.read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"x\.zip: not a whole zip archive .*fetch it again"):
+    with pytest.raises(InputError, match=r"x\.zip: not a complete zip archive .*fetch it again"):
         fetch.extract_members(archive, {"a.txt": None}, tmp_path / "out", LIMIT)
 
 
@@ -402,7 +408,7 @@ def test_extract_refuses_a_damaged_member(tmp_path: Path) -> None:
     content = bytearray(archive.read_bytes())
     content[37] ^= 0xFF
     archive.write_bytes(content)
-    with pytest.raises(InputError, match="not a whole zip archive"):
+    with pytest.raises(InputError, match="not a complete zip archive"):
         fetch.extract_members(archive, {"a.txt": None}, tmp_path / "out", LIMIT)
 
 

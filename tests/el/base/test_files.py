@@ -1,5 +1,6 @@
 """Files whole or not at all."""
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 
 from el.base.errors import InputError
 from el.base.files import (
+    GZIP_ERRORS,
     atomic_file,
     atomic_folder,
+    open_unpacked,
     read_json,
     read_jsonl,
     sha256_file,
@@ -153,3 +156,25 @@ def test_failed_lines_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         write_jsonl(tmp_path / "a.jsonl", ({"a": 1 // n} for n in (1, 0)))
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["text.txt", "text.gz"])
+def test_gzip_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    for stored in (b"words", gzip.compress(b"words"), b"", b"\x1f"):
+        path.write_bytes(stored)
+        with open_unpacked(path) as stream:
+            assert stream.read() == (b"words" if len(stored) > 1 else stored)
+
+
+def test_gzip_may_be_known_by_its_name(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "words", tmp_path / "words.gz"
+    for path in (plain, packed):
+        path.write_bytes(gzip.compress(b"words"))
+    with open_unpacked(plain, by_name=True) as stream:
+        assert stream.read() == plain.read_bytes()
+    with open_unpacked(packed, by_name=True) as stream:
+        assert stream.read() == b"words"
+    packed.write_bytes(b"words")
+    with pytest.raises(GZIP_ERRORS), open_unpacked(packed, by_name=True) as stream:
+        stream.read()

@@ -15,8 +15,8 @@ def test_what_fits_may_begin(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("disk", "memory", "message"),
     [
-        (10**18, 1, r"the index takes 1000000000\.0 GB on disk, [\d.]+ GB are free\. Make room"),
-        (1, 10**18, r"the index takes 1000000000\.0 GB of memory, [\d.]+ GB are available\. Close"),
+        (10**18, 1, r"the index takes 1000000000\.0 GB on disk, but [\d.]+ GB are free\. Free some space"),
+        (1, 10**18, r"the index takes 1000000000\.0 GB of memory, but [\d.]+ GB are available\. Close"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, disk: int, memory: int, message: str) -> None:

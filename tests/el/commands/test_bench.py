@@ -36,7 +36,8 @@ def arguments(linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(SECTION)
     Path("corpus.txt").write_text(CORPUS)
-    return ["--linker", str(linker), "corpus.txt", "--depths", "2", "3", "--output", "out"]
+    arguments = ["--linker", str(linker), "corpus.txt", "--depths", "2", "3", "--output", "out"]
+    return [*arguments, "--params", "params.yaml"]
 
 
 def test_a_linker_that_is_made_to_read_context(linker: Path, tmp_path: Path) -> None:
@@ -74,10 +75,19 @@ def test_a_linker_is_timed(arguments: list[str], capsys: pytest.CaptureFixture[s
         main(arguments)
 
 
-@pytest.mark.parametrize("given", [["--linker", "x"], ["corpus.txt"]])
-def test_a_linker_and_a_corpus_go_together(given: list[str]) -> None:
-    with pytest.raises(UsageError, match="both"):
-        main(given)
+def test_a_corpus_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--linker", "x"])
+    assert stop.value.code == 2
+    assert "CORPUS" in capsys.readouterr().err
+
+
+def test_without_an_output_nothing_is_written(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([argument for argument in arguments if argument not in ("--output", "out")])
+    assert "| bi_encoder |" in capsys.readouterr().out
+    assert sorted(path.name for path in Path().iterdir()) == ["corpus.txt", "params.yaml"]
 
 
 def test_a_corpus_without_ids_is_refused(arguments: list[str]) -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from el.base.errors import ElError, InputError, UsageError
+from el.base.places import HOME_VARIABLE, cache_folder
 from el.commands.index import main
 from el.corpus.formats import open_corpus
 from el.corpus.types import Document
@@ -41,6 +42,7 @@ def tagging(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     (tmp_path / "own.csv").write_text(CSV)
     tiny_ontology().save(tmp_path / "tiny")
     return tmp_path
@@ -52,14 +54,14 @@ def test_a_file(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str])
     assert (out, err) == ("made\n", "own.csv: 2 concepts, 3 names\n")
     assert Ontology.load(Path("made") / "ontology").ids == ["H-1", "H-2"]
     # Neither the converted ontology nor the vectors stay.
-    assert list(Path("runs").iterdir()) == []
+    assert list((cache_folder() / "index").iterdir()) == []
 
 
 def test_what_is_left_out_is_said(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("own.obo").write_text("[Term]\nid: H:1\nname: glowing elbow\n\n[Term]\nid: X:1\n", encoding="utf-8")
     main(["own.obo", "--kind", "disease", "--trained", str(trained), "-o", "made"])
     assert capsys.readouterr().err == (
-        "own.obo: 1 concepts, 1 names\nown.obo: 1 terms without a name left out\n"
+        "own.obo: 1 concepts, 1 names\nown.obo: 1 terms without a name skipped\n"
     )
 
 
@@ -89,7 +91,7 @@ def test_several_ontologies(folder: Path, trained: Path) -> None:
     with pytest.raises(ElError, match=r"own\.csv: the id D006261 is in tiny too"):
         main([*arguments, "-o", "other"])
     assert not Path("other").exists()
-    assert list(Path("runs").iterdir()) == []
+    assert list((cache_folder() / "index").iterdir()) == []
 
 
 class TestTagger:
@@ -161,7 +163,7 @@ def test_options_reach_the_reader(folder: Path, trained: Path) -> None:
 
 def test_what_cannot_be_used(folder: Path, trained: Path) -> None:
     more = ["--trained", str(trained), "-o", "made"]
-    with pytest.raises(InputError, match=r"own\.csv: line 2: does not say of what kind H-1 is\. .*--kind"):
+    with pytest.raises(InputError, match=r"own\.csv: line 2: no kind for the concept H-1\. .*--kind"):
         main(["own.csv", *more])
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         main(["own.csv", "nowhere", "--kind", "disease", *more])
@@ -178,7 +180,7 @@ def test_an_ontology_without_concepts(folder: Path, trained: Path) -> None:
             with pytest.raises(ElError, match=message):
                 main([given, "--kind", "disease", "--trained", str(trained), "-o", "made", *reuse])
     assert not Path("made").exists()
-    assert list(Path("runs").iterdir()) == []
+    assert list((cache_folder() / "index").iterdir()) == []
 
 
 def test_interrupted_and_started_again(folder: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,9 +210,8 @@ def test_interrupted_and_started_again(folder: Path, trained: Path, monkeypatch:
     monkeypatch.setattr(build, "build_graph", place)
     main(arguments)
     assert sorted(encoded) == ["elbow that glows", "glowing elbow", "itching knee"]
-    monkeypatch.undo()
-    monkeypatch.chdir(folder)
+    monkeypatch.setattr(build, "encode_texts", encode)
     main([*arguments[:-1], "whole"])
     made, whole = (Linker.load(Path(name)).ranker.vectors for name in ("made", "whole"))
     np.testing.assert_allclose(made.gather(np.arange(3)), whole.gather(np.arange(3)), atol=2e-3)
-    assert list(Path("runs").iterdir()) == []
+    assert list((cache_folder() / "index").iterdir()) == []

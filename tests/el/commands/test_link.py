@@ -361,15 +361,13 @@ def test_without_a_linker_it_says_how_to_make_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert code_of() == 1
-    assert "make run" in capsys.readouterr().err
+    assert "no linker here yet" in (message := capsys.readouterr().err)
+    assert "`el index`" in message
 
 
 def test_without_arguments_the_sample_is_linked(
     linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sample = (Path(__file__).parents[2] / "docs" / "sample_document.txt").read_bytes()
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "sample_document.txt").write_bytes(sample)
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "linker").symlink_to(linker)
     monkeypatch.chdir(tmp_path)

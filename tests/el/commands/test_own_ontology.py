@@ -1,29 +1,29 @@
-"""The commands of docs/own_ontology.md, as they stand there, with a tiny linker's trained parts."""
+"""The commands of docs/own_ontology.md, as the page has them, with a tiny linker's trained parts."""
 
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from el.commands import index as index
-from el.commands import link
-from el.commands.index import DEFAULT_TRAINED
+from el.base.places import HOME_VARIABLE
+from el.commands import index
+from el.commands.main import main
+from el.linking import build
 from tests.tiny import save_tiny_linker, tiny_ontology
 
-PAGE = Path(__file__).parents[2] / "docs" / "own_ontology.md"
+PAGE = Path(__file__).parents[3] / "docs" / "own_ontology.md"
 _BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"el.index": index.main, "el.link": link.main}
 
 
 def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """What a command prints; what follows a pipe is left to the shell."""
+    """Returns what a command prints; filters behind a pipe run in a shell."""
     command, _, filters = command.partition(" | ")
-    python, option, module, *arguments = shlex.split(command)
-    assert (python, option) == ("python", "-m")
-    _COMMANDS[module](arguments)
+    program, *arguments = shlex.split(command)
+    assert program == "el"
+    main(arguments)
     printed = capsys.readouterr().out
     if filters:
         printed = subprocess.run(
@@ -33,7 +33,7 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def blocks() -> Iterator[tuple[str, str, str]]:
-    """The page's blocks of code: language, name of a file or "", text."""
+    """Yields the page's blocks of code: language, name of a file or "", text."""
     for match in _BLOCK.finditer(PAGE.read_text(encoding="utf-8")):
         yield match[1], match[2] or "", match[3]
 
@@ -47,8 +47,10 @@ def test_the_page_says_what_the_commands_print(
         return made
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     monkeypatch.setattr(index, "_mesh", a_few_of_mesh)
-    save_tiny_linker(tmp_path / DEFAULT_TRAINED)
+    monkeypatch.setattr(build, "TRAINED", tmp_path / "trained")
+    save_tiny_linker(tmp_path / "trained" / index.DEFAULT_TRAINED)
     printed: list[str] = []
     compared = 0
     for language, name, text in blocks():

@@ -251,7 +251,7 @@ def test_the_same_documents_give_the_same_file_on_any_day() -> None:
 
 def test_a_collection_may_say_nothing_below_its_documents(tmp_path: Path) -> None:
     xml = collection("Ache").replace("</collection>", "<source/></collection>")
-    with pytest.raises(InputError, match="<source> behind the first document"):
+    with pytest.raises(InputError, match="<source> after the first document"):
         read(tmp_path, xml)
 
 

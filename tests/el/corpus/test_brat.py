@@ -184,7 +184,7 @@ def test_files_in_a_folder_are_safe(tmp_path: Path) -> None:
     with pytest.raises(ElError, match="new or empty folder"):
         write(tmp_path)
     for name in ("../1", "/1", ".1", "", "a\\b", "a\n"):
-        with pytest.raises(ElError, match="no name of a file"):
+        with pytest.raises(ElError, match="as the name of a file, and the id cannot be one"):
             write(tmp_path / "out", document(name))
     with pytest.raises(ElError, match="two documents"):
         write(tmp_path / "out", document("1"), document("1"))

@@ -151,7 +151,7 @@ def test_documents_too_large_are_refused_unread(
     monkeypatch.setattr(opening._Unpacked, "readinto", counted)
     path = tmp_path / "input"
     path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
-    with pytest.raises(InputError, match=r"larger than .* Split it|ends behind character 200,000"):
+    with pytest.raises(InputError, match=r"larger than .* Split it|ends after character 200,000"):
         list(open_corpus(path))
     # The head, which tells the format, is read twice.
     assert read <= limit + 4 * opening.HEAD_BYTES

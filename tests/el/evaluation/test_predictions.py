@@ -109,6 +109,9 @@ def test_broken_predictions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 1: not a prediction"):
         read_predictions(path)
     packed = tmp_path / "predictions.jsonl.gz"
-    packed.write_bytes(gzip.compress(b"{}")[:-4])
-    with pytest.raises(InputError, match="broken"):
-        read_predictions(packed)
+    whole = gzip.compress(b"{}")
+    # Cut; not gzipped; and a block whose type does not exist.
+    for data in (whole[:-4], b"{}", whole[:10] + b"\xff" * 8):
+        packed.write_bytes(data)
+        with pytest.raises(InputError, match="broken"):
+            read_predictions(packed)

@@ -14,8 +14,6 @@ def test_the_headline_protocol_is_as_published() -> None:
     assert (protocol.name, protocol.mentions, protocol.candidates) == ("full", "full", "all")
     assert (protocol.retrieved, protocol.cutoffs, protocol.rows) == (100, (1, 5, 10, 100), ROWS)
     assert (protocol.bootstrap_samples, protocol.bootstrap_seed) == (1000, 0)
-    assert not protocol.learned_synonyms
-    assert not protocol.type_filter
 
 
 def test_the_earlier_works_protocol_differs_in_mentions_and_candidates() -> None:
@@ -44,14 +42,19 @@ def test_the_earlier_works_protocol_differs_in_mentions_and_candidates() -> None
         ("rows", ["all", "chemicals"]),
         ("bootstrap_samples", 0),
         ("bootstrap_seed", -1),
-        ("learned_synonyms", "no"),
-        ("type_filter", 0),
     ],
 )
 def test_values_out_of_range_are_refused(key: str, value: object) -> None:
     values = yaml.safe_load((CONFIGS / "full.yaml").read_text())
     with pytest.raises(ConfigError, match=key):
         Protocol.from_mapping(values | {key: value})
+
+
+def test_an_error_in_a_file_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text((CONFIGS / "full.yaml").read_text().replace("bootstrap_seed: 0", "bootstrap_seed: -1"))
+    with pytest.raises(ConfigError, match=r"mine\.yaml: .*bootstrap_seed is -1"):
+        load_protocol(path)
 
 
 def test_unknown_and_missing_keys_are_refused() -> None:

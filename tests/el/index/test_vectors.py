@@ -16,7 +16,9 @@ from el.index import build as module
 from el.index import exact
 from el.index.build import build_name_vectors, compact_name_vectors, update_name_vectors
 from el.index.encode import encode_texts
+from el.index.exact import ExactIndex
 from el.index.graph import build_graph, graph_bytes
+from el.index.graph_index import open_index
 from el.index.vectors import FORMAT, NAMES, NameVectors
 from el.models.biencoder import BiEncoder
 from el.ontology.ontology import Concept, Name, Ontology
@@ -57,7 +59,7 @@ def search_naively(
 def test_search_is_exact(block: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exact, "_BLOCK", block)
     vectors, queries = random_vectors(100), random_vectors(9).gather(np.arange(9))
-    scores, rows = vectors.nearest(queries, k, query_batch=4)
+    scores, rows = ExactIndex(vectors, query_batch=4).search(queries, k)
     expected_scores, expected_rows = search_naively(vectors, queries, k, np.arange(100))
     assert rows.shape == (9, min(k, 100))
     assert (scores.dtype, rows.dtype) == (np.float32, np.int64)
@@ -71,16 +73,16 @@ def test_search_among_some_rows(block: int, monkeypatch: pytest.MonkeyPatch) -> 
     vectors, queries = random_vectors(100), random_vectors(3).gather(np.arange(3))
     some = np.array([2, 3, 50, 51, 97, 99])
     for k in (2, 6, 20):
-        scores, rows = vectors.nearest(queries, k, some)
+        scores, rows = ExactIndex(vectors).search(queries, k, some)
         expected_scores, expected_rows = search_naively(vectors, queries, k, some)
         assert np.array_equal(rows, expected_rows)
         np.testing.assert_allclose(scores, expected_scores, rtol=1e-5, atol=1e-5)
-    assert vectors.nearest(queries, 5, np.array([], dtype=np.int64))[1].shape == (3, 0)
+    assert ExactIndex(vectors).search(queries, 5, np.array([], dtype=np.int64))[1].shape == (3, 0)
 
 
 def test_negative_scores_are_found() -> None:
     vectors = NameVectors(-np.ones((3, 2), dtype=np.float16), {})
-    scores, rows = vectors.nearest(np.ones((1, 2), dtype=np.float32), 3)
+    scores, rows = ExactIndex(vectors).search(np.ones((1, 2), dtype=np.float32), 3)
     assert sorted(rows[0]) == [0, 1, 2]
     assert (scores == -2).all()
 
@@ -148,11 +150,11 @@ def same_as_built_anew(model: BiEncoder, ontology: Ontology, found: NameVectors,
     every = np.arange(count)
     np.testing.assert_allclose(found.gather(every), anew.gather(every), atol=2e-3)
     queries = anew.gather(every)
-    similarities, rows = found.search(queries, count)
+    similarities, rows = open_index(found).search(queries, count)
     assert all(sorted(each) == [*every] for each in rows.tolist())
     expected = np.einsum("qd,qkd->qk", queries, anew.gather(rows))
     np.testing.assert_allclose(similarities, expected, atol=5e-3)
-    np.testing.assert_allclose(similarities[:, 0], found.search(queries, 1)[0][:, 0], atol=1e-6)
+    np.testing.assert_allclose(similarities[:, 0], open_index(found).search(queries, 1)[0][:, 0], atol=1e-6)
 
 
 def test_parts_of_a_build_are_not_taken_for_those_of_an_update(
@@ -345,7 +347,7 @@ def test_an_ontology_without_names(model: BiEncoder, ontology: Ontology, built: 
 
 def test_more_are_wanted_than_there_are(built: Path, ontology: Ontology) -> None:
     vectors, count = NameVectors.open(built, ontology), len(ontology.name_texts)
-    similarities, rows = vectors.search(vectors.gather(np.arange(3)), count + 5)
+    similarities, rows = open_index(vectors).search(vectors.gather(np.arange(3)), count + 5)
     assert all(sorted(found) == [*range(count)] for found in rows.tolist())
     assert np.isfinite(similarities).all()
 

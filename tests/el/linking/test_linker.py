@@ -373,7 +373,7 @@ class TestFolder:
         assert read_json(copy / "manifest.json")["made_by"] == {"data": "tiny"}
 
     def test_absent(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="make run"):
+        with pytest.raises(InputError, match="no linker here"):
             Linker.load(tmp_path / "nowhere")
 
     @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_proposed_names_are_scored_in_any_case(
     np.testing.assert_allclose(found.scores[0], every[found.name_rows[0]], rtol=2e-2, atol=2e-2)
     batch = model.tokenize(["lead"])
     with torch.inference_mode():
-        vector = model.first_stage(batch["input_ids"], batch["attention_mask"])[0].numpy()
+        vector = model.retrieval_tower(batch["input_ids"], batch["attention_mask"])[0].numpy()
     expected = vectors.vectors[found.name_rows[0]].astype(np.float32) @ vector
     np.testing.assert_allclose(found.similarities[0], expected, rtol=1e-4, atol=1e-5)
     # More than there are places: the first of them.

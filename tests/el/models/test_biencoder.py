@@ -106,7 +106,7 @@ def test_scores_are_dot_products_over_the_temperature(source: EncoderSource) -> 
     model = BiEncoder.from_encoder(source, temperature=0.1).eval()
     batch = model.tokenize(TEXTS)
     with torch.inference_mode():
-        queries, vectors = model.encode_mentions(batch["input_ids"], batch["attention_mask"])
+        queries, vectors = model.encode_with_vectors(batch["input_ids"], batch["attention_mask"])
         passages = model.encode_passages(batch["input_ids"], batch["attention_mask"])
     expected = torch.tensor([[sum(q * p) / 0.1 for p in passages] for q in vectors])
     torch.testing.assert_close(queries(passages), expected)

@@ -21,7 +21,6 @@ PLAIN: dict[str, Any] = {"do_residual": False}
         ((6, 1, 1), PLAIN | {"do_layer_norm": False}),
         ((6, 6, 1), {"do_layer_norm": False, "activation_type": "tanh"}),
         ((6, 6, 6, 1), {"layer_norm_before_residual": False, "activation_type": "gelu"}),
-        ((6, 6, 6, 1), {"generate_hidden": False}),
         ((6, 6, 6, 1), {"do_dropout": True}),
     ],
 )

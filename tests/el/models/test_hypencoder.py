@@ -269,7 +269,7 @@ def test_fresh_model_on_an_encoder(source: EncoderSource, tmp_path: Path, shared
         with torch.inference_mode():
             queries = either.encode_queries(batch["input_ids"], batch["attention_mask"])
             passages = either.encode_passages(batch["input_ids"], batch["attention_mask"])
-            mentions, vectors = either.encode_mentions(batch["input_ids"], batch["attention_mask"])
+            mentions, vectors = either.encode_with_vectors(batch["input_ids"], batch["attention_mask"])
             scores.append(queries(passages))
         torch.testing.assert_close(vectors, passages)
         torch.testing.assert_close(mentions(passages), scores[-1])
@@ -379,9 +379,11 @@ def test_first_candidates_come_from_the_tower_that_was_trained_for_them(
     assert not torch.allclose(by_query, by_passage)
 
     def check(model: Hypencoder, expected: Tensor) -> None:
-        _, vectors = model.encode_mentions(batch["input_ids"], batch["attention_mask"])
+        _, vectors = model.encode_with_vectors(batch["input_ids"], batch["attention_mask"])
         torch.testing.assert_close(vectors, expected)
-        torch.testing.assert_close(model.first_stage(batch["input_ids"], batch["attention_mask"]), expected)
+        torch.testing.assert_close(
+            model.retrieval_tower(batch["input_ids"], batch["attention_mask"]), expected
+        )
 
     check(model, by_passage)
     model.retrieve_by_query_tower(trained=True)
@@ -397,7 +399,7 @@ def test_first_candidates_come_from_the_tower_that_was_trained_for_them(
 def test_vectors_of_any_length_do_not_retrieve_for_a_released_query_tower(source: EncoderSource) -> None:
     model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=False)
     model.spec = replace(model.spec, embedding_representation=model.spec.pooling)
-    assert model.retrieving_tower() is model.passage_tower
+    assert model.retrieval_tower is model.passage_tower
 
 
 def test_towers_that_are_built_otherwise(source: EncoderSource, tmp_path: Path) -> None:
@@ -444,12 +446,12 @@ def test_output_weights_retrieve_where_the_head_is_straight(source: EncoderSourc
         source, [WIDTH, WIDTH, WIDTH, 1], normalize=True, input_scale=WIDTH**0.5
     ).eval()
     batch = model.tokenize(["headache", "liver failure"])
-    first = model.first_stage(**batch)
-    torch.testing.assert_close(model.retriever()(**batch), first)
+    first = model.retrieval_tower(**batch)
+    torch.testing.assert_close(model.vector_encoder()(**batch), first)
     model.initialise_as_dot_product(20.0, [])
-    torch.testing.assert_close(model.retriever()(**batch), first)
+    torch.testing.assert_close(model.vector_encoder()(**batch), first)
     assert straighten(model, ["headache", "liver failure"])
-    found = model.retriever()(**batch)
+    found = model.vector_encoder()(**batch)
     torch.testing.assert_close(found.norm(dim=-1), torch.ones(2))
     output = model.encode_queries(**batch).weights[-1].squeeze(-1)
     torch.testing.assert_close(functional.cosine_similarity(found, output), torch.ones(2))

@@ -197,18 +197,3 @@ def test_start_as_dot_product_needs_layers_that_can_be_the_identity(
     head = HyperHead(QNetConfig(dimensions, **options), 16)
     with pytest.raises(ConfigError, match=message):
         head.initialise_as_dot_product(20.0)
-
-
-def test_hidden_layers_can_be_the_same_for_every_query() -> None:
-    config = QNetConfig((6, 6, 6, 1), generate_hidden=False)
-    assert QNetConfig.from_dict(config.to_dict()) == config
-    head = make_head(config)
-    hidden, mask = torch.randn(2, 5, ENCODER_WIDTH), torch.ones(2, 5, dtype=torch.int64)
-    qnets = head(hidden, mask)
-    for i in range(config.depth):
-        assert torch.equal(qnets.weights[i], head.hyper_base_matrices[i].expand(2, -1, -1).transpose(1, 2))
-        assert torch.equal(qnets.biases[i], head.hyper_base_vectors[i].expand(2, -1))
-    # The output layer is generated as ever.
-    generated = HyperHead(QNetConfig((6, 6, 6, 1)), ENCODER_WIDTH)
-    generated.load_state_dict(head.state_dict())
-    torch.testing.assert_close(qnets.weights[-1], generated(hidden, mask).weights[-1])

@@ -120,7 +120,6 @@ def test_near_the_identity() -> None:
     head = straight_head()
     head.hyper_base_vectors[1].zero_()
     assert not head.is_near_identity()
-    assert not straight_head(generate_hidden=False).is_near_identity()
     assert not make_head(QNetConfig((6, 6, 6, 1))).is_near_identity()
     assert not make_head(QNetConfig((6, 4, 4, 1), do_residual=False)).is_near_identity()
 

@@ -116,23 +116,9 @@ def test_indexing_and_slicing() -> None:
             qnets[wrong]
 
 
-def test_state_round_trip() -> None:
-    qnets, passages = make_qnets(QNetConfig(SQUARE)), make_passages(5, 6)
-    state = qnets.state()
-    assert list(state) == [*(f"weights.{i}" for i in range(4)), *(f"biases.{i}" for i in range(3))]
-    assert torch.equal(QNets.from_state(state, qnets.config)(passages), qnets(passages))
-    # Of one q-net, its own memory and no gradients.
-    for tensor in make_qnets(QNetConfig(SQUARE), 4)[2].state().values():
-        assert tensor.untyped_storage().nbytes() == tensor.nbytes
-        assert not tensor.requires_grad
-    del state["biases.2"]
-    with pytest.raises(KeyError, match=r"biases\.2"):
-        QNets.from_state(state, qnets.config)
-
-
 def test_to_casts_everything() -> None:
     qnets = make_qnets(QNetConfig(SQUARE)).to(torch.float64)
-    assert {tensor.dtype for tensor in qnets.state().values()} == {torch.float64}
+    assert {tensor.dtype for tensor in [*qnets.weights, *qnets.biases]} == {torch.float64}
     assert qnets(make_passages(5, 6).double()).dtype == torch.float64
 
 

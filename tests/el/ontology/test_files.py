@@ -39,7 +39,9 @@ def test_a_format_is_known_by_its_suffix(tmp_path: Path, suffix: str, text: str)
 
 def test_a_format_that_is_given_or_not_known(tmp_path: Path) -> None:
     path = write(tmp_path / "own.txt", "! a comment\n" + OBO.replace("[Term]", "[Term] ! one"))
-    with pytest.raises(InputError, match=r"not known as an ontology .*\.jsonl\), or say --format obo\|owl"):
+    with pytest.raises(
+        InputError, match=r"not recognised as an ontology.*\.jsonl\), or use --format obo\|owl"
+    ):
         list(read_ontology_file(write(tmp_path / "other.txt", "code,label\n")))
     assert len(list(read_ontology_file(path, Reading(format="obo", kind="other")))) == 1
 
@@ -47,7 +49,7 @@ def test_a_format_that_is_given_or_not_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize("concept_id", ["A|1", "A;1", "A,1", "A+1", "A 1", "MESH:D1", "-", "-1"])
 def test_ids_that_linked_documents_cannot_hold(tmp_path: Path, concept_id: str) -> None:
     path = write(tmp_path / "own.csv", f'id,name\n"{concept_id}",a\n')
-    with pytest.raises(InputError, match=r"line 2: the id .* cannot stand in linked documents"):
+    with pytest.raises(InputError, match=r"line 2: the id .* cannot be written into linked documents"):
         list(read_ontology_file(path, Reading(kind="disease")))
 
 
@@ -59,9 +61,7 @@ def test_ids_that_they_can_hold(tmp_path: Path, concept_id: str) -> None:
 
 def test_a_kind_that_nobody_says(tmp_path: Path) -> None:
     path = write(tmp_path / "own.csv", "id,name,kind\nX1,a,disease\nX2,b,\n")
-    with pytest.raises(
-        InputError, match=r"line 3: does not say of what kind X2 is\. Say it with --kind: dis"
-    ):
+    with pytest.raises(InputError, match=r"line 3: no kind for the concept X2\. Give it with --kind: dis"):
         list(read_ontology_file(path))
 
 
@@ -85,9 +85,9 @@ def test_gzip_files_that_are_cut_or_missing(tmp_path: Path) -> None:
     for data in (gzip.compress(CSV.encode())[:-12], gzip.compress(CSV.encode())[:4] + b"broken" * 9):
         path.write_bytes(data)
         for reading in (Reading(), Reading(format="owl")):
-            with pytest.raises(InputError, match="not a whole gzip file"):
+            with pytest.raises(InputError, match="not a complete gzip file"):
                 list(read_ontology_file(path, reading))
-        with pytest.raises(InputError, match="not a whole gzip file"):
+        with pytest.raises(InputError, match="not a complete gzip file"):
             list(read_ontology_file(path.rename(tmp_path / "own.gz")))
         (tmp_path / "own.gz").rename(path)
     with pytest.raises(InputError, match="no such file"):

@@ -47,7 +47,7 @@ def test_fields_that_are_missing_empty_or_not_known(tmp_path: Path) -> None:
         ('{"id": "X1", "synonyms": ["a"]}\n', "line 1: the concept X1 has no name"),
         ('{"id": "X1", "name": "a", "synonyms": "b"}\n', "line 1: synonyms are 'b'; a list of strings"),
         ('{"id": "X1", "name": "a", "synonyms": [1]}\n', "line 1: synonyms are"),
-        ('{"id": "X1", "name": "a"}\n{"id": "X1", "name": "b"}\n', "line 2: the id X1 stands in line 1"),
+        ('{"id": "X1", "name": "a"}\n{"id": "X1", "name": "b"}\n', "line 2: the id X1 is also in line 1"),
         ('{"id": "X1", "name": "a", "kind": "drug"}\n', "line 1: the kind 'drug' is unknown"),
     ],
 )

@@ -10,9 +10,9 @@ import pytest
 
 from el.base.errors import ElError, InputError
 from el.base.files import read_json, sha256_file, write_json
+from el.ontology.mesh import convert_mesh
 from el.ontology.ontology import Name, Ontology
 from el.ontology.retired import load_retired_ids
-from etl.convert_ontology import convert_ontology
 from tests.make_mesh_xml import make_mesh_xml
 
 TABLE = "mesh_id_label_mappings.tsv"
@@ -44,7 +44,7 @@ def tables(tmp_path: Path) -> Path:
 
 
 def test_tables(tables: Path, tmp_path: Path) -> None:
-    report = convert_ontology(tables, tmp_path / "ontology")
+    report = convert_mesh(tables, tmp_path / "ontology")
     ontology = Ontology.load(tmp_path / "ontology")
     assert ontology.ids == ["D1", "D2", "C1", "C2", "C3"]
     assert ontology.kinds == ["chemical", "disease", "disease", "chemical", "other"]
@@ -65,7 +65,7 @@ def test_tables(tables: Path, tmp_path: Path) -> None:
 
 
 def test_xml(xml: Path, tmp_path: Path) -> None:
-    report = convert_ontology(xml, tmp_path / "ontology")
+    report = convert_mesh(xml, tmp_path / "ontology")
     ontology = Ontology.load(tmp_path / "ontology")
     assert report["counts"]["record"] == {"descriptor": 20, "supplementary": 30}
     assert set(report["counts"]["relation"]) == {"preferred", "narrower", "broader", "related"}
@@ -76,73 +76,78 @@ def test_xml(xml: Path, tmp_path: Path) -> None:
 
 
 def test_gzipped_xml_gives_the_same_ontology(xml: Path, tmp_path: Path) -> None:
-    plain = convert_ontology(xml, tmp_path / "plain")
+    plain = convert_mesh(xml, tmp_path / "plain")
     for path in list(xml.glob("*.xml")):
         path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
-    zipped = convert_ontology(write_source(xml), tmp_path / "zipped")
+    zipped = convert_mesh(write_source(xml), tmp_path / "zipped")
     assert zipped["fingerprint"] == plain["fingerprint"]
     assert zipped["counts"] == plain["counts"]
 
 
 def test_same_input_gives_the_same_bytes(xml: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
-        convert_ontology(xml, tmp_path / name)
+        convert_mesh(xml, tmp_path / name)
     for path in (tmp_path / "first").iterdir():
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
 
 
-def test_progress_goes_to_stderr(tables: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    convert_ontology(tables, tmp_path / "ontology")
+def test_progress_goes_to_stderr(
+    tables: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("el.base.progress._SECONDS_BETWEEN_LINES", 0.0)
+    convert_mesh(tables, tmp_path / "ontology")
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "5 MeSH records" in captured.err
+    assert "read MeSH records: 5" in captured.err
 
 
 @pytest.mark.parametrize("missing", [TABLE, SUPPLEMENTARY_TABLE])
 def test_half_a_mesh(tables: Path, tmp_path: Path, missing: str) -> None:
     (tables / missing).unlink()
-    with pytest.raises(InputError, match=r"no whole MeSH: expected .*Run the fetch stage"):
-        convert_ontology(tables, tmp_path / "ontology")
+    with pytest.raises(InputError, match=r"no complete MeSH: expected .*Run the fetch stage"):
+        convert_mesh(tables, tmp_path / "ontology")
 
 
 def test_two_meshes(tables: Path, xml: Path, tmp_path: Path) -> None:
     shutil.copytree(xml, tables, dirs_exist_ok=True)
-    with pytest.raises(InputError, match=r"more than one MeSH: desc2099.xml, .*Keep the two files of one"):
-        convert_ontology(tables, tmp_path / "ontology")
+    with pytest.raises(
+        InputError, match=r"more than one release of MeSH: desc2099.xml, .*Keep the two files of one"
+    ):
+        convert_mesh(tables, tmp_path / "ontology")
 
 
 def test_changed_file(tables: Path, tmp_path: Path) -> None:
     with (tables / TABLE).open("a") as stream:
         stream.write("D3\tsix\t\t\t\n")
     with pytest.raises(InputError, match=f"{TABLE}: its checksum is not the one in source.json"):
-        convert_ontology(tables, tmp_path / "ontology")
+        convert_mesh(tables, tmp_path / "ontology")
 
 
 @pytest.mark.parametrize("source", [[], {"source": "made up"}, {"files": {}}, {"source": "x", "files": []}])
 def test_unusable_source(tables: Path, tmp_path: Path, source: object) -> None:
     write_json(tables / "source.json", source)
     with pytest.raises(InputError, match=r"source\.json: lacks"):
-        convert_ontology(tables, tmp_path / "ontology")
+        convert_mesh(tables, tmp_path / "ontology")
 
 
 def test_no_source(tables: Path, tmp_path: Path) -> None:
     (tables / "source.json").unlink()
     with pytest.raises(InputError, match="no such file"):
-        convert_ontology(tables, tmp_path / "ontology")
+        convert_mesh(tables, tmp_path / "ontology")
 
 
 def test_broken_input_leaves_nothing(tables: Path, tmp_path: Path) -> None:
     (tables / SUPPLEMENTARY_TABLE).write_text("C1\tthree\n")
     with pytest.raises(InputError, match="line 1"):
-        convert_ontology(write_source(tables), tmp_path / "ontology")
+        convert_mesh(write_source(tables), tmp_path / "ontology")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tables"]
 
 
 def test_repeated_id(tables: Path, tmp_path: Path) -> None:
     (tables / SUPPLEMENTARY_TABLE).write_text("D1\tthree\t\t\n")
     with pytest.raises(ElError, match="D1 occurs twice"):
-        convert_ontology(write_source(tables), tmp_path / "ontology")
+        convert_mesh(write_source(tables), tmp_path / "ontology")
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
@@ -163,8 +168,8 @@ def _peak_memory(tmp_path: Path, descriptors: int, supplementary: int) -> float:
     # Not getrusage: its peak starts at the size of the process that this one is forked from.
     script = (
         "import sys; from pathlib import Path; "
-        "from etl.convert_ontology import convert_ontology; "
-        "convert_ontology(Path(sys.argv[1]), Path(sys.argv[2])); "
+        "from el.ontology.mesh import convert_mesh; "
+        "convert_mesh(Path(sys.argv[1]), Path(sys.argv[2])); "
         "print(Path('/proc/self/status').read_text())"
     )
     command = [sys.executable, "-c", script, str(raw), str(tmp_path / f"out{descriptors}")]
@@ -185,11 +190,12 @@ def test_retired_ids_of_the_repository() -> None:
     ("text", "problem"),
     [
         ("", "line 1: the columns are not"),
-        ("retired_id\tcurrent_id\n", "line 1: the columns are not"),
-        ("retired_id\tcurrent_id\tcurrent_name\tnote\n", "line 1: the columns are not"),
-        ("{head}C1\tD1\n", "line 2: not 3 filled columns"),
-        ("{head}C1\tD1\tone\tmore\n", "line 2: not 3 filled columns"),
-        ("{head}C1\t\tone\n", "line 2: not 3 filled columns"),
+        ("retired_id\tcurrent_id\n", "line 1: 2 columns separated by tabs, not 3"),
+        ("retired_id\tcurrent_name\tcurrent_id\n", "line 1: the columns are not"),
+        ("retired_id\tcurrent_id\tcurrent_name\tnote\n", "line 1: 4 columns separated by tabs, not 3"),
+        ("{head}C1\tD1\n", "line 2: 2 columns separated by tabs, not 3"),
+        ("{head}C1\tD1\tone\tmore\n", "line 2: 4 columns separated by tabs, not 3"),
+        ("{head}C1\t\tone\n", "line 2: an empty cell"),
         ("{head}C1\tC1\tone\n", "line 2: C1 is replaced by itself"),
         ("{head}C1\tD1\tone\nC1\tD2\ttwo\n", "line 3: C1 is listed twice"),
         ("{head}C2\tD1\tone\nC1\tC2\ttwo\n", "line 3: C1 is replaced by C2, which is itself retired"),

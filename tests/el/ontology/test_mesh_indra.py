@@ -63,8 +63,8 @@ def test_windows_line_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("D1\tone\t\tA01", "4 columns, not 5"),
-        ("", "0 columns, not 5"),
+        ("D1\tone\t\tA01", "4 columns separated by tabs, not 5"),
+        ("", "0 columns separated by tabs, not 5"),
         ("\tone\t\tA01\t", "no id or no name"),
         ("D1\t\tone\tA01\t", "no id or no name"),
         ('D1\tone\t"never closed\tA01\t', "malformed"),
@@ -79,7 +79,7 @@ def test_malformed_line(tmp_path: Path, line: str, problem: str) -> None:
 def test_not_text(tmp_path: Path) -> None:
     path = tmp_path / "table.tsv"
     path.write_bytes(b"D1\t\xff\xfe\t\t\t\n")
-    with pytest.raises(InputError, match="line 1: malformed"):
+    with pytest.raises(InputError, match=r"line 1: not UTF-8 .*Fetch the file again"):
         list(read_descriptors(path))
 
 

@@ -59,17 +59,17 @@ def test_terms(tmp_path: Path) -> None:
     assert read(write(tmp_path / "own.obo", OBO), notes) == [FIRST, SECOND]
     assert notes == [
         "imports http://example.org/other.obo ! not there: not loaded",
-        "2 obsolete concepts left out (1 have a successor)",
+        "2 obsolete concepts skipped (1 have a successor)",
     ]
 
 
-def test_terms_without_a_name_are_left_out(tmp_path: Path) -> None:
+def test_terms_without_a_name_are_skipped(tmp_path: Path) -> None:
     notes: list[str] = []
     unnamed = '\n[Term]\nid: CHEBI:1\nsynonym: "acid" EXACT []\n\n[Term]\nid: CHEBI:2\nname:\n'
     assert read(write(tmp_path / "own.obo", OBO + unnamed), notes) == [FIRST, SECOND]
     assert notes[1:] == [
-        "2 terms without a name left out",
-        "2 obsolete concepts left out (1 have a successor)",
+        "2 terms without a name skipped",
+        "2 obsolete concepts skipped (1 have a successor)",
     ]
 
 
@@ -89,8 +89,8 @@ def test_all_synonyms(tmp_path: Path) -> None:
 def test_a_namespace(tmp_path: Path, namespace: str, found: list[Concept]) -> None:
     notes: list[str] = []
     assert read(write(tmp_path / "own.obo", OBO), notes, namespace=namespace) == found
-    left_out = [f"1 concepts of other namespaces than {namespace} left out"] if len(found) == 1 else []
-    assert notes[2:] == left_out
+    skipped = [f"1 concepts of other namespaces than {namespace} skipped"] if len(found) == 1 else []
+    assert notes[2:] == skipped
 
 
 @pytest.mark.parametrize(
@@ -98,17 +98,20 @@ def test_a_namespace(tmp_path: Path, namespace: str, found: list[Concept]) -> No
     [
         ("", "own.obo: holds no concepts"),
         ("format-version: 1.4\n\n[Term]\nid HP:1\n", "line 4: neither a stanza"),
-        ("[Term]\nid: HP:1\nname: a\nsynonym: b EXACT []\n", "line 4: the text of synonym does not stand in"),
-        ('[Term]\nid: HP:1\nname: a\ndef: "b\n', "line 4: the text of def does not"),
-        ("\n[Term]\nid: HP:1\n", "no concepts are left: 1 terms without a name left out"),
+        (
+            "[Term]\nid: HP:1\nname: a\nsynonym: b EXACT []\n",
+            "line 4: the text of synonym is not in double quotes",
+        ),
+        ('[Term]\nid: HP:1\nname: a\ndef: "b\n', "line 4: the text of def is not in double quotes"),
+        ("\n[Term]\nid: HP:1\n", "no concepts are left: 1 terms without a name skipped"),
         ("[Term]\nname: a\n", "line 1: no id"),
         (
             "[Term]\nid: HP:1\nname: a\n[Term]\nid: HP:1\nname: b\n",
-            "line 4: the id HP:1 stands in line 1 too",
+            "line 4: the id HP:1 is also in line 1",
         ),
         (
             "[Term]\nid: HP:1\nname: a\nis_obsolete: true\n",
-            r"no concepts are left: 1 obsolete concepts left out \(0 have",
+            r"no concepts are left: 1 obsolete concepts skipped \(0 have",
         ),
     ],
 )

@@ -206,20 +206,20 @@ def test_load_of_a_broken_table(folder: Path, name: str) -> None:
 
 def test_load_of_a_table_with_other_columns(folder: Path) -> None:
     pq.write_table(pa.table({"text": ["a"]}), folder / "names.parquet")
-    with pytest.raises(InputError, match="other columns"):
+    with pytest.raises(InputError, match="the columns are not those of an ontology"):
         Ontology.load(folder)
 
 
 def test_load_of_tables_of_two_ontologies(folder: Path, tmp_path: Path) -> None:
     Ontology.from_concepts([CALCIMYCIN]).save(tmp_path / "other")
     (tmp_path / "other" / "names.parquet").replace(folder / "names.parquet")
-    with pytest.raises(InputError, match="do not fit together"):
+    with pytest.raises(InputError, match="the tables do not have the sizes in the manifest"):
         Ontology.load(folder)
 
 
 def test_load_with_half_a_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps({"format": el.ontology.ontology.FORMAT}))
-    with pytest.raises(InputError, match="do not fit together"):
+    with pytest.raises(InputError, match="the tables do not have the sizes in the manifest"):
         Ontology.load(folder)
 
 

@@ -99,7 +99,7 @@ def test_the_kind_of_a_row_comes_before_that_of_the_file(tmp_path: Path) -> None
         ("id,name\nX1, \n", "line 2: no name"),
         ("id,name\nX1,a\n,b\n", "line 3: no id"),
         ("id,name,synonyms\nX1,a,\n ,b,\n", "line 3: no id"),
-        ("id,name,synonyms\nX1,a,\nX1,b,\n", "line 3: the id X1 stands in line 2 too"),
+        ("id,name,synonyms\nX1,a,\nX1,b,\n", "line 3: the id X1 is also in line 2"),
         ("id,name,kind\nX1,a,disease\nX1,b,other\n", "line 3: the id X1 has another kind in line 2"),
         ("id,name,definition\nX1,a,b\nX1,c,d\n", "line 3: the id X1 has another definition in line 2"),
         ("id,name,kind\nX1,a,drug\n", "line 2: the kind 'drug' is unknown. Use one of chemical"),

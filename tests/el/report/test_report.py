@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from el.evaluation.error_analysis import LinkingError
 from el.linking.evidence import OperatingPoint
 from el.report.page import Section, render_page
-from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot
+from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot, size_plot
 from el.report.tables import Table
 from tests.tiny import tiny_ontology
 
@@ -53,14 +53,16 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
 def test_plots_are_the_same_every_time_and_show_what_they_are_given() -> None:
     systems = [Measured("bi_encoder", 0.8, 0.75, 0.85, 5.0), Measured("hypencoder_2", 0.9, 0.85, 0.95, 9.0)]
     curve = [OperatingPoint(0.1, 1.0, 0.8), OperatingPoint(0.9, 0.5, 0.95)]
-    for draw in (
-        lambda: accuracy_plot(systems, "accuracies"),
-        lambda: latency_plot(systems, "latencies"),
-        lambda: coverage_plot({"without": curve, "with": curve}, "coverage"),
+    points = [(1e4, 2.0), (1e5, 3.0)]
+    for draw, names in (
+        (lambda: accuracy_plot(systems, "a title"), {"bi_encoder", "hypencoder_2"}),
+        (lambda: latency_plot(systems, "a title"), {"bi_encoder", "hypencoder_2"}),
+        (lambda: size_plot({"bi_encoder": points, "el_link": points}, "a title"), {"bi_encoder", "el_link"}),
+        (lambda: coverage_plot({"without": curve, "with": curve}, "a title"), {"without", "with"}),
     ):
         assert draw() == draw()
         texts = {element.text for element in ElementTree.fromstring(draw()).iter() if element.text}
-        assert {"hypencoder_2", "with"} & texts
-    # What was not timed is no point in the plot.
+        assert names | {"a title"} <= texts
+    # A system that was not timed has no point in the plot.
     untimed = latency_plot([Measured("encoder", 0.8, 0.7, 0.9)], "latencies")
     assert "encoder" not in {element.text for element in ElementTree.fromstring(untimed).iter()}

@@ -13,7 +13,6 @@ import torch
 from el.base.errors import InputError, MismatchError
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
-from el.models.fixed import FixedScorer
 from el.models.hypencoder import Hypencoder
 from el.models.straightening import straighten
 from el.models.tower import EncoderSource
@@ -21,6 +20,7 @@ from el.runtime import engine as search_engine
 from el.runtime.compile import TorchEngine, compile_model, make_engine
 from el.runtime.engine import CompiledEngine, Encoded, Engine
 from el.runtime.single import SingleMention
+from el.studies.controls import FixedScorer
 from tests.tiny import WIDTH, tiny_encoder, tiny_hypencoder, tiny_near_identity
 
 TEXTS = ["acute liver failure", "cold", "n-acetyl-l-cysteine " * 10, "lead"]

@@ -1,6 +1,5 @@
 """Recipes: files and parameters in, a trained model and its outcome out."""
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,31 +109,38 @@ def test_query_vectors_are_trained_where_they_have_length_one(
     assert alone.spec.embedding_representation is None
 
 
-def test_a_bi_encoder_is_trained_as_the_query_tower_of_a_hypencoder(
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"joint_weight": 1.0}, "set joint_weight to 0"),
+        ({"joint_weight": 0.5, "teacher": "own"}, "bi-encoder"),
+    ],
+)
+def test_a_bi_encoder_refuses_losses_of_a_hypencoder(
     source: EncoderSource,
     ontology: Ontology,
-    vectors: NameVectors,
     files: PairFiles,
+    vectors: NameVectors,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    message: str,
 ) -> None:
-    """Its scores are the dot products that a Hypencoder learns jointly: their anchor is its own."""
-    # The last state is kept, whatever dev says.
-    better = itertools.count()
-    monkeypatch.setattr(trainer, "rerank_accuracy", lambda *_: next(better))
+    model = BiEncoder.from_encoder(source)
+    model.split_towers()
+    with pytest.raises(ConfigError, match=message):
+        run_recipe(
+            model, replace(RECIPE, **changes), files, ontology, vectors, tmp_path, None, tmp_path / "m"
+        )
+    assert not (tmp_path / "m").exists()
 
-    def fingerprint(**changes: Any) -> str:
-        model = BiEncoder.from_encoder(source)
-        model.split_towers()
-        folder = tmp_path / "-".join(map(str, changes.values()))
-        recipe = replace(RECIPE, **changes)
-        run_recipe(model, recipe, files, ontology, vectors, folder / "runs", folder / "curves", folder / "m")
-        return model.fingerprint()
 
-    alone = fingerprint(distillation_weight=0.5)
-    jointly = {"joint_weight": 1.0, "teacher": "own", "qnet_gradients": False, "distillation_weight": 2.0}
-    assert fingerprint(**jointly, joint_distillation_weight=0.5) == alone
-    assert fingerprint(**jointly, joint_distillation_weight=0.1) != alone
+def test_a_hypencoder_needs_a_rate_for_its_head(
+    source: EncoderSource, ontology: Ontology, files: PairFiles, vectors: NameVectors, tmp_path: Path
+) -> None:
+    model = tiny_hypencoder(source)
+    recipe = replace(RECIPE, head_learning_rate=None)
+    with pytest.raises(ConfigError, match="head_learning_rate is missing"):
+        run_recipe(model, recipe, files, ontology, vectors, tmp_path, None, tmp_path / "m")
 
 
 def test_alignment_trains_one_tower_on_names(

@@ -14,7 +14,8 @@ from torch import Tensor
 from el.base.errors import ConfigError
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel, inference_precision
-from el.models.biencoder import BiEncoder, DotProducts
+from el.models.biencoder import BiEncoder
+from el.models.dot_product import DotProducts
 from el.models.hypencoder import Hypencoder
 from el.models.tower import EncoderSource, Tower
 from el.ontology.ontology import Ontology
@@ -327,38 +328,6 @@ def test_weights_of_the_losses(source: EncoderSource, run: Run, pairs: list[Pair
     assert 0 < loss(label_items=1) < labels
 
 
-def test_the_tower_may_learn_by_its_own_dot_products_alone(
-    source: EncoderSource, run: Run, pairs: list[Pair], tmp_path: Path
-) -> None:
-    def gradients(qnet_gradients: bool, factor: float) -> tuple[Tensor, Tensor]:
-        """Of the query tower and of a head whose weights are multiplied."""
-        model = make_model("hypencoder", source).eval()
-        assert isinstance(model, Hypencoder)
-        model.retrieve_by_query_tower(trained=True)
-        with torch.no_grad():
-            for parameter in model.head.parameters():
-                parameter.mul_(factor)
-        config = replace(CONFIG, joint_weight=1.0, qnet_gradients=qnet_gradients)
-        collator = Collator(model, run.ontology, Candidates(3, 0), run.vectors, 1)
-        trainer = module.PairTrainer(
-            model, config, [pairs], collator, pairs, collator, module._arguments(config, tmp_path), []
-        )
-        trainer.compute_loss(model, collator(0, pairs)).backward()
-        parts = (model.query_tower, model.head)
-        tower, head = (
-            torch.cat([p.grad.flatten() for p in m.parameters() if p.grad is not None]) for m in parts
-        )
-        return tower, head
-
-    apart, head = gradients(qnet_gradients=False, factor=1.0)
-    torch.testing.assert_close(gradients(qnet_gradients=False, factor=1.5)[0], apart)
-    assert apart.abs().sum() > 0
-    assert head.abs().sum() > 0
-    shared = [gradients(qnet_gradients=True, factor=factor)[0] for factor in (1.0, 1.5)]
-    assert not torch.allclose(shared[0], shared[1])
-    assert not torch.allclose(shared[0], apart)
-
-
 @torch.no_grad()
 def query_towers_losses(model: RetrievalModel, batch: dict[str, Tensor]) -> tuple[float, float]:
     """Of the query tower's own vectors: the cross-entropy, and the distance to the passage tower's."""
@@ -443,7 +412,6 @@ def test_run_key_is_that_of_parameters_and_inputs() -> None:
         ({"joint_weight": -1.0}, "joint_weight"),
         ({"joint_distillation_weight": -1.0}, "joint_distillation_weight"),
         ({"teacher": "own"}, "needs a joint_weight"),
-        ({"qnet_gradients": False}, "needs a joint_weight"),
         ({"label_items": 0}, "label_items is 0"),
     ],
 )

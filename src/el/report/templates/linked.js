@@ -10,7 +10,7 @@ document.querySelector("main").prepend(byId("none"));
 for (const id of ["filters", "help", "panel"]) byId(id).hidden = false;
 for (const kind of document.querySelectorAll(".legend .m")) kind.hidden = !document.querySelector(`main .${kind.dataset.kind}`);
 
-// A mention: its stop of the keyboard and its marks in the text.
+// Each mention has a handle, which takes the keyboard's focus, and marks in the text.
 const mentions = [];
 const ofHandle = new Map();
 for (const handle of document.querySelectorAll(".handle")) {
@@ -29,8 +29,8 @@ for (const mark of document.querySelectorAll("main .m")) mentionOf(mark).marks.p
 const candidatesOf = new WeakMap();
 let shown = null;
 let pinned = false;
-// The mention and the document that were opened last, and the place there, which is halfway between two
-// mentions at a document's heading: from there the keys go on.
+// The keys start from the mention and the document that were opened last, and from the place there. At the heading
+// of a document the place is halfway between two mentions.
 let last = null;
 let lastArticle = null;
 let place = null;
@@ -80,7 +80,7 @@ function fillAnswers(links, answers) {
     return line;
   });
   if (!answers.length) {
-    const why = element("p", links.length ? "No candidate was sure enough; the first is " : "There are no candidates.", "why");
+    const why = element("p", links.length ? "No candidate has a high enough score; the first is " : "There are no candidates.", "why");
     if (links.length) why.append(element("bdi", links[0].name), " ", record(links[0].id));
     texts.push(element("p", "NIL: no concept"), why);
   }
@@ -162,7 +162,7 @@ const articles = [...document.querySelectorAll("article")];
 const leastSure = [...mentions].sort((one, other) => one.score - other.score);
 const reachable = (mention) => !mention.off && !mention.faint && !mention.article.hidden;
 
-// What the search reads of a document; made when it is first asked for.
+// The texts that the search reads, by document. A text is made at the first search.
 const texts = new Map();
 const fold = (text) => text.replace(/\s+/g, " ").trim().toLowerCase();
 function textOf(article) {
@@ -178,7 +178,7 @@ function filter() {
   byId("most").textContent = Number(to.value).toFixed(2);
   for (const mention of mentions) filterMention(mention);
   filterDocuments();
-  tell();
+  showCounts();
 }
 
 function filterMention(mention) {
@@ -193,7 +193,7 @@ function filterMention(mention) {
   }
 }
 
-// Scores hide no document: what is faint is still there to be read.
+// The filters by score hide no document: faint mentions can still be read.
 function filterDocuments() {
   const wanted = fold(search.value);
   const narrowed = ofType.value || byStage.value || answer.value;
@@ -203,16 +203,16 @@ function filterDocuments() {
   }
 }
 
-function tell() {
+function showCounts() {
   const documents = articles.filter((article) => !article.hidden).length;
   byId("count").textContent = `${mentions.filter(reachable).length} of ${mentions.length} mentions, ${documents} of ${articles.length} documents`;
   byId("none").hidden = documents > 0 || !articles.length;
-  byId("wanted").textContent = `No document has ${wish()}.`;
+  byId("wanted").textContent = `No document has ${filtersInWords()}.`;
   if (shown && !reachable(shown)) close();
 }
 
-// The filters in words.
-function wish() {
+// Returns the filters in words.
+function filtersInWords() {
   const chosen = (select) => select.selectedOptions[0].textContent.replace(/ \(\d+\)$/, "");
   const mention = [
     ofType.value && `of type ${chosen(ofType)}`,
@@ -229,10 +229,10 @@ for (const control of controls) {
     waiting = setTimeout(filter, 100);
   });
 }
-// Neither bound passes the other.
+// The lower bound stays below the upper one: moving one of them moves the other.
 from.addEventListener("input", () => { to.value = Math.max(from.value, to.value); });
 to.addEventListener("input", () => { from.value = Math.min(from.value, to.value); });
-// Another order begins at its first mention.
+// After a change of order the keys start at the first mention.
 unsure.addEventListener("input", () => { last = null; });
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 for (const button of document.querySelectorAll(".reset")) {
@@ -251,7 +251,7 @@ main.addEventListener("pointerover", (event) => {
   if (found && !pinned && roomy.matches && event.pointerType === "mouse" && reachable(mentionOf(found))) show(mentionOf(found));
 });
 
-// The shortest mention at a place; when that is open, the one around it.
+// A click opens the shortest mention at its place. If that mention is open, the click opens the next longer one.
 main.addEventListener("click", (event) => {
   const found = [];
   for (let part = markAt(event); part; part = part.parentElement.closest(".m")) {
@@ -276,7 +276,7 @@ main.addEventListener("focusout", (event) => {
 byId("close").addEventListener("click", () => leave());
 
 // Keyboard.
-// The next of a list that is wanted, after a place in it; null is before its beginning and behind its end.
+// Returns the next wanted item of a list, after the place `from`. With null the search starts outside the list.
 function next(list, from, by, wanted) {
   let at = by > 0 ? Math.floor(from ?? -1) + 1 : Math.ceil(from ?? list.length) - 1;
   while (list[at] && !wanted(list[at])) at += by;
@@ -290,7 +290,7 @@ function step(by) {
   if (found) found.handle.focus();
 }
 
-// To the heading of another document.
+// Goes to the heading of the next or previous document.
 function turn(by) {
   const article = next(articles, lastArticle && articles.indexOf(lastArticle), by, (one) => !one.hidden);
   if (!article) return;
@@ -303,7 +303,7 @@ function turn(by) {
   article.querySelector("h2").focus({ preventScroll: true });
 }
 
-// Closes the panel; the keyboard goes back to the mention.
+// Closes the panel, and gives the focus back to the mention.
 function leave() {
   if (shown && byId("panel").contains(document.activeElement)) {
     const { handle } = shown;
@@ -337,7 +337,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// On paper there is no panel: the tables say what it would.
+// On paper there is no panel, so the tables are opened.
 let opened = [];
 addEventListener("beforeprint", () => {
   opened = [...document.querySelectorAll("details:not([open])")];

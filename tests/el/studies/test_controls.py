@@ -1,4 +1,4 @@
-"""The fixed scorer: its arithmetic, its start, what is kept on disk."""
+"""The controls: arithmetic, start, what is kept on disk, what stays fixed."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import torch
 
 from el.base.errors import InputError
 from el.models.biencoder import BiEncoder
-from el.models.fixed import FixedScorer
-from el.models.loading import load_model
+from el.models.hypencoder import Hypencoder
 from el.models.tower import EncoderSource
-from tests.tiny import WIDTH, tiny_encoder
+from el.studies.controls import FixedScorer, fix_hidden_layers
+from tests.tiny import WIDTH, tiny_encoder, tiny_hypencoder
 
 TEXTS = ["acute liver failure", "cold", "n-acetyl-l-cysteine"]
 
@@ -59,26 +59,13 @@ def test_scores_are_the_product_and_the_network(model: FixedScorer) -> None:
     torch.testing.assert_close(queries(passages.expand(3, -1, -1)), scores)
 
 
-def test_the_tower_can_be_kept_from_the_networks_gradients(model: FixedScorer) -> None:
-    randomise(model)
-    passages = model.encode_passages_text(["liver"]).detach()
-    batch = model.tokenize(TEXTS)
-    for tower_gradients in (True, False):
-        model.zero_grad()
-        queries, vectors = model.encode_mentions(batch["input_ids"], batch["attention_mask"], tower_gradients)
-        assert vectors.requires_grad
-        queries(passages).sum().backward()
-        learned = any(p.grad is not None and bool(p.grad.any()) for p in model.query_tower.parameters())
-        assert learned == tower_gradients
-
-
 @torch.inference_mode()
 def test_round_trip(model: FixedScorer, tmp_path: Path) -> None:
     randomise(model)
     model.split_towers()
     model.temperature = 0.7
     model.save_pretrained(tmp_path / "m")
-    again = load_model(tmp_path / "m")
+    again = FixedScorer.from_pretrained(tmp_path / "m")
     assert isinstance(again, FixedScorer)
     assert again.settings() == model.settings()
     passages = model.encode_passages_text(["liver", "influenza"])
@@ -89,4 +76,32 @@ def test_round_trip(model: FixedScorer, tmp_path: Path) -> None:
     torch.testing.assert_close(*scores, rtol=1e-2, atol=1e-2)
     (tmp_path / "m" / "config.json").write_text("{}")
     with pytest.raises(InputError, match="depth"):
-        load_model(tmp_path / "m")
+        FixedScorer.from_pretrained(tmp_path / "m")
+
+
+@torch.no_grad()
+def test_fixed_hidden_layers_are_the_base_for_every_query(source: EncoderSource, tmp_path: Path) -> None:
+    model = tiny_hypencoder(source).eval()
+    generated = model.encode_queries_text(TEXTS)
+    fix_hidden_layers(model)
+    model.save_pretrained(tmp_path / "m")
+    qnets = Hypencoder.from_pretrained(tmp_path / "m").encode_queries_text(TEXTS)
+    for layer in range(model.head.config.depth):
+        base = model.head.hyper_base_matrices[layer].transpose(1, 2)
+        assert torch.equal(qnets.weights[layer], base.expand(len(TEXTS), -1, -1))
+        assert torch.equal(qnets.biases[layer], model.head.hyper_base_vectors[layer].expand(len(TEXTS), -1))
+        assert not torch.equal(generated.weights[layer], qnets.weights[layer])
+    # The output layer is generated as in any Hypencoder.
+    torch.testing.assert_close(qnets.weights[-1], generated.weights[-1])
+
+
+def test_training_leaves_fixed_hidden_layers_fixed(source: EncoderSource) -> None:
+    model = tiny_hypencoder(source)
+    fix_hidden_layers(model)
+    passages = model.encode_passages_text(["liver"]).detach()
+    model.encode_queries_text(TEXTS)(passages).sum().backward()
+    head = model.head
+    for layer in range(head.config.depth):
+        projection = head.weight_hyper_projection[layer]
+        assert all(p.grad is None and not p.any() for p in projection.parameters())
+        assert head.hyper_base_matrices[layer].grad is not None

@@ -1,4 +1,8 @@
-"""A control: one scoring network for all queries, where a Hypencoder generates one for each."""
+"""Controls: how much of a Hypencoder's gain comes from generating networks?
+
+`FixedScorer` scores with one network for all queries. `fix_hidden_layers` leaves a Hypencoder nothing but the
+generated output weights.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +15,11 @@ from el.base.errors import InputError
 from el.base.files import atomic_folder, read_json, write_json
 from el.models.base import RetrievalModel
 from el.models.checkpoint import assign_tensors, load_tensors, save_tensors
+from el.models.hypencoder import Hypencoder
 from el.models.sentences import load_towers, save_towers
 from el.models.tower import Tower
 
-TOWERS_FOLDER = "towers"
+_TOWERS_FOLDER = "towers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,18 +93,15 @@ class FixedScorer(RetrievalModel):
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> FixedScores:
         return FixedScores(self.query_tower(input_ids, attention_mask), self.head, 1.0 / self.temperature)
 
-    def encode_mentions(
-        self, input_ids: Tensor, attention_mask: Tensor, tower_gradients: bool = True
-    ) -> tuple[FixedScores, Tensor]:
+    def encode_with_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[FixedScores, Tensor]:
         vectors = self.query_tower(input_ids, attention_mask)
-        scored = vectors if tower_gradients else vectors.detach()
-        return FixedScores(scored, self.head, 1.0 / self.temperature), vectors
+        return FixedScores(vectors, self.head, 1.0 / self.temperature), vectors
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the towers as a SentenceTransformer, and the network beside them."""
         assert self.tokenizer is not None
         with atomic_folder(Path(folder)) as temporary:
-            save_towers(self.query_tower, self.own_passage_tower, self.tokenizer, temporary / TOWERS_FOLDER)
+            save_towers(self.query_tower, self.own_passage_tower, self.tokenizer, temporary / _TOWERS_FOLDER)
             save_tensors(temporary / "model.safetensors", self.head.state_dict())
             config = {"kind": self.kind, "depth": self.depth, "temperature": self.temperature}
             write_json(temporary / "config.json", config)
@@ -115,7 +117,23 @@ class FixedScorer(RetrievalModel):
         for name in ("depth", "temperature"):
             if not isinstance(config, dict) or not isinstance(config.get(name), int | float):
                 raise InputError(folder / "config.json", name, "no number", "Train the model again")
-        model = cls(*load_towers(folder / TOWERS_FOLDER), int(config["depth"]), config["temperature"])
+        model = cls(*load_towers(folder / _TOWERS_FOLDER), int(config["depth"]), config["temperature"])
         path, tensors = load_tensors(folder)
         assign_tensors(path, "", model.head, tensors)
         return model.eval()
+
+
+@torch.no_grad()
+def fix_hidden_layers(model: Hypencoder) -> None:
+    """Makes a Hypencoder's hidden layers the same for every query, for good.
+
+    The projections of what is generated become zero and are kept from training. What is left of a hidden
+    layer is its base, which goes on learning.
+    """
+    head = model.head
+    hidden = range(head.config.depth)
+    for projections in (head.weight_hyper_projection, head.bias_hyper_projection):
+        for layer in hidden:
+            projections[layer].requires_grad_(False)
+            for parameter in projections[layer].parameters():
+                parameter.zero_()

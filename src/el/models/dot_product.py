@@ -1,0 +1,31 @@
+"""The dot product as a scorer: a query is one vector."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class DotProducts:
+    """B query vectors; called on passage vectors it returns scaled dot products.
+
+    Attributes:
+        vectors: (B, D).
+        scale: a factor on the products; 1 / temperature.
+    """
+
+    vectors: Tensor
+    scale: float = 1.0
+
+    def __call__(self, passages: Tensor) -> Tensor:
+        """Scores (M, D) shared or (B, M, D) own passages: (B, M)."""
+        if passages.dim() == 2:
+            return self.vectors @ passages.T * self.scale
+        return torch.matmul(passages, self.vectors.unsqueeze(-1)).squeeze(-1) * self.scale
+
+    def __len__(self) -> int:
+        return int(self.vectors.shape[0])
+
+    def __getitem__(self, index: slice) -> "DotProducts":
+        return DotProducts(self.vectors[index], self.scale)
