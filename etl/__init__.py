@@ -1,0 +1,1 @@
+"""DVC stages that bring data from the outside world into clean tables. `el` never imports this package."""

@@ -1,4 +1,4 @@
-"""Stage: from the raw corpus to one JSON-lines file for each split, with every change counted."""
+"""Stage: converts the raw corpus to one JSON-lines file for each split, and reports every change."""
 
 import sys
 from collections import Counter
@@ -22,10 +22,11 @@ from el.ontology.retired import load_retired_ids
 
 SPLITS = ("train", "dev", "test")
 
-# Four composites' parts in the official BC5CDR files have locations one or two characters off.
+# The most characters that a location in BC5CDR may be off. In the official files, parts of four composites
+# are off by one or two. At a larger value, a location could move to another occurrence of its text.
 BC5CDR_TOLERANCE = 2
 _REPORT = "report.json"
-# Unknown ids that the summary names.
+# The most unknown ids that the summary names. At a larger value, the line becomes longer.
 _EXAMPLES = 5
 
 
@@ -34,25 +35,26 @@ def convert_corpus(
 ) -> dict[str, Any]:
     """Converts the three splits of a corpus.
 
-    Gold ids that the ontology does not have are replaced where `retired` knows their current id. Gold ids
-    that are still not in the ontology stay: a system cannot find them, and that counts against it.
-    No document and no mention is left out.
+    A gold id that is not in the ontology is replaced by its current id, if `retired` has one. All other gold
+    ids stay, also those that are not in the ontology: no system can find them, and each counts as an error.
+    All documents and mentions stay.
 
     Args:
-        raw: a folder with {train,dev,test}.BioC.xml or .PubTator.txt. Where a split has both, BioC is
-            converted and PubTator is checked against it.
-        ontology: what the gold ids should name.
+        raw: a folder with {train,dev,test}.BioC.xml or .PubTator.txt. If a split has both, BioC is converted
+            and PubTator is compared with it.
+        ontology: the ontology of the gold ids.
         retired: retired id -> current id.
-        out: the folder to write, replaced as a whole: {train,dev,test}.jsonl and report.json.
-        tolerance: the most characters that BioC locations may be off and are moved; see `read_bioc`.
+        out: the folder to write: {train,dev,test}.jsonl and report.json. It is replaced as a whole, or stays
+            untouched if there is an error.
+        tolerance: the most characters that a location in BioC may be off; see `read_bioc`.
 
     Returns:
-        The report, also written as report.json: for each split, the counts of `_count` and what was
-        changed or differs; and the documents that stand in several splits.
+        The report, which is also written as report.json. For each split: the counts of `_count`, the changes,
+        and the differences between the formats. In addition, the documents that are in several splits.
 
     Raises:
-        InputError: a split is missing, empty or broken, holds a document twice, or holds a mention whose
-            text is not the text at its offsets.
+        InputError: a split is missing, empty or broken, holds a document twice, or holds a mention whose text
+            differs from the text at its offsets.
     """
     report: dict[str, Any] = {}
     splits: dict[str, list[Document]] = {}
@@ -68,10 +70,10 @@ def convert_corpus(
 
 
 def corpus_tolerance(raw: Path) -> int:
-    """How many characters the locations of a raw corpus may be off: none, unless it is BC5CDR.
+    """Returns the most characters that a location of a raw corpus may be off: 0, except for BC5CDR.
 
     Raises:
-        InputError: the folder does not say in source.json where its corpus is from.
+        InputError: the folder has no source.json that names the source of the corpus.
     """
     path = raw / "source.json"
     source = read_json(path)
@@ -81,11 +83,11 @@ def corpus_tolerance(raw: Path) -> int:
 
 
 def summary(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yields a line for each thing in a report that a user should know of; none if all is well."""
+    """Yields a line for each finding in a report that a user should know. No line means no findings."""
     splits = [report[split] for split in SPLITS]
     moved = sum(split["annotations_moved"] for split in splits)
     if moved:
-        yield f"annotations moved to where their text stands: {moved:,}"
+        yield f"annotations moved to the place of their text: {moved:,}"
     unknown: Counter[str] = Counter()
     for split in splits:
         unknown.update(split["ids_not_in_ontology"])
@@ -96,7 +98,7 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
         mentions = sum(split["mentions"] for split in splits)
         yield (
             f"gold ids that are not in the ontology: {len(unknown):,} ({', '.join(named + more)}); "
-            f"{lost:,} of {mentions:,} mentions have no other and cannot be linked right"
+            f"{lost:,} of {mentions:,} mentions have no other id and cannot be linked correctly"
         )
 
 
@@ -110,12 +112,12 @@ def _convert_split(
     elif pubtator.is_file():
         source, documents = pubtator, list(read_pubtator(pubtator))
     else:
-        problem = f"neither {bioc.name} nor {pubtator.name} is there"
+        problem = f"neither {bioc.name} nor {pubtator.name} exists"
         raise InputError(raw, "", problem, "Run the fetch stage")
     _check_documents(source, documents)
     has_both = bioc.is_file() and pubtator.is_file()
     differences = _differences(documents, list(read_pubtator(pubtator))) if has_both else None
-    # `restricted` speaks of the ids that the corpus itself uses.
+    # The protocol `restricted` uses the corpus's original ids, so it is counted before ids are replaced.
     restricted = _count_restricted(documents)
     replaced: Counter[str] = Counter()
     documents = [_with_current_ids(document, ontology, retired, replaced) for document in documents]
@@ -137,13 +139,13 @@ def _check_documents(source: Path, documents: list[Document]) -> None:
     for document_id, count in counts.items():
         if count > 1:
             problem = f"occurs {count} times"
-            raise InputError(source, f"document {document_id}", problem, "Give each document its own id")
+            raise InputError(source, f"document {document_id}", problem, "Give each document a unique id")
 
 
 def _with_current_ids(
     document: Document, ontology: Ontology, retired: Mapping[str, str], replaced: Counter[str]
 ) -> Document:
-    """Replaces retired ids, counting them in `replaced`. An id that the ontology has is not retired in it."""
+    """Replaces retired ids and counts them in `replaced`. An id that is in the ontology is not replaced."""
 
     def current(concept_id: str) -> str:
         if concept_id in ontology or concept_id not in retired:
@@ -159,11 +161,11 @@ def _with_current_ids(
 
 
 def _count(documents: list[Document], ontology: Ontology) -> dict[str, Any]:
-    """What a split holds.
+    """Counts the contents of a split.
 
-    `annotations` counts composites and their parts; all other counts but `parts` and those that name
-    parts are of the mentions of `mentions_full`, where a composite counts once. A mention has several
-    ids also where the concept of one of a composite's parts is missing.
+    `annotations` counts composites and also their parts, and so do `nil_with_parts`, `parts`, `discontinuous`
+    and `annotated_twice`. The other counts of mentions are those of `mentions_full`, where a composite counts
+    once. A composite counts in `several_ids` even if only one of its parts has a concept.
     """
     everything = [mention for document in documents for mention in document.mentions]
     full = [mention for document in documents for mention in mentions_full(document)]
@@ -213,9 +215,10 @@ def _count_restricted(documents: list[Document]) -> dict[str, int]:
 
 
 def _differences(documents: list[Document], others: list[Document]) -> list[str]:
-    """What a split's two formats say differently: texts, mentions (parts left out) and relations.
+    """The differences between a split's two formats: texts, mentions (without parts) and relations.
 
-    Each difference is named by document and place, without any text of the corpus.
+    Each difference is given by document and place. It holds no text of the corpus, whose licence may not
+    allow copies.
     """
     by_id = {document.id: document for document in documents}
     others_by_id = {document.id: document for document in others}
@@ -241,8 +244,10 @@ MentionKey = tuple[int, int, str, tuple[str, ...], tuple[str, ...]]
 
 
 def _comparable(mentions: Iterable[Mention]) -> Counter[MentionKey]:
-    """What both formats say about mentions. Their texts follow from the documents' texts, except that
-    PubTator gives a discontinuous mention from its start to its stop.
+    """The content of mentions that both formats have.
+
+    Surface forms are not compared: they follow from the documents' texts, and PubTator gives a discontinuous
+    mention from its start to its stop.
     """
     return Counter(
         (mention.start, mention.stop, mention.type, mention.concept_ids, mention.part_texts)
@@ -256,7 +261,7 @@ def _describe(key: MentionKey) -> str:
 
 
 def main() -> None:
-    """Runs the stage with the folder `data.folder` of params.yaml; the summary goes to stderr."""
+    """Runs the stage for the folder `data.folder` of params.yaml. The summary goes to stderr."""
     folder = Path(load_params()["data"]["folder"])
     raw, out = folder / "raw" / "corpus", folder / "corpus"
     ontology = Ontology.load(folder / "ontology")

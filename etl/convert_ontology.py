@@ -1,4 +1,4 @@
-"""Stage: from the raw MeSH files, as XML or as tables, to an ontology folder."""
+"""Stage: converts the raw files of MeSH, XML or tables, to an ontology folder."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from el.ontology.mesh import convert_mesh
 
 
 def main() -> None:
-    """Converts the raw files of the data set that params.yaml names."""
+    """Runs the stage for the folder `data.folder` of params.yaml."""
     folder = Path(load_params()["data"]["folder"])
     convert_mesh(folder / "raw" / "mesh", folder / "ontology")
 

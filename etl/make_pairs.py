@@ -1,4 +1,4 @@
-"""Stage: mentions and ontology names into contrastive pairs (JSON lines)."""
+"""Stage: makes contrastive pairs (JSON lines) of mentions and names of the ontology."""
 
 from pathlib import Path
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,13 +109,23 @@ def open_browser(width: int = 1280, height: int = 800) -> Iterator[Browser]:
                 browser.close()
     finally:
         driver.terminate()
-        driver.wait()
+        try:
+            driver.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            driver.kill()
+            driver.wait(_SECONDS)
 
 
 def _port(driver: "subprocess.Popen[str]") -> int:
     said = []
-    for line in driver.stdout or []:
-        said.append(line)
-        if found := re.search(r"started successfully on port (\d+)", line):
-            return int(found[1])
+    # A driver that says nothing would be waited for without end.
+    killing = threading.Timer(_SECONDS, driver.kill)
+    killing.start()
+    try:
+        for line in driver.stdout or []:
+            said.append(line)
+            if found := re.search(r"started successfully on port (\d+)", line):
+                return int(found[1])
+    finally:
+        killing.cancel()
     raise RuntimeError(f"chromedriver did not start: {''.join(said)}")

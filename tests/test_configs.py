@@ -29,6 +29,12 @@ def params_of(*overrides: str) -> dict[str, Any]:
     return params
 
 
+def test_groups_have_the_options_that_pages_name() -> None:
+    assert {"sample", "bc5cdr_indra"} <= set(DATA)
+    assert {"minilm", "sapbert"} <= set(ENCODERS)
+    assert {"published", "contrastive"} <= set(SCHEDULES)
+
+
 def test_committed_parameters_are_the_default() -> None:
     committed = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     assert committed == params_of(), "run python -m el.pipeline.compose"

@@ -8,25 +8,28 @@ from typing import Any
 
 import pytest
 
-from el.commands.index import DEFAULT_TRAINED
-from el.linking.build import MAX_BYTES, TRAINED
+from el.linking.build import MAX_BYTES
 from el.linking.config import chosen_combination
 from el.linking.folder import read_trained
+from el.linking.places import DEFAULT_TRAINED, TRAINED
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "bc5cdr_indra-minilm"
+PREDICTIONS = sorted(RESULTS.glob("**/predictions/*/*.jsonl.xz"))
 COLUMNS = {
     "chemical": "chemical/accuracy@1",
     "disease": "disease/accuracy@1",
     "unseen form": "unseen_form/accuracy@1",
     "unseen id": "unseen_id/accuracy@1",
-    "@5": "all/accuracy@5",
-    "MRR": "all/mrr",
 }
 
 
 def stored(name: str) -> Any:
     return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def stored_text(name: str) -> str:
+    return (RESULTS / name).read_text(encoding="utf-8")
 
 
 def readme_rows() -> list[dict[str, str]]:
@@ -56,9 +59,13 @@ def test_every_figure_of_the_readme_is_the_stored_one() -> None:
             assert row[heading] == share(figures[f"{prefix}/{key}"]), (row["system"], heading)
 
 
+def test_predictions_are_stored() -> None:
+    assert {"bi_encoder", "hypencoder_2"} <= {path.parent.name for path in PREDICTIONS}
+
+
 @pytest.mark.parametrize(
     "path",
-    sorted(RESULTS.glob("**/predictions/*/*.jsonl.xz")),
+    PREDICTIONS,
     ids=lambda p: "/".join(p.relative_to(RESULTS).parts[-4:]),
 )
 def test_figures_can_be_counted_again_from_the_predictions(path: Path) -> None:
@@ -81,13 +88,20 @@ def test_figures_can_be_counted_again_from_the_predictions(path: Path) -> None:
 
 
 def test_latencies_of_the_readme_are_the_stored_ones() -> None:
-    rows = [row for row in readme_rows() if row.get("ms", "–") != "–"]
-    if not rows:
-        pytest.skip("no latency in the README's table")
-    latency = stored("latency.json")
-    for row in rows:
-        assert row["ms"] == f"{latency[row['system'] + '/total_p50_ms']:.1f}"
-        assert row["ratio"] == f"{latency[row['system'] + '/total_p50_ratio']:.2f}"
+    latency = stored("shipped/latency.json")
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    times = [latency[f"{system}/total_p50_ms"] for system in ("hypencoder_2", "bi_encoder")]
+    assert "A mention takes {:.1f} ms, and {:.1f} ms with the bi-encoder".format(*times) in text
+
+
+def test_differences_of_the_readme_are_the_stored_ones() -> None:
+    table = stored_text("study/seeds/table-test.md")
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    line = next(line for line in table.splitlines() if line.startswith("| hypencoder_2 |"))
+    found = re.search(r"\+(\.\d+|0\.\d+) \(\+?0?(\.\d+) to \+?0?(\.\d+)\)", line)
+    assert found is not None, line
+    difference, low, high = (number.removeprefix("0") for number in found.groups())
+    assert f"{difference} above the bi-encoder ({low} to {high})" in text
 
 
 def test_figures_of_the_trained_parts_are_the_stored_ones() -> None:

@@ -132,11 +132,11 @@ def test_the_summary_is_short_and_silent_where_all_is_well(raw: Path) -> None:
     (line,) = summary(report)
     assert line == (
         "gold ids that are not in the ontology: 1 (D999999); "
-        "3 of 12 mentions have no other and cannot be linked right"
+        "3 of 12 mentions have no other id and cannot be linked correctly"
     )
     for split in SPLITS:
         report[split] |= {"annotations_moved": 2, "ids_not_in_ontology": {}}
-    assert list(summary(report)) == ["annotations moved to where their text stands: 6"]
+    assert list(summary(report)) == ["annotations moved to the place of their text: 6"]
     ids = {f"D{number}": number for number in range(1, 8)}
     report["dev"] |= {"ids_not_in_ontology": ids, "mentions_with_no_id_in_ontology": 1234}
     _, line = summary(report)
@@ -164,7 +164,7 @@ def test_bc5cdr_is_moved_and_the_user_told(repository: Path, capsys: pytest.Capt
     captured = capsys.readouterr()
     assert captured.out == ""
     moved, unknown = captured.err.splitlines()
-    assert moved == "annotations moved to where their text stands: 1; see d/corpus/report.json"
+    assert moved == "annotations moved to the place of their text: 1; see d/corpus/report.json"
     # C000001 is in no table of retired ids but that of these tests.
     assert unknown.startswith("gold ids that are not in the ontology: 2 (C000001, D999999); 3 of 12")
     assert unknown.endswith("; see d/corpus/report.json")
@@ -255,7 +255,7 @@ def test_splits_that_cannot_be_used_are_refused(raw: Path, content: str, problem
 def test_a_missing_split_is_refused(raw: Path) -> None:
     (raw / "test.BioC.xml").unlink()
     (raw / "test.PubTator.txt").unlink()
-    with pytest.raises(InputError, match=r"neither test\.BioC\.xml nor test\.PubTator\.txt is there"):
+    with pytest.raises(InputError, match=r"neither test\.BioC\.xml nor test\.PubTator\.txt exists"):
         convert(raw)
 
 

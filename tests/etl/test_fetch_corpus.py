@@ -138,7 +138,7 @@ def test_path_copies_what_is_there(tmp_path: Path) -> None:
 
 def test_path_needs_every_split(tmp_path: Path) -> None:
     (tmp_path / "train.BioC.xml").touch()
-    with pytest.raises(InputError, match=r"neither dev\.BioC\.xml nor dev\.PubTator\.txt is there"):
+    with pytest.raises(InputError, match=r"neither dev\.BioC\.xml nor dev\.PubTator\.txt exists"):
         run(tmp_path, source="path", path=str(tmp_path))
 
 

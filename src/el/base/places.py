@@ -1,9 +1,12 @@
 """The user's folders for linkers and caches, used when no other folder is given."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import platformdirs
+
+from el.base.errors import ElError
 
 HOME_VARIABLE = "EL_HOME"
 _NAME = "hypencoder-el"
@@ -19,3 +22,26 @@ def cache_folder() -> Path:
     """Returns the folder for downloads and unfinished work. Everything in this folder can be made again."""
     home = os.environ.get(HOME_VARIABLE)
     return Path(home) / "cache" if home else platformdirs.user_cache_path(_NAME, appauthor=False)
+
+
+class FolderError(ElError):
+    """A folder of the user cannot be written to."""
+
+    exit_code = os.EX_IOERR
+
+
+def writable_folder(folder: Path) -> Path:
+    """Makes a folder where there is none, and returns it.
+
+    Raises:
+        FolderError: the folder cannot be made, or no file can be written to it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise FolderError(
+            f"{folder}: cannot write to this folder ({error.strerror}). Set the environment variable "
+            f"{HOME_VARIABLE} to a folder that you may write to"
+        ) from error

@@ -1,1 +1,1 @@
-"""How long systems take to link by name, and what that costs in accuracy."""
+"""Measures how long systems take to link mentions, and what their approximate search costs in accuracy."""

@@ -1,6 +1,6 @@
-"""`python -m el.benchmark.exhaustive`: how near scoring all names comes to what the machine multiplies.
+"""`python -m el.benchmark.exhaustive`: the speed of scoring all names, compared with a matrix product.
 
-Of random q-nets and names, for nothing else counts here.
+The q-nets and the names are random, because their values do not influence the time.
 """
 
 import json
@@ -17,36 +17,48 @@ from el.models.base import supports_bf16
 from el.models.qnet import QNetConfig, QNets
 
 _DESCRIPTION = """\
-Scores random names with random q-nets, as an exhaustive search does, on the GPU where there is one. Prints as
+Scores random names with random q-nets, as an exhaustive search does. Uses the GPU if there is one. Prints
 JSON:
 
-  device          the card, or cpu
-  flops           floating point operations a second, of 2 (N D^2 + D) for each q-net and name
-  matmul_flops    the same of one large product of square matrices in the same precision
-  times_as_long   how many times as long it takes as such a product with as many operations would
+  device          the name of the GPU, or cpu
+  flops           floating point operations per second; each q-net and name counts as 2 (N D^2 + D) operations
+  matmul_flops    the same for one large product of square matrices in the same precision
+  times_as_long   the time of scoring, divided by the time of a matrix product with as many operations
 """
 
-# Of a large product, on a GPU and on a CPU.
+# The number of rows of the square matrices, on a GPU and on a CPU. Smaller matrices do not reach the full
+# speed of the machine; larger ones take longer.
 _SIDE, _SMALL_SIDE = 8192, 1024
+# The number of best names that are kept per q-net, as in an evaluation.
 _BEST = 256
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command."""
     parser = command_parser(_DESCRIPTION, "python -m el.benchmark.exhaustive", "")
-    parser.add_argument("--names", type=int, default=784_000, help="(default: %(default)s, as MeSH has)")
-    parser.add_argument("--width", type=int, default=384, help="D (default: %(default)s)")
-    parser.add_argument("--depth", type=int, default=2, help="N, hidden layers (default: %(default)s)")
+    parser.add_argument(
+        "--names", type=int, default=784_000, help="number of names (default: %(default)s, as in MeSH)"
+    )
+    parser.add_argument("--width", type=int, default=384, help="D, width of vectors (default: %(default)s)")
+    parser.add_argument(
+        "--depth", type=int, default=2, help="N, number of hidden layers (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     print(json.dumps(exhaustive_speed(device, options.names, options.width, options.depth)))
 
 
 def exhaustive_speed(device: torch.device, names: int, width: int, depth: int) -> dict[str, float | str]:
-    """Times one pass of `QUERY_BATCH` q-nets over so many names; returns what --help describes.
+    """Times one pass of `QUERY_BATCH` q-nets over random names. Returns the figures that --help describes.
+
+    Args:
+        device: where to score.
+        names: the number of names.
+        width: D, the width of the vectors.
+        depth: N, the number of hidden layers of the q-nets.
 
     Raises:
-        ElError: a GPU's memory is too small.
+        ElError: the GPU's memory is too small.
     """
     numbers = np.random.default_rng(0).standard_normal((names, width), dtype=np.float32)
     every = names_on(device, NameVectors(numbers.astype(np.float16), {}))
@@ -71,7 +83,7 @@ def _random_qnets(config: QNetConfig) -> QNets:
 
 
 def _seconds(run: Callable[[], object], device: torch.device, rounds: int = 5) -> float:
-    """The least that a call takes, once what is compiled is compiled."""
+    """Returns the shortest time of several calls, in seconds. The first call, which compiles, is left out."""
     seconds = []
     for _ in range(rounds + 1):
         start = time.perf_counter()

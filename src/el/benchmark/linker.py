@@ -1,4 +1,4 @@
-"""A linker benchmarked: its Hypencoder, a bi-encoder, and untrained q-nets of other depths."""
+"""Benchmarks a linker: its Hypencoder, its first stage as a bi-encoder, and untrained q-nets."""
 
 import copy
 import multiprocessing
@@ -27,9 +27,9 @@ from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from el.models.straightening import straighten
 
-# With context documents take long; so many are timed.
+# The number of documents that are timed with context, where a document takes long. More take more time.
 _CONTEXT_DOCUMENTS = 150
-# Of the cosine that an untrained q-net gives.
+# The factor from the cosine to the score of an untrained q-net; 1 / temperature, as in training.
 _SCALE = 20.0
 
 
@@ -41,15 +41,15 @@ def bench_linker(
     output: Path | None,
     scratch: Path,
 ) -> None:
-    """Benchmarks a linker on the mentions of a corpus; prints a table and writes figures, table and plot.
+    """Benchmarks a linker on the mentions of a corpus. Prints a table; writes figures, table and plot.
 
     Args:
-        folder: the linker; its model is a Hypencoder.
+        folder: the linker; its model must be a Hypencoder.
         corpus: files with gold mentions.
-        config: what is timed.
-        depths: of untrained q-nets that are timed too.
-        output: a folder; replaced as a whole. None prints the table alone.
-        scratch: keeps the indexes that only the benchmark needs.
+        config: what to time.
+        depths: the depths of untrained q-nets that are timed too.
+        output: the folder to write; it is replaced as a whole. None prints the table only.
+        scratch: a folder for the indexes that only the benchmark needs; they are kept.
 
     Raises:
         ElError: the linker's model is no Hypencoder, or the corpus cannot be used.
@@ -62,11 +62,11 @@ def bench_linker(
     model = load_model(folder / "model")
     if not isinstance(model, Hypencoder):
         raise ElError(f"{folder}: its model is a {model.kind}, not a Hypencoder. Give another linker")
-    vectors, ontology, own = linker.ranker.vectors, linker.ontology, model.head.config.depth
+    vectors, ontology, trained_depth = linker.ranker.vectors, linker.ontology, model.head.config.depth
     bi_encoder = BiEncoder(model.retrieval_tower, None, model.tokenizer)
     systems = [
         timed_model("bi_encoder", bi_encoder, vectors, config.candidates),
-        timed_model(f"hypencoder_{own}", model, vectors, config.candidates),
+        timed_model(f"hypencoder_{trained_depth}", model, vectors, config.candidates),
     ]
     sample = distinct_sample(queries, config.mentions)
     texts = distinct_inputs(sample)[0]
@@ -75,7 +75,7 @@ def bench_linker(
             f"hypencoder_{depth}_untrained", _of_depth(model, depth, texts), vectors, config.candidates
         )
         for depth in depths
-        if depth != own
+        if depth != trained_depth
     ]
     figures = Benchmark(systems, untrained, ontology, config, sample, scratch / folder.name).run()
     for system, (find, characters) in WHOLE.items():
@@ -107,12 +107,13 @@ def _write_plot(figures: dict[str, float], path: Path) -> None:
 
 
 def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder:
-    """A Hypencoder on the same towers with a fresh head, straightened, which scores as the dot product does.
+    """Returns a Hypencoder on the same towers with a fresh head of another depth, straightened.
 
-    A random one would find the best names anywhere, and score all where a trained one scores a few.
+    The head starts as the dot product. With a random head, the search would have to score all names, where a
+    trained q-net scores a few; its times would not be those of a trained q-net.
     """
-    own = model.head.config
-    qnet = replace(own, vector_dimensions=(*[own.vector_dimensions[0]] * (depth + 1), 1))
+    trained = model.head.config
+    qnet = replace(trained, vector_dimensions=(*[trained.vector_dimensions[0]] * (depth + 1), 1))
     fresh = Hypencoder.from_tower(
         copy.deepcopy(model.query_tower), qnet, model.tokenizer, "", shared_encoder=True
     )
@@ -123,6 +124,6 @@ def _of_depth(model: Hypencoder, depth: int, texts: Sequence[str]) -> Hypencoder
 
 
 def _whole(folder: Path, documents: Sequence[Document], find: FindMentions) -> dict[str, float]:
-    """Figures of the whole linker, in a process of its own, without the benchmark's models."""
+    """Returns figures of the whole linker, timed in a new process without the models of the benchmark."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(time_linker, folder, documents, find).result()

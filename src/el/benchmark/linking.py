@@ -1,6 +1,6 @@
-"""How long a whole linker takes to open and to link documents, and the memory that it needs.
+"""Measures how long a whole linker takes to open and to link documents, and the memory that it needs.
 
-PyTorch is not imported here, so that the process that measures has what `el.link` has, and no more.
+This module does not import PyTorch. So the measuring process has the same modules in memory as `el link`.
 """
 
 import os
@@ -17,21 +17,22 @@ from el.linking.linker import Linker
 from el.linking.mentions import FindMentions
 from el.models.inputs import tokens_for
 
+# The number of documents that are linked before the clock starts. The first documents are slower.
 _WARM_UP = 8
 
 
 def time_linker(folder: Path, documents: Sequence[Document], find: FindMentions) -> dict[str, float]:
-    """Opens a linker and links documents; equal mentions are answered once. In a process of its own.
+    """Opens a linker and links documents. Equal mentions are linked once. Must run in a new process.
 
     Args:
-        folder: the linker's.
-        documents: with their mentions.
-        find: "never" links the mentions that are given; otherwise they are taken away and others are found.
+        folder: the linker's folder.
+        documents: the documents with their mentions.
+        find: "never" links the given mentions; otherwise they are removed and mentions are found.
 
     Returns:
-        `ready_seconds`, until the first document is linked, without the import of Python modules;
-        `documents_per_second` and `mentions_per_second` after some that warm it up; `peak_memory_mb`, of this
-        process so far, files that are mapped among it.
+        `ready_seconds`: time until the first document is linked, without the import of Python modules;
+        `documents_per_second` and `mentions_per_second`: the rates after a warm-up;
+        `peak_memory_mb`: the peak memory of this process so far, including mapped files.
     """
     if find != "never":
         documents = [replace(document, mentions=()) for document in documents]
@@ -50,12 +51,12 @@ def time_linker(folder: Path, documents: Sequence[Document], find: FindMentions)
 
 
 def with_context(folder: Path, characters: int, scratch: Path) -> Path:
-    """Makes a linker that reads context beside mentions, to be timed only: its answers are bad.
+    """Makes a linker that reads context around mentions. It is for timing only: its answers are bad.
 
     Args:
         folder: the linker; its model was trained on bare mentions.
-        characters: of context, on each side of a mention.
-        scratch: where the new linker is put; its files are links to those of `folder`.
+        characters: characters of context on each side of a mention.
+        scratch: where to put the new linker; its files are symbolic links to those of `folder`.
     """
     made = scratch / "with_context"
     shutil.rmtree(made, ignore_errors=True)
@@ -70,7 +71,10 @@ def with_context(folder: Path, characters: int, scratch: Path) -> Path:
 
 
 def _rate(linker: Linker, documents: Sequence[Document], find: FindMentions) -> tuple[float, float]:
-    """Documents and mentions a second, of all documents but those that warm it up, where there are others."""
+    """Returns documents and mentions per second.
+
+    The documents of the warm-up are not timed again, unless there are no others.
+    """
     for _ in linker.link(documents[:_WARM_UP], find):
         pass
     timed = documents[_WARM_UP:] or documents

@@ -1,4 +1,4 @@
-"""The machine: what timings depend on."""
+"""Describes the machine that timings were measured on."""
 
 import platform
 from importlib.metadata import version
@@ -11,7 +11,7 @@ from el.models.base import supports_bf16
 
 
 def describe_machine() -> dict[str, str | int | bool]:
-    """Returns what latency depends on: processor, cores, memory, accelerator, versions."""
+    """Returns what latency depends on: processor, cores, memory, GPU, threads and versions of packages."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {
         "processor": _processor(),

@@ -1,8 +1,9 @@
-"""The published approximate search of Hypencoders, as what ours is measured against.
+"""The published approximate search of Hypencoders, a baseline for the search of this project.
 
-Killingback et al., arXiv 2502.05364, "efficient search": random entry points are scored; then, round by
-round, the neighbours of the best names that have not been expanded yet. There the graph joins each name to
-its 100 nearest; here it is the lowest level of the HNSW graph, 32 neighbours a name, which is there anyway.
+Source: Killingback et al., arXiv 2502.05364, "efficient search". The search scores random entry points. Then
+each round scores the neighbours of the best names that were not expanded before. In the publication, the
+graph connects each name to its 100 nearest names. Here it is the lowest level of the index's HNSW graph, with
+32 neighbours per name.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from el.index.graph import NameGraph
 
-# (n,) int64 rows to (n,) float32 scores by one mention's q-net.
+# Maps (n,) int64 name rows to (n,) float32 scores by the q-net of one mention.
 Score = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
 
 
@@ -24,10 +25,10 @@ class GraphSearch:
     """Settings of the search; defaults are the published ones.
 
     Attributes:
-        entries: random names that it starts from.
-        expanded: names whose neighbours are scored in a round.
-        kept: names that stay in the heap, at least as many as are wanted.
-        rounds: at most so many.
+        entries: number of random names that the search starts from.
+        expanded: number of best names whose neighbours are scored in a round.
+        kept: number of best names that are kept; at least k are kept.
+        rounds: the most rounds.
     """
 
     entries: int = 10_000
@@ -42,12 +43,12 @@ class GraphSearch:
 
         Args:
             score: the q-net.
-            neighbours: (N, n), -1 where a name has fewer.
-            k: how many names are wanted.
+            neighbours: (N, n) int32, the neighbours of each name; -1 if a name has fewer.
+            k: the number of names to return.
             generator: draws the entry points.
 
         Returns:
-            (k,) int64 rows, best first, and how many names were scored.
+            (k,) int64 rows, best first, and the number of names that were scored.
         """
         count = len(neighbours)
         kept = max(self.kept, k)
@@ -75,7 +76,7 @@ class GraphSearch:
 
 
 def lowest_level(graph: NameGraph) -> npt.NDArray[np.int32]:
-    """Returns the (N, n) int32 neighbours of each name in the graph's lowest level; -1 fills up."""
+    """Returns the (N, n) int32 neighbours of each name in the graph's lowest level; -1 if there are fewer."""
     hnsw: Any = graph.index.hnsw
     width = hnsw.nb_neighbors(0)
     offsets = faiss.vector_to_array(hnsw.offsets)[:-1].astype(np.int64)

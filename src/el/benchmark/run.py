@@ -1,4 +1,4 @@
-"""A benchmark's systems, in turn, and its figures."""
+"""Runs a benchmark: times the systems in turn, evaluates their answers, and collects the figures."""
 
 import time
 from collections.abc import Sequence
@@ -35,11 +35,12 @@ from el.models.base import supports_bf16
 from el.models.hypencoder import Hypencoder
 from el.ontology.ontology import Ontology
 
-# What is timed beside the systems themselves.
+# Names of further systems: the bi-encoder without a graph, the published search, and compact vectors.
 FLAT, GRAPH_SEARCH, COMPACT = "bi_encoder_flat", "graph_search", "compact"
 _BI_ENCODER = "bi_encoder"
-# Of what is slow, so many mentions are enough for a median.
+# The number of mentions for slow systems. It is enough for a median; more take more time.
 _SLOW_MENTIONS = 20
+# k of recall@k: the number of concepts that are compared with an exhaustive ranking.
 _COMPARED = 10
 
 
@@ -48,12 +49,13 @@ class BenchmarkConfig:
     """What is timed.
 
     Attributes:
-        mentions: how many distinct ones, one at a time and in batches.
-        batch: mentions at once in the second timing.
-        candidates: names that are retrieved, and that q-nets score.
-        exhaustive: mentions for which q-nets also score all names, to see what the search loses.
-        sizes: numbers of names, beside the ontology's own, at which the shallowest q-net and the bi-encoder
-            are timed.
+        mentions: number of distinct mentions, timed one at a time and in batches.
+        batch: number of mentions in a batch.
+        candidates: number of names that are retrieved, and scored by q-nets, per mention.
+        exhaustive: number of mentions for which q-nets also score all names, to measure what the search
+            loses; 0 measures nothing.
+        sizes: numbers of names at which the shallowest q-net and the bi-encoder are timed, in addition to
+            the number of the ontology.
     """
 
     mentions: int = 500
@@ -75,12 +77,12 @@ class Benchmark:
     """Times systems on the same mentions.
 
     Args:
-        systems: the bi-encoder, and Hypencoders.
-        untrained: those whose answers are not looked at.
-        ontology: whose names they link to.
-        config: what is timed.
-        queries: mentions, equal ones once.
-        scratch: keeps the indexes that only the benchmark needs.
+        systems: the bi-encoder first, then Hypencoders.
+        untrained: systems that are timed, but whose answers are not evaluated.
+        ontology: the ontology whose names they rank.
+        config: what to time.
+        queries: mentions with distinct inputs.
+        scratch: a folder for the indexes that only the benchmark needs; they are kept.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Benchmark:
         self._rankings: dict[str, list[Ranking]] = {}
 
     def run(self) -> dict[str, float]:
-        """Returns all figures, by "<system>/<figure>"."""
+        """Times all systems. Returns the figures, by "<system>/<figure>"."""
         compact = self._compact()
         every = [*self.systems, compact, *self.untrained]
         self._singles(every)
@@ -120,11 +122,11 @@ class Benchmark:
         self._graph_search()
         if self.config.sizes:
             self._sizes()
-        # Of the whole run, with all models in memory.
+        # The peak memory is that of the whole run, with all models in memory.
         return self.figures | {"names": len(self.ontology.name_texts), "peak_memory_mb": peak_memory_mb()}
 
     def _compact(self) -> Timed:
-        """The shallowest q-net with compact vectors."""
+        """Returns the system with the shallowest q-nets, with compact vectors."""
         system, folder = self.shallowest, self.scratch / COMPACT
         vectors = compact_name_vectors(system.vectors, self.ontology, folder)
         return replace(system, name=f"{system.name}_{COMPACT}", vectors=vectors, index=open_index(vectors))
@@ -135,7 +137,7 @@ class Benchmark:
             self._add(name, figures[name] | {"total_p50_ratio": ratio(figures, name, _BI_ENCODER)})
 
     def _answers(self, system: Timed) -> None:
-        """A system's accuracy, and for q-nets what the search loses against all names."""
+        """Adds a system's accuracy, and for q-nets the comparison with a ranking of all names."""
         folder = system.vectors.folder
         assert folder is not None
         size = sum(path.stat().st_size for path in folder.iterdir())
@@ -146,18 +148,18 @@ class Benchmark:
         count = self.config.exhaustive
         if system.generates and count:
             queries, exact = self.queries[:count], self._exact(system)
-            own = {
+            compared = {
                 "exhaustive_mentions": float(len(queries)),
                 "recall@10": _recall(found[:count], exact),
                 "sample_accuracy@1": _accuracy(found[:count], queries),
                 "exhaustive_accuracy@1": _accuracy(exact, queries),
             }
-            self._add(system.name, own)
+            self._add(system.name, compared)
 
     def _exact(self, system: Timed) -> list[Ranking]:
-        """The rankings of all names by a system's q-nets; kept, for they take long.
+        """Returns rankings of all names by a system's q-nets. They are computed once, because they take long.
 
-        A compact system is measured against its own model with vectors in half precision.
+        A compact system shares the rankings of its model with vectors in half precision.
         """
         name = system.name.removesuffix(f"_{COMPACT}")
         if name not in self._rankings:
@@ -178,7 +180,7 @@ class Benchmark:
         self._add(FLAT, figures[FLAT] | {"total_p50_ratio": ratio(figures, FLAT, _BI_ENCODER)})
 
     def _graph_search(self) -> None:
-        """Times the published search of the shallowest q-nets, in PyTorch, in turn with ours."""
+        """Times the published search of the shallowest q-nets, in PyTorch, in turn with our search."""
         system = self.shallowest
         assert system.vectors.graph is not None
         neighbours = lowest_level(system.vectors.graph)
@@ -208,13 +210,13 @@ class Benchmark:
 
     def _sizes(self) -> None:
         """Times the bi-encoder and the shallowest q-net at several numbers of names, all in turn."""
-        own = len(self.shallowest.vectors)
+        ontology_size = len(self.shallowest.vectors)
         every = {
             count: scaled_vectors(self.shallowest.vectors, count, self.scratch) for count in self.config.sizes
         }
         systems = [
             replace(system, name=f"{system.name}_at_{count}", vectors=vectors, index=open_index(vectors))
-            for count, vectors in sorted({**every, own: self.shallowest.vectors}.items())
+            for count, vectors in sorted({**every, ontology_size: self.shallowest.vectors}.items())
             for system in (self.bi_encoder, self.shallowest)
         ]
         figures = time_singles(systems, self.texts, "time other numbers of names")
@@ -230,9 +232,15 @@ class Benchmark:
 def graph_search(
     system: Timed, ontology: Ontology, neighbours: npt.NDArray[np.int32], text: str
 ) -> tuple[Ranking, int]:
-    """The best concepts of a text by the published search, and how many names it scored.
+    """Returns the best concepts of a text by the published search, and the number of names that it scored.
 
-    In PyTorch; scored in bf16 where the machine multiplies it in hardware.
+    It runs in PyTorch, with scores in bf16 if the hardware supports bf16.
+
+    Args:
+        system: a Hypencoder.
+        ontology: the ontology of its names.
+        neighbours: (N, n) int32, as `lowest_level` returns them.
+        text: the input of a mention.
     """
     model, search = system.model, GraphSearch()
     assert isinstance(model, Hypencoder)
@@ -256,13 +264,13 @@ def _accuracy(found: Sequence[Ranking], queries: Sequence[Query]) -> float:
 
 
 def _recall(found: Sequence[Ranking], exact: Sequence[Ranking]) -> float:
-    """The share of the exact rankings' concepts that were found."""
+    """Returns the share of the exact rankings' concepts that were found, averaged over mentions."""
     each = [np.isin(e.concept_ids, f.concept_ids).mean() for e, f in zip(exact, found, strict=True)]
     return round(float(np.mean(each)), 4)
 
 
 def distinct_sample(queries: Sequence[Query], count: int) -> list[Query]:
-    """Draws up to `count` mentions at random, mentions with equal inputs once."""
+    """Draws up to `count` mentions with distinct inputs at random."""
     _, places = distinct_inputs(queries)
     first = dict(zip(reversed(places), reversed(queries), strict=True))
     drawn = np.random.default_rng(0).permutation(sorted(first))[:count]

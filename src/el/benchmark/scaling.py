@@ -1,4 +1,4 @@
-"""Indexes of fewer and of more names than an ontology has, to see how the time grows with their number."""
+"""Makes indexes with fewer or more names than an ontology has, to measure how the time grows."""
 
 from pathlib import Path
 
@@ -10,17 +10,24 @@ from el.base.resources import check_room
 from el.index.graph import NameGraph, build_graph, graph_bytes
 from el.index.vectors import NAMES, NameVectors
 
-# Length of the noise of a perturbed vector, in relation to the vector's own.
+# The length of the noise in a perturbed vector, divided by the length of the vector. At a larger value, the
+# copies lie farther from the names.
 _NOISE = 0.3
-# FAISS's own. It finds fewer of the nearest than an ontology's index does, in the same time.
+# The effort of building the graph (efConstruction), FAISS's default. The index of an ontology is built with
+# more. With this value the search is as fast, but finds fewer of the nearest names.
 _BUILD_EFFORT = 40
+# The number of vectors that are perturbed at once. More take more memory.
 _BLOCK = 1 << 16
 
 
 def scaled_vectors(vectors: NameVectors, count: int, folder: Path) -> NameVectors:
-    """The vectors of `count` names: a sample, or all and perturbed copies. Built once in a folder.
+    """Returns the vectors of `count` names: a sample of the names, or all names and perturbed copies.
 
-    Perturbed vectors are those of names, as long as these, with Gaussian noise: nothing is encoded.
+    A perturbed copy is the vector of a name with Gaussian noise, scaled to the length of the original.
+    Nothing is encoded. The index is built once and kept in `folder`.
+
+    Raises:
+        ElError: disk space or memory is too small.
     """
     path = folder / f"{count}" / NAMES
     if not path.is_file():
@@ -34,7 +41,7 @@ def scaled_vectors(vectors: NameVectors, count: int, folder: Path) -> NameVector
 
 
 def _read(path: Path) -> None:
-    """Brings a file into memory, or else what looks at it first waits for the disk."""
+    """Reads a file into the page cache, so that the first system that uses it does not wait for the disk."""
     with path.open("rb") as stream:
         while stream.read(1 << 24):
             pass
@@ -48,7 +55,7 @@ def _perturbed(vectors: NameVectors, count: int) -> npt.NDArray[np.float16]:
     for start in range(0, count, _BLOCK):
         places = np.arange(start, min(start + _BLOCK, count))
         block = vectors.gather(names[places])
-        # Only what is there once already.
+        # The first copy of each name stays as it is; only further copies get noise.
         noise = generator.normal(size=block.shape).astype(np.float32) * (places >= len(vectors))[:, None]
         lengths = np.linalg.norm(block, axis=1, keepdims=True)
         block += noise * lengths * _NOISE / np.sqrt(block.shape[1])

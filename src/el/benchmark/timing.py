@@ -1,4 +1,4 @@
-"""Clocks around a system: one mention at a time, in batches, and its tower alone."""
+"""Times systems: one mention at a time, in batches, and the tower alone."""
 
 import itertools
 import time
@@ -21,14 +21,16 @@ from el.runtime.compile import make_engine
 from el.runtime.engine import Encoded, Engine
 
 STEPS = ("encode", "search", "generate", "score")
-# More than what an engine takes to compile what is met often.
+# The number of mentions before the clock starts. Engines compile networks for common input shapes during the
+# first mentions; fewer may leave some of that for the timed ones.
 _WARM_UP = 40
-# Mentions of a system, then it is another's turn: enough for its own weights to be in the processor's cache,
-# as they are where it is alone.
+# The number of mentions of a system before the next system's turn. It is large enough that the weights of the
+# system are in the processor's cache, as if it ran alone. At a larger value, a slow phase of the machine
+# falls on one system.
 _TURN = 60
-# Of batches.
+# The number of timed rounds of batches, whose median is reported.
 _ROUNDS = 5
-# PyTorch's threads wait actively for a while, in the way of what is timed next.
+# The pause after PyTorch ran, in seconds. Its threads wait actively for a while and disturb the next timing.
 PAUSE_SECONDS = 0.01
 
 
@@ -37,12 +39,12 @@ class Timed:
     """A system that is timed.
 
     Attributes:
-        name: such as "hypencoder_2".
-        model: as it was trained.
-        engine: the same, as it runs.
-        vectors: of the ontology's names.
-        candidates: names that are retrieved, and that a q-net scores.
-        index: finds candidates among them.
+        name: a name such as "hypencoder_2".
+        model: the model in PyTorch.
+        engine: the model, compiled.
+        vectors: the vectors of the ontology's names.
+        candidates: number of names that are retrieved, and scored by a q-net, per mention.
+        index: finds the nearest of the vectors.
     """
 
     name: str
@@ -54,37 +56,40 @@ class Timed:
 
     @property
     def generates(self) -> bool:
-        """Whether its scores are those of q-nets."""
+        """Whether the system generates q-nets, which score its candidates."""
         return self.engine.kind == Hypencoder.kind
 
     def score(self, encoded: Encoded, found: Neighbours) -> npt.NDArray[np.float32]:
-        """Scores (B, K) candidates: (B, K) float32."""
+        """Returns (B, K) float32 scores of (B, K) candidates."""
         return self.engine.score(encoded, self.vectors.gather_half(found[1]))
 
     def ranker(self, ontology: Ontology) -> ModelRanker:
+        """Returns the system as a ranker of concepts."""
         return ModelRanker(self.engine, self.vectors, ontology, self.candidates)
 
 
 def timed_model(name: str, model: RetrievalModel, vectors: NameVectors, candidates: int) -> Timed:
-    """Makes a system of a model as it runs, with the index of names that fits it."""
+    """Makes a system from a model: compiles it, and opens the index of the names' vectors."""
     return Timed(name, model, make_engine(model), vectors, candidates, open_index(vectors))
 
 
 def time_singles(
     systems: Sequence[Timed], texts: Sequence[str], description: str
 ) -> dict[str, dict[str, float]]:
-    """Times one mention at a time, by all systems in turn, each with a few mentions.
+    """Times one mention at a time. The systems take turns, each with a few mentions.
 
     Returns:
-        For each system and each of encode (tokens, tower, and output weights where these retrieve), search,
-        generate (what is left of it when the search, beside which it runs, is done), score (names are fetched
-        and the q-net is applied; a bi-encoder's search has scored already) and total: p50 and p95 in
-        milliseconds.
+        For each system and step, and for their total, p50 and p95 in milliseconds. The steps are:
+        encode: tokens and tower, and the output weights if the model retrieves by them;
+        search: names are found in the index;
+        generate: the rest of generating the q-net, which runs in parallel with the search, when that is done;
+        score: vectors of names are read and the q-net is applied; nothing for a bi-encoder, whose search
+        computes its scores.
     """
     for system in systems:
         for text in texts[:_WARM_UP]:
             time_once(system, text)
-    # Where there are few mentions, each system has its turn at every place all the same.
+    # With few mentions turns are shorter, so that each system still comes first, second and so on.
     turn = max(min(_TURN, len(texts) // len(systems)), 1)
     turns = list(systems)
     seconds: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
@@ -93,7 +98,7 @@ def time_singles(
             mentions = texts[start : start + turn]
             for system in turns:
                 seconds[system.name] += [time_once(system, text) for text in mentions]
-            # The machine may be slower for a while: each comes first, and after each other, as often.
+            # Rotated, because the speed of the machine varies: each system comes equally often at each place.
             turns.append(turns.pop(0))
             advance(len(mentions))
     return {name: _percentiles(np.array(steps)) for name, steps in seconds.items()}
@@ -109,7 +114,7 @@ def _percentiles(steps: npt.NDArray[np.float64]) -> dict[str, float]:
 
 
 def time_once(system: Timed, text: str) -> tuple[float, ...]:
-    """Seconds that each of the `STEPS` of a mention takes."""
+    """Returns the seconds that each of the `STEPS` takes for a mention."""
     clock = [time.perf_counter()]
     encoded = system.engine.encode(system.engine.tokenize([text]))
     clock.append(time.perf_counter())
@@ -124,10 +129,10 @@ def time_once(system: Timed, text: str) -> tuple[float, ...]:
 
 
 def time_batches(rankers: Mapping[str, ModelRanker], texts: Sequence[str], batch: int) -> dict[str, float]:
-    """Mentions a second of each ranker, in batches, in turn: the median of `_ROUNDS` rounds."""
+    """Returns mentions per second of each ranker, in batches, in turn: the median of `_ROUNDS` rounds."""
     seconds: dict[str, list[float]] = {name: [] for name in rankers}
     with progress("time batches", (_ROUNDS + 1) * len(texts)) as advance:
-        # The first warms them up.
+        # The first round is a warm-up and is not counted.
         for _ in range(_ROUNDS + 1):
             taken = dict.fromkeys(rankers, 0.0)
             for first in range(0, len(texts), batch):
@@ -137,14 +142,14 @@ def time_batches(rankers: Mapping[str, ModelRanker], texts: Sequence[str], batch
                     ranker.retrieve(part)
                     taken[name] += time.perf_counter() - start
                 advance(len(part))
-            for name, own in taken.items():
-                seconds[name].append(own)
-    return {name: round(len(texts) / float(np.median(own[1:])), 1) for name, own in seconds.items()}
+            for name, of_round in taken.items():
+                seconds[name].append(of_round)
+    return {name: round(len(texts) / float(np.median(rounds[1:])), 1) for name, rounds in seconds.items()}
 
 
 @torch.inference_mode()
 def time_towers(model: RetrievalModel, engine: Engine, texts: Sequence[str]) -> tuple[float, float]:
-    """Milliseconds, p50, that plain float32 PyTorch and an engine take to encode a mention, in turn."""
+    """Returns the p50, in milliseconds, of encoding a mention: in float32 PyTorch, and by an engine."""
     seconds = []
     for text in [*texts[:_WARM_UP], *texts]:
         start = time.perf_counter()
@@ -160,10 +165,10 @@ def time_towers(model: RetrievalModel, engine: Engine, texts: Sequence[str]) -> 
 
 
 def ratio(figures: Mapping[str, Mapping[str, float]], name: str, base: str) -> float:
-    """What a system takes in relation to another, in the same turns."""
+    """Returns the p50 of a system divided by the p50 of another, which took turns with it."""
     return round(figures[name]["total_p50_ms"] / figures[base]["total_p50_ms"], 3)
 
 
 def milliseconds(seconds: Sequence[float] | npt.NDArray[np.float64], percent: int) -> float:
-    """A percentile of seconds, in milliseconds."""
+    """Returns a percentile of times in seconds, in milliseconds."""
     return round(float(np.percentile(seconds, percent)) * 1000, 3)

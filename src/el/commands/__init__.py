@@ -1,1 +1,1 @@
-"""The commands of `el`: arguments, messages and exit codes."""
+"""The commands of `el`: their arguments, help texts, messages and exit codes. The work is done elsewhere."""

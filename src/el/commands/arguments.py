@@ -1,23 +1,61 @@
-"""Arguments that several commands take."""
+"""What the commands share: the exit codes in their --help, common options, and the check of an output."""
 
 import argparse
+from pathlib import Path
+
+from el.base.errors import UsageError
 
 EXIT_CODES = """\
 exit codes:
-  0    done
-  1    an input, a linker or another part that cannot be used
-  2    wrong arguments; an output that exists, without --force
+  0    success
+  1    an input, the linker or another part cannot be used
+  2    wrong arguments, or an output that exists already (see --force)
   74   a file cannot be read or written
-  130  interrupted
+  130  interrupted by Ctrl-C
 """
 
 
 def add_linker_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds the option for the linker, with the same default for all commands that need one."""
+    """Adds the option for the linker. All commands that need a linker have the same default."""
     parser.add_argument(
         "-l",
         "--linker",
         metavar="FOLDER|NAME",
-        help="the linker (default: models/mesh or models/linker in the current folder, or else the one that "
-        "`el index` put into your data folder)",
+        help="the linker (default: models/mesh or models/linker in the current folder; otherwise the linker "
+        "that `el index` put into your data folder)",
     )
+
+
+def check_new(output: Path, option: str = "--output", *, force: bool) -> None:
+    """Refuses an output that exists, unless it may be replaced.
+
+    Args:
+        output: the file or folder that a command is to write.
+        option: the option that names it.
+        force: whether the user gave --force.
+
+    Raises:
+        UsageError: the output exists and `force` is off.
+    """
+    if output.exists() and not force:
+        raise UsageError(f"{output} exists; give another {option}, or --force to replace it")
+
+
+def check_replaceable(output: Path, mark: str, kind: str) -> None:
+    """Refuses to replace a folder that a command did not write itself.
+
+    Without this check, `--force` with a mistyped folder deletes files that have nothing to do with the
+    command.
+
+    Args:
+        output: the folder that a command is to write.
+        mark: a file that every output of the command contains, relative to `output`.
+        kind: what the command writes, such as "linker".
+
+    Raises:
+        UsageError: the output exists and does not contain the file.
+    """
+    if output.exists() and not (output / mark).is_file():
+        raise UsageError(
+            f"{output} is no {kind} (it has no {mark}) and is not replaced; give another --output"
+        )

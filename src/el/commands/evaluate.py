@@ -1,6 +1,6 @@
 """`el evaluate`: how well a linker does on an annotated corpus that it was not trained on.
 
-Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
+Slow modules are imported after the arguments are read, so that --help and error messages appear at once.
 """
 
 import argparse
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser
-from el.base.errors import InputError, UsageError
-from el.commands.arguments import EXIT_CODES, add_linker_argument
+from el.base.errors import InputError
+from el.commands.arguments import EXIT_CODES, add_linker_argument, check_new, check_replaceable
 
 if TYPE_CHECKING:
     from el.corpus.types import Document, Mention
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from el.linking.linker import Linker
 
 _DESCRIPTION = """\
-Scores a linker on documents whose mentions have ids of MeSH or of its own ontology, by the protocol `full`:
-every mention with such an id, against all of the ontology; MeSH ids that it does not have count as misses.
+Scores a linker on annotated documents.
 
-Give PubTator, BioC, brat or JSON lines. Ids may have the prefix MESH: and stand beside each other with |, +
-or commas; OMIM ids stay and are found by nobody. Mentions of other things, such as genes, are left out and
-counted.
+Mentions are annotated with ids of MeSH or of the linker's ontology. The protocol is `full`: every mention
+with such an id is linked against the whole ontology. A MeSH id that the ontology does not have counts as a
+miss.
+
+CORPUS is PubTator, BioC, brat or JSON lines. Ids may have the prefix MESH:. Several ids of one mention are
+separated by |, + or commas. Mentions with OMIM ids stay in the corpus and count as misses. Mentions of other
+types, such as genes, are left out; their number is reported.
 
 Nothing is trained. Do not give documents that the linker was trained on.
 """
@@ -37,14 +40,15 @@ _EPILOG = f"""\
 example:
   el evaluate NCBItestset_corpus.txt -o results/ncbi
 
-systems:
-  model            the model's own scores, a q-net's or a dot product
+systems in the printed table:
+  model            the scores of the model alone: those of a q-net, or dot products
   el_link          the linker without learned synonyms
-  el_link_learned  the linker as it is, where it has learned synonyms
+  el_link_learned  the linker with learned synonyms, if it has them
 
 {EXIT_CODES}"""
 
 _FIGURES = "figures.json"
+# Ids of MeSH and OMIM.
 _IDS = re.compile(r"[CD]\d{6,}|OMIM:\d+")
 
 
@@ -52,38 +56,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command.
 
     Raises:
-        ElError: whatever the user can put right, with the exit code that --help documents.
+        ElError: a problem that the user can solve, with the exit code that --help documents.
         OSError: a file cannot be read or written.
     """
     options = _parser().parse_args(arguments)
-    _check_output(options)
+    if options.output is not None:
+        check_new(options.output, force=options.force)
+        check_replaceable(options.output, _FIGURES, "folder of figures")
     from el.linking.places import find_linker
 
     options.linker = find_linker(options.linker)
     _evaluate(options)
 
 
-def _check_output(options: argparse.Namespace) -> None:
-    """Refuses, before anything slow, an output that would replace something else than earlier figures."""
-    output: Path | None = options.output
-    if output is None or not output.exists():
-        return
-    if not options.force:
-        raise UsageError(f"{output} exists; give another --output, or --force to replace it")
-    if not (output / _FIGURES).is_file():
-        raise UsageError(f"{output} holds no {_FIGURES} and is not replaced; give another --output")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(_DESCRIPTION, "el evaluate", _EPILOG)
     parser.add_argument(
-        "input", nargs="+", metavar="CORPUS", type=Path, help="PubTator, BioC, brat or JSON lines"
+        "input",
+        nargs="+",
+        metavar="CORPUS",
+        type=Path,
+        help="annotated documents: PubTator, BioC, brat or JSON lines",
     )
     add_linker_argument(parser)
     parser.add_argument(
-        "-o", "--output", metavar="FOLDER", type=Path, help="also write figures and predictions there"
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        help="also write figures and predictions into this folder",
     )
-    parser.add_argument("--force", action="store_true", help="replace an output that exists")
+    parser.add_argument("--force", action="store_true", help="replace an existing output")
     return parser
 
 
@@ -105,7 +108,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
     repeated = next((i for i, n in Counter(document.id for document in documents).items() if n > 1), None)
     if repeated is not None:
-        remedy = "Give each document once, under an id of its own"
+        remedy = "Give each document once, and each document another id"
         raise InputError(options.input[0], f"document {repeated}", "occurs several times", remedy)
     for note in notes:
         print(note, file=sys.stderr)
@@ -124,7 +127,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     count = int(figures["full/el_link/all/count"])
     caption = (
         f"Protocol `full`, {names}, {count:,} mentions against {len(linker.ontology):,} concepts. "
-        "Unseen: forms and ids that the linker's learned synonyms do not have."
+        "Unseen: forms and ids that are not among the linker's learned synonyms."
     )
     print(result_table(caption, figures, protocol, list(makers), {}, linker.config.retrieved).markdown())
     if options.output is not None:
@@ -139,26 +142,26 @@ def _write(
 
     with atomic_folder(folder) as out:
         write_json(out / _FIGURES, dict(figures))
-        for system, own in predictions.items():
-            write_predictions(out / f"{system}.jsonl.gz", own)
+        for system, of_system in predictions.items():
+            write_predictions(out / f"{system}.jsonl.gz", of_system)
     print(folder, file=sys.stderr)
 
 
 def prepared(
     documents: "Iterable[Document]", known: Container[str], retired: Mapping[str, str]
 ) -> "tuple[list[Document], list[str]]":
-    """Returns documents with the mentions that count, and what a user should know of the others.
+    """Returns documents with the mentions that count, and notes for the user about the others.
 
-    A mention counts if it has an id of MeSH, OMIM or the ontology, or none and is of a chemical or disease;
-    its type becomes one of these, or stays what it is. Ids are replaced where `retired` knows the current
-    one.
+    A mention counts if it has an id of MeSH, OMIM or the ontology. A mention without any id counts if its
+    type is a chemical or a disease. Types that mean chemical or disease are replaced by these words; other
+    types stay.
 
     Args:
-        documents: of any corpus.
+        documents: documents of any corpus.
         known: the ids of the ontology.
-        retired: retired id -> current id.
+        retired: retired id -> current id; retired ids are replaced.
     """
-    # Brings what reads ontologies with it.
+    # Slow to import: the module loads the libraries that read ontologies.
     from el.ontology.ontology import kind_of_type
 
     out: list[Document] = []
@@ -183,18 +186,18 @@ def prepared(
     notes = [f"left out: {count:,} mentions of type {kind}" for kind, count in left_out.most_common()]
     if unknown:
         examples = ", ".join(concept_id for concept_id, _ in unknown.most_common(5))
-        notes.append(f"ids that the ontology does not have: {len(unknown):,} ({examples}, ...)")
+        notes.append(f"ids that are not in the ontology: {len(unknown):,} ({examples}, ...)")
     return out, notes
 
 
 def _seen(documents: "Sequence[Document]", linker: "Linker") -> "Seen":
-    """Which forms and ids of the documents the linker's learned synonyms have."""
+    """Returns the forms and ids of the documents that are among the linker's learned synonyms."""
     from el.evaluation.queries import full_queries
     from el.evaluation.rows import Seen
 
     synonyms = linker.synonyms
     if synonyms is None:
         return Seen(frozenset(), frozenset())
-    # They have abbreviations written out.
+    # Looked up with abbreviations written out, as learned synonyms are stored.
     forms = {query.text.casefold() for query in full_queries(documents) if synonyms.counts_of(query.expanded)}
     return Seen(frozenset(forms), frozenset(synonyms.concept_counts))

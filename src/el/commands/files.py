@@ -1,4 +1,7 @@
-"""Files of documents linked: one after the other, or by several processes."""
+"""Links files of documents, one after the other or with several processes.
+
+It is separate from `el.commands.link`, which checks arguments, because it imports the linker, which is slow.
+"""
 
 import contextlib
 import multiprocessing
@@ -29,13 +32,14 @@ class Settings:
     Attributes:
         linker: the linker's folder.
         min_precision: see `Linker.load`.
-        top_k: candidates that mentions keep; None for the linker's own number.
+        top_k: number of candidates that a mention keeps; None for the linker's setting.
         find_mentions: see `Linker.link`.
         types: see `Linker.link`.
-        read_as: the files' format.
-        format: that of what is written; None for each file's own.
-        keep_going: whether a file or document that cannot be used is told and passed over.
-        standard_input: the file that messages call so; None for none.
+        read_as: the format of the inputs.
+        format: the format of the outputs; None for the format of each input.
+        keep_going: whether a file or document that cannot be used is reported and skipped. Otherwise its
+            error is raised.
+        standard_input: the file that messages call "standard input"; None if there is none.
     """
 
     linker: Path
@@ -59,8 +63,8 @@ class Job:
     """A file to link.
 
     Attributes:
-        source: what is read.
-        target: what is written.
+        source: the file to read.
+        target: the file to write.
     """
 
     source: Path
@@ -68,17 +72,18 @@ class Job:
 
 
 def is_done(target: Path) -> bool:
-    """Whether an output is there, and nothing was passed over for it."""
+    """Whether an output exists and is complete: no input or document was skipped for it."""
     return target.exists() and not _mark(target).exists()
 
 
 def link_into_files(jobs: Sequence[Job], settings: Settings, processes: int) -> int:
-    """Links files, each into a file of its own. Returns how many had to be passed over, wholly or in part.
+    """Links files into separate outputs. Returns how many files were skipped, completely or in part.
 
     Args:
         jobs: the files.
-        settings: how.
-        processes: that share the work; each opens the linker, whose vectors they have in common.
+        settings: how to link them.
+        processes: number of processes that share the files. Each opens the linker; its vectors are mapped
+            into memory once for all of them.
 
     Raises:
         ElError: a file cannot be used, and `keep_going` is off.
@@ -92,7 +97,7 @@ def link_into_files(jobs: Sequence[Job], settings: Settings, processes: int) -> 
         several = len(jobs) > 1
         advance = stack.enter_context(progress("link files" if several else "", len(jobs)))
         for problems in results:
-            _tell(problems)
+            _report(problems)
             failed += bool(problems)
             advance(1)
     return failed
@@ -105,24 +110,24 @@ def link_into_one(
     show: Callable[[LinkedDocument], None],
     missing: int = 0,
 ) -> int:
-    """Links files into one. Returns how many had to be passed over, wholly or in part.
+    """Links files into one output. Returns how many files were skipped, completely or in part.
 
     Args:
-        sources: the files; several only where `settings.format` can hold documents of several.
-        settings: how.
+        sources: the files; several only if `settings.format` can hold the documents of several files.
+        settings: how to link them.
         target: a file or an open stream; None to write nothing.
-        show: is given each linked document.
-        missing: how many files were passed over before, which `target` lacks too.
+        show: called with each linked document.
+        missing: number of inputs that the caller skipped; with any, `target` is marked as incomplete.
 
     Raises:
         ElError: a file cannot be used, and `keep_going` is off.
     """
     problems: list[str] = []
     failed = 0
-    # Opened before the linker, so that a wrong path is told at once.
+    # Opened before the linker, so that a wrong path is reported at once.
     corpora = [corpus for source in sources if (corpus := _opened(source, settings, problems))]
     failed += len(sources) - len(corpora)
-    _tell(problems)
+    _report(problems)
     linker = settings.load()
     with contextlib.ExitStack() as stack:
         write = show
@@ -134,19 +139,19 @@ def link_into_one(
             )
             write = partial(_both, writer, show)
         several = len(corpora) > 1
-        # How many documents a file has nobody knows before the end.
+        # The bar of one file has no end, because the number of its documents is unknown until it is read.
         advance = stack.enter_context(progress("link documents", len(corpora) if several else None))
         for corpus in corpora:
-            own: list[str] = []
+            skipped: list[str] = []
             try:
-                _link(linker, corpus, settings, write, (lambda _: None) if several else advance, own)
+                _link(linker, corpus, settings, write, (lambda _: None) if several else advance, skipped)
             except InputError as error:
-                # The rest of a file that nobody can make sense of.
+                # The file is broken in the middle: its remaining documents cannot be read.
                 if not settings.keep_going:
                     raise
-                own.append(_message(error, settings))
-            _tell(own)
-            failed += bool(own)
+                skipped.append(_message(error, settings))
+            _report(skipped)
+            failed += bool(skipped)
             if several:
                 advance(1)
     return failed
@@ -161,12 +166,13 @@ def _both(writer: Writer, show: Callable[[LinkedDocument], None], linked: Linked
 def _writer(
     target: Path | TextIO, settings: Settings, corpus: Corpus, is_whole: Callable[[], bool]
 ) -> Iterator[Writer]:
-    """Yields a writer; an output is marked if it is not whole when the block ends, see `is_done`."""
+    """Yields a writer. If the output is incomplete when the block ends, it is marked; see `is_done`."""
     format = settings.format or output_format(corpus.format)
     mark = _mark(target) if isinstance(target, Path) else None
     with open_writer(target, format, corpus.head if format == corpus.format else None) as writer:
         yield writer
-        # Before the output has its name, and taken away after: so no part is ever without a mark.
+        # The mark is set before the output gets its name, and removed only after. So an incomplete output
+        # never stands without a mark.
         if mark and not is_whole():
             mark.touch()
     if mark and is_whole():
@@ -174,12 +180,12 @@ def _writer(
 
 
 def _mark(target: Path) -> Path:
-    """The hidden file that says, beside an output, that something was passed over for it."""
+    """Returns the hidden file that marks an output as incomplete."""
     return target.with_name(f".{target.name}.incomplete")
 
 
 def _mark_stale(target: Path | TextIO | None) -> None:
-    """Marks an output of before that stays, where nothing could be made anew."""
+    """Marks an earlier output as incomplete. Called if no input can be used and the output stays as it is."""
     if isinstance(target, Path) and target.exists():
         _mark(target).touch()
 
@@ -195,7 +201,7 @@ def _opened(source: Path, settings: Settings, problems: list[str]) -> Corpus | N
 
 
 def _link_file(linker: Linker, settings: Settings, job: Job) -> list[str]:
-    """Links a file into another. Returns what had to be passed over, a message each."""
+    """Links a file into its output. Returns one message for each skipped document, or for the file."""
     problems: list[str] = []
     corpus = _opened(job.source, settings, problems)
     try:
@@ -219,13 +225,13 @@ def _link(
     advance: Callable[[int], None],
     problems: list[str],
 ) -> None:
-    """Links the documents of a file; `problems` gets a message for each that had to be passed over."""
+    """Links the documents of a file. Appends a message to `problems` for each document that is skipped."""
     skip = (lambda error: problems.append(_message(error, settings))) if settings.keep_going else None
     for linked in linker.link(corpus.documents(skip), settings.find_mentions, settings.types):
         try:
             write(linked)
         except ElError as error:
-            # What the format cannot hold.
+            # The output format cannot hold this document.
             if not settings.keep_going:
                 raise
             problems.append(_message(error, settings))
@@ -236,57 +242,58 @@ def _message(error: ElError, settings: Settings) -> str:
     return str(as_given(error, settings.standard_input))
 
 
-def _tell(problems: Sequence[str]) -> None:
+def _report(problems: Sequence[str]) -> None:
     for problem in problems:
-        print(f"passed over: {problem}", file=sys.stderr)
+        print(f"skipped: {problem}", file=sys.stderr)
 
 
-# Files that are handed over for each process: enough that none is idle; all of a folder would take memory.
+# Files that wait in the queue, for each process. With fewer, processes may be idle; with all files of a large
+# folder, the queue takes memory.
 _AHEAD = 4
 
-# The linker of this process, where several link.
-_own: dict[str, Any] = {}
+# The linker of a worker process, opened at its first file.
+_of_process: dict[str, Any] = {}
 
 
 def _by_processes(
     stack: contextlib.ExitStack, jobs: Sequence[Job], settings: Settings, processes: int
 ) -> Iterator[list[str]]:
-    # Not forked: the libraries that link have threads.
+    # Spawned, because forked processes can hang: the libraries that link use threads.
     context = multiprocessing.get_context("spawn")
     number = context.Value("i", 0)
     pool = ProcessPoolExecutor(processes, context, _take_processors, (number, processes))
     stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
-    # What has not begun when a file cannot be used does not begin any more.
+    # After an error, files that wait in the queue are not linked.
     stack.callback(pool.shutdown, cancel_futures=True)
     signal.signal(signal.SIGINT, _interrupt_once)
     try:
         yield from _results(pool, jobs, settings, _AHEAD * processes)
     except BrokenProcessPool as error:
         raise ElError(
-            "a process was ended from outside, perhaps for want of memory. Give fewer --jobs, and --resume"
+            "a process was killed, perhaps because memory ran out. Give fewer --jobs, and --resume"
         ) from error
 
 
 def _interrupt_once(*_: object) -> None:
-    """Ends the command when the files under way are done; a second Ctrl-C does not disturb that."""
+    """Ends the command when the files in progress are done. A second Ctrl-C is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _results(pool: Executor, jobs: Iterable[Job], settings: Settings, ahead: int) -> Iterator[list[str]]:
-    """Yields what became of each file, as they are done; at most `ahead` are handed over at a time."""
+    """Yields the messages of each file as it is done. At most `ahead` files are in the queue at a time."""
     running: set[Future[list[str]]] = set()
     for job in jobs:
         if len(running) == ahead:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
-        running.add(pool.submit(_link_by_own, job, settings))
+        running.add(pool.submit(_link_in_process, job, settings))
     yield from (future.result() for future in as_completed(running))
 
 
 def _take_processors(number: "Synchronized[int]", processes: int) -> None:
-    """Gives a process processors of its own."""
-    # The process that started this one tells of Ctrl-C, and ends it.
+    """Restricts a worker process to a share of the processors, so that workers do not compete for them."""
+    # Ctrl-C is handled by the main process, which then ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with number.get_lock():
         place = number.value
@@ -296,8 +303,8 @@ def _take_processors(number: "Synchronized[int]", processes: int) -> None:
         os.sched_setaffinity(0, every[place % len(every) :: processes])
 
 
-def _link_by_own(job: Job, settings: Settings) -> list[str]:
-    # Not when the process begins: an error there would not be told.
-    if "linker" not in _own:
-        _own["linker"] = settings.load()
-    return _link_file(_own["linker"], settings, job)
+def _link_in_process(job: Job, settings: Settings) -> list[str]:
+    # Opened here and not in the initialiser of the process, where the error message would be lost.
+    if "linker" not in _of_process:
+        _of_process["linker"] = settings.load()
+    return _link_file(_of_process["linker"], settings, job)

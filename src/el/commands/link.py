@@ -1,6 +1,6 @@
-"""`el link`: documents in, the same documents with ranked concept ids out.
+"""`el link`: reads documents and writes the same documents with ranked concept ids.
 
-Everything slow is imported after the arguments are read, so that --help and mistakes answer at once.
+Slow modules are imported after the arguments are read, so that --help and error messages appear at once.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from el.base.cli import INTERRUPTED, command_parser
 from el.base.errors import ElError, InputError, UsageError, as_given
-from el.commands.arguments import add_linker_argument
+from el.commands.arguments import EXIT_CODES, add_linker_argument, check_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 SAMPLE = Path(__file__).with_name("sample_document.txt")
 
 _STANDARD = "-"
-# Formats of which several inputs make one output, and what they are called in a folder.
+# The formats that hold the documents of several inputs in one output.
 _TABLES = ("tsv", "links", "jsonl")
+# The suffix of an output in a folder, for each format.
 _SUFFIXES = {
     "bioc": ".xml",
     "bioc-json": ".json",
@@ -41,39 +42,36 @@ _SUFFIXES = {
 }
 
 _DESCRIPTION = """\
-Links mentions of chemicals and diseases to concepts of MeSH, or of an ontology of your own.
+Links mentions of chemicals and diseases in documents to concepts of MeSH or of your own ontology.
 
-Give files, folders or patterns: BioC (XML or JSON), PubTator, brat, JSON lines or plain text (one document a
-file), gzipped or not. Mentions of chemicals and diseases that a document brings along are linked; in a
-document without any they are found first. Without INPUT, a sample document is linked.
+INPUT is files, folders or patterns. Formats are BioC (XML or JSON), PubTator, brat, JSON lines and plain text
+(one document per file), all optionally gzipped. If a document has mentions, its mentions of chemicals and
+diseases are linked. If it has no mentions, they are found first. Without INPUT, a sample document is linked.
 
-What comes out is what came in, in its format, with links added:
+The output is the input in the same format, with links added:
   PubTator     ids in column 6, their scores in column 8
   BioC         infons identifier, score, candidates (JSON) and decided_by
   brat         N lines for ids, and notes with the candidates
   JSON lines   the key links in each mention
   plain text   a table: document, start, stop, text, type, ids, scores, names, margin
-Offsets count Unicode code points. An id of -1 says that no concept fits. Scores are between 0 and 1: the
-candidates' shares, by weights that were fitted on mentions with known concepts. The margin, which tables and
-JSON lines have, is how far the first candidate lies above the next.
+Offsets count Unicode code points. The id -1 means that no concept fits. A score is a candidate's probability,
+between 0 and 1; its weights were fitted on mentions with known concepts. The margin, in tables and JSON
+lines, is the difference between the scores of the first and the second candidate.
 """
 
-_EPILOG = """\
+_EPILOG = f"""\
 examples:
   el link notes.txt                          a table on the terminal
   el link abstracts.pubtator -o linked.pubtator
-  el link records/ -o linked/ --resume       a folder; run it again to go on where it stopped
+  el link records/ -o linked/ --resume       a folder; after an interruption, run the same command again
   el link "records/**/*.txt" -f tsv -o links.tsv
-  el link notes.txt --html notes.html        a page that shows why
+  el link notes.txt --html notes.html        also a page that shows the reasons
   el link --explain "renal failure" --type disease
   cat notes.txt | el link - | cut -f4,6,8    in a pipe
 
-exit codes:
-  0    done, also where the reader of standard output stops early; a page of --html is whole then
-  1    an input cannot be used (with --keep-going: at the end), or there is no linker
-  2    wrong arguments; an output that exists, without --force or --resume
-  74   a file cannot be read or written
-  130  interrupted
+{EXIT_CODES}
+With --keep-going, code 1 comes after all other inputs are linked. If the reader of standard output, such as
+head, stops early, the code is 0, and a page of --html is complete.
 """
 
 
@@ -81,10 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command.
 
     Raises:
-        ElError: whatever the user can put right, with the exit code that --help documents.
+        ElError: a problem that the user can solve, with the exit code that --help documents.
         OSError: a file cannot be read or written.
     """
-    # Inputs may stand before and behind options.
+    # Intermixed, because inputs may stand before and after options.
     options = _parser().parse_intermixed_args(arguments)
     _check(options)
     from el.linking.places import find_linker
@@ -96,11 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         failed = _run(options)
     except KeyboardInterrupt:
-        again = "; with --resume, the same command goes on where it stopped" if options.output else ""
+        again = "; with --resume, the same command continues where it stopped" if options.output else ""
         print(f"interrupted{again}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     if failed:
-        raise ElError(f"{failed} of the inputs passed over, wholly or in part; see above")
+        raise ElError(f"{failed} of the inputs could not be linked completely; see the messages above")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="INPUT",
         default=[str(SAMPLE)],
-        help="files, folders or patterns; - is standard input (default: a sample document)",
+        help="files, folders or patterns; - for standard input (default: a sample document)",
     )
     add_linker_argument(parser)
     _add_outputs(parser)
@@ -123,26 +121,30 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="FILE|FOLDER|-",
-        help="a file, a folder for several inputs, - for standard output (default: -; --html alone: none)",
+        help="a file, a folder for several inputs, or - for standard output (default: -; none if only --html "
+        "is given)",
     )
     parser.add_argument(
         "-f",
         "--format",
         choices=tuple(_SUFFIXES),
-        help="what is written; links: JSON lines, one a mention (default: what came in; of plain text tsv)",
+        help="the format of the output; links is JSON lines, one per mention (default: the format of the "
+        "input; for plain text: tsv)",
     )
-    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page to look at")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write an HTML page of the documents")
     parser.add_argument(
-        "--explain", metavar="MENTION", help="print what speaks for each candidate of one mention"
+        "--explain", metavar="MENTION", help="print the evidence for each candidate of one mention, and stop"
     )
-    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
+    parser.add_argument("--force", action="store_true", help="replace existing outputs")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="pass over inputs whose output exists, unless --keep-going left something out of it",
+        help="skip inputs whose output exists; outputs that --keep-going left incomplete are made again",
     )
     parser.add_argument(
-        "--keep-going", action="store_true", help="tell and pass over what cannot be used, and go on"
+        "--keep-going",
+        action="store_true",
+        help="report and skip inputs and documents that cannot be used, and link the others",
     )
     parser.add_argument(
         "-j",
@@ -150,7 +152,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_positive,
         default=1,
-        help="processes that share the files of a folder (default: 1)",
+        help="number of processes that share the inputs; needs a folder as output (default: 1)",
     )
 
 
@@ -160,20 +162,20 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         dest="read_as",
         choices=("auto", "bioc", "bioc-json", "pubtator", "brat", "jsonl", "plain"),
         default="auto",
-        help="what the inputs are (default: auto, by what they begin with)",
+        help="the format of the inputs (default: auto, by how each begins)",
     )
     parser.add_argument(
         "-k",
         "--top-k",
         metavar="N",
         type=_positive,
-        help="candidates to keep for each mention (default: the linker's own setting, 10)",
+        help="number of candidates to keep per mention (default: the linker's setting, 10)",
     )
     parser.add_argument(
         "--find-mentions",
         choices=("auto", "always", "never"),
         default="auto",
-        help="find mentions in documents that have none (auto), in all, or in none",
+        help="find mentions in documents without mentions (auto), in all documents, or in none",
     )
     parser.add_argument(
         "-t",
@@ -182,22 +184,22 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         dest="types",
         action="append",
         type=str.lower,
-        help="link given mentions of this type, may be repeated (default: chemicals and diseases, whatever "
-        "they are called); with --explain, the mention's",
+        help="link given mentions of this type; may be repeated (default: chemicals and diseases, under any "
+        "usual name); with --explain, the type of the mention",
     )
     parser.add_argument(
         "--min-precision",
         metavar="P",
         type=_share,
-        help="answer only where so large a share of answers was right on held-out given mentions, such as "
-        "0.95; other mentions get -1 (default: answer all)",
+        help="answer only above the score from which this share of answers, such as 0.95, was right on "
+        "held-out given mentions; other mentions get -1 (default: answer all)",
     )
 
 
 def _positive(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return number
 
 
@@ -207,35 +209,37 @@ def _share(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0.0 < share <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1")
     return share
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuses, before anything slow, arguments that do not go together."""
+    """Refuses arguments that contradict each other. Called before the linker is opened, which is slow."""
     if options.explain is not None and not options.explain.strip():
         raise UsageError('--explain needs a mention, such as "renal failure"')
     if options.explain is not None and (options.output or options.html):
-        raise UsageError("--explain prints; it goes with neither --output nor --html")
+        raise UsageError("--explain only prints; leave out --output and --html")
     if options.input.count(_STANDARD) > 1:
-        raise UsageError("standard input can be read once; give - once")
+        raise UsageError("standard input can be read only once; give - once")
     if options.force and options.resume:
-        raise UsageError("give either --force or --resume")
+        raise UsageError("--force and --resume contradict each other; give one of them")
     if options.html is not None and options.resume:
-        raise UsageError("--html shows all documents, and --resume links those that are left; give either")
+        raise UsageError(
+            "--html shows all documents, but --resume links only those that are left; give one of them"
+        )
     if options.html is not None and options.jobs > 1:
-        raise UsageError("--html takes one process; leave out --jobs")
-    if options.html is not None and options.html.exists() and not options.force:
-        raise UsageError(f"{options.html} exists; give another --html, or --force to replace it")
+        raise UsageError("--html works with one process only; leave out --jobs")
+    if options.html is not None:
+        check_new(options.html, "--html", force=options.force)
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Links all inputs. Returns how many were passed over."""
+    """Links all inputs. Returns how many were skipped, completely or in part."""
     with _spool(options) as spool:
         problems: list[InputError] = []
         files = _input_files(options, spool, problems)
         for problem in problems:
-            print(f"passed over: {problem}", file=sys.stderr)
+            print(f"skipped: {problem}", file=sys.stderr)
         if not files:
             return len(problems)
         missing = len(problems)
@@ -247,7 +251,10 @@ def _run(options: argparse.Namespace) -> int:
 def _input_files(
     options: argparse.Namespace, spool: Path | None, problems: list[InputError]
 ) -> dict[Path, Path]:
-    """The files to read, and the path that each has below an output folder; `problems` gets what is not."""
+    """Returns the files to read, each with the path of its output below an output folder.
+
+    With --keep-going, the errors of inputs that cannot be used are appended to `problems`.
+    """
     from el.corpus.inputs import find_inputs
 
     files: dict[Path, Path] = {}
@@ -264,18 +271,18 @@ def _input_files(
 
 
 def _page_alone(options: argparse.Namespace) -> bool:
-    """Whether nothing but a page is wanted."""
+    """Whether an HTML page is the only output."""
     return options.html is not None and options.output is None and options.format is None
 
 
 def _into_folder(options: argparse.Namespace, files: dict[Path, Path]) -> bool:
-    """Whether each input has an output of its own, in a folder."""
+    """Whether each input has a separate output, in a folder."""
     output = options.output
     if output in (None, _STANDARD):
         if len(files) > 1 and options.format not in _TABLES and not _page_alone(options):
             raise UsageError(
-                "several inputs need a folder for their outputs, --output FOLDER, or a format that holds "
-                f"them all: --format {', '.join(_TABLES)}"
+                "several inputs need a folder for their outputs, --output FOLDER, or a format that holds all "
+                f"of them: --format {', '.join(_TABLES)}"
             )
         return False
     if Path(output).is_dir() or output.endswith("/"):
@@ -287,8 +294,8 @@ def _into_folder(options: argparse.Namespace, files: dict[Path, Path]) -> bool:
         raise UsageError(f"{output} is a file; several inputs need a folder as --output")
     if Path(output).suffix in _SUFFIXES.values():
         raise UsageError(
-            f"{output} is named like a file, and several inputs need a folder: give {output}/ for one of "
-            f"that name, or --format {', '.join(_TABLES)} for one file of all"
+            f"{output} is named like a file, but several inputs need a folder: give {output}/ for a folder "
+            f"of that name, or --format {', '.join(_TABLES)} for one file with all of them"
         )
     return True
 
@@ -313,18 +320,18 @@ def _link_folder(files: dict[Path, Path], options: argparse.Namespace, spool: Pa
     from el.commands.files import Job, is_done, link_into_files
 
     if options.html is not None:
-        raise UsageError("--html goes with one output; leave out --output, or give a file")
+        raise UsageError("--html does not work with an output folder; leave out --output, or give a file")
     for given in options.input:
         if Path(given).is_dir() and Path(options.output).resolve().is_relative_to(Path(given).resolve()):
             raise UsageError(
-                f"{options.output} lies in {given}, and what is written there would be read the next time; "
-                "give another --output"
+                f"{options.output} lies in the input folder {given}, so the outputs would be read the next "
+                "time; give another --output"
             )
     jobs = [Job(path, _target(path, below, options)) for path, below in files.items()]
     by_target: dict[Path, Path] = {}
     for job in jobs:
         if by_target.setdefault(job.target, job.source) != job.source:
-            raise UsageError(f"two inputs would be written to {job.target}; link them one by one")
+            raise UsageError(f"two inputs would be written to {job.target}; link them separately")
     if options.resume:
         jobs = [job for job in jobs if not is_done(job.target)]
         if not jobs:
@@ -336,7 +343,7 @@ def _link_folder(files: dict[Path, Path], options: argparse.Namespace, spool: Pa
 
 
 def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
-    """Where a file's output goes: under its own name, with another suffix if the format is another."""
+    """Returns the output of a file: the same name in the output folder, with the suffix of the format."""
     from el.corpus.formats import open_corpus, output_format
 
     target: Path = Path(options.output) / below
@@ -345,7 +352,7 @@ def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
     except ElError:
         if not options.keep_going:
             raise
-        # Told when it is its turn.
+        # The error is reported when the file is linked.
         return target
     written = options.format or output_format(format)
     if written == format:
@@ -354,17 +361,17 @@ def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
 
 
 def _check_target(source: Path, target: Path, options: argparse.Namespace) -> None:
-    """Refuses an output that is the input, or would replace something."""
+    """Refuses an output that is the input itself, or that exists and may not be replaced."""
     from el.commands.files import is_done
     from el.corpus.formats import output_files
 
-    # With --resume, an output that exists and is not passed over lacks something.
+    # With --resume, complete outputs are skipped before this check. An output that is left is incomplete.
     may_replace = options.force or (options.resume and target.exists())
     for path in output_files(target, options.format or "brat"):
         if path.exists() and path.samefile(source):
             raise UsageError(f"{path} is the input itself; give another --output")
         if path.exists() and not may_replace:
-            resumed = "keep it" if is_done(target) else "make it again, for it lacks what was passed over"
+            resumed = "keep it" if is_done(target) else "make it again, because inputs were skipped for it"
             raise UsageError(
                 f"{path} exists; give another --output, --force to replace it, or --resume to {resumed}"
             )
@@ -388,13 +395,13 @@ def _link_into_one(
             target = stack.enter_context(_standard_output(go_on=options.html is not None))
         show = stack.enter_context(_page(options)) if options.html else lambda _: None
         return link_into_one(list(files), _settings(options, spool), target, show, missing)
-    # The reader of standard output stopped early.
+    # Reached when the reader of standard output stopped early: `_standard_output` ends the block.
     return 0
 
 
 @contextlib.contextmanager
 def _page(options: argparse.Namespace) -> "Iterator[Callable[[LinkedDocument], None]]":
-    """Yields what puts a linked document on a page, which is whole when the block ends well."""
+    """Yields a function that writes a linked document to the page. The page appears if the block succeeds."""
     from el.base.files import atomic_file
     from el.report.linked import linked_page
 
@@ -407,11 +414,11 @@ def _page(options: argparse.Namespace) -> "Iterator[Callable[[LinkedDocument], N
 
 
 def _provenance(options: argparse.Namespace) -> str:
-    """What links the documents, in a line: the linker, its ontology, and what is asked of it."""
+    """Returns one line that says what linked the documents: linker, ontology and --min-precision."""
     from el.ontology.ontology import describe_ontology
 
     parts = [f"Linker: {options.linker.resolve().name}"]
-    # What is wrong with a linker is told when it is opened.
+    # A broken linker is reported when it is opened.
     with contextlib.suppress(ElError):
         parts.append(f"ontology: {describe_ontology(options.linker / 'ontology')}")
     if options.min_precision is not None:
@@ -427,14 +434,17 @@ def _explain(options: argparse.Namespace) -> None:
     console = Console()
     with console.capture() as capture:
         explain(_settings(options).load(), options.explain, (options.types or [""])[0], console)
-    # Rich would end the command with an error where the reader stops early.
+    # Rich does not write to standard output itself: it fails if the reader of a pipe stops early.
     with _standard_output() as stream:
         stream.write(capture.get())
 
 
 @contextlib.contextmanager
 def _spool(options: argparse.Namespace) -> Iterator[Path | None]:
-    """Yields the temporary file that is to hold standard input, if that is given; errors tell it as such."""
+    """Yields the temporary file that will hold standard input; None if standard input is not an input.
+
+    Error messages name the file "standard input".
+    """
     if _STANDARD not in options.input:
         yield None
         return
@@ -457,10 +467,10 @@ def _copy_standard_input(path: Path) -> None:
 
 @contextlib.contextmanager
 def _standard_output(*, go_on: bool = False) -> Iterator[TextIO]:
-    """Standard output in UTF-8; when its reader stops early, the rest is dropped in silence.
+    """Yields standard output in UTF-8. If its reader stops early, the rest is dropped without an error.
 
     Args:
-        go_on: whether the block goes on then, because something else comes of it too.
+        go_on: whether the block continues after the reader stopped, because it has another output too.
     """
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
@@ -474,7 +484,7 @@ def _standard_output(*, go_on: bool = False) -> Iterator[TextIO]:
 
 
 class _Dropping(io.TextIOBase):
-    """Passes text on for as long as it is read; what follows is dropped."""
+    """Writes text to a stream for as long as the stream has a reader; later text is dropped."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -488,5 +498,5 @@ class _Dropping(io.TextIOBase):
 
 
 def _drop_rest(stream: TextIO) -> None:
-    # What is left in the buffer would fail again when Python exits.
+    # Without this, Python writes the rest of the buffer at exit and fails again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

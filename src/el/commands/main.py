@@ -1,6 +1,7 @@
 """`el`: one command with sub-commands.
 
-A sub-command's module is imported when it is asked for, so that --help and mistakes answer at once.
+The module of a sub-command is imported only when the user asks for it. So --help and error messages appear
+at once.
 """
 
 import difflib
@@ -13,23 +14,23 @@ from el.base.cli import run_command
 from el.base.errors import UsageError
 
 COMMANDS = {
-    "index": "make a linker of an ontology: MeSH, or your own",
-    "link": "link documents with it",
-    "evaluate": "score it on an annotated corpus",
-    "bench": "time it on this machine",
+    "index": "make a linker from an ontology: MeSH, or your own",
+    "link": "link documents with a linker",
+    "evaluate": "score a linker on an annotated corpus",
+    "bench": "time a linker on this machine",
 }
 
 _HELP = f"""\
 usage: el COMMAND ...
 
-Links mentions of chemicals and diseases in text to concepts of MeSH, or of an ontology of your own.
+Links mentions of chemicals and diseases in text to concepts of MeSH or of your own ontology.
 
 commands:
 {"".join(f"  {name:10}{summary}" + chr(10) for name, summary in COMMANDS.items())}
   el COMMAND --help   what a command does, its options and examples
   el --version        the version
 
-Each command is also a module: `python -m el.link` is `el link`.
+Each command is also a Python module: `python -m el.link` does the same as `el link`.
 """
 
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Raises:
         UsageError: there is no such command.
-        ElError: whatever the user can put right, with the exit code that --help documents.
+        ElError: a problem that the user can solve, with the exit code that --help documents.
         OSError: a file cannot be read or written.
     """
     name, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]

@@ -25,9 +25,9 @@ from el.models.hypencoder import Hypencoder
 from el.models.qnet import QNetConfig, QNets
 from el.ontology.ontology import Ontology
 
-# How many q-nets score together. With more, the layers' outputs no longer fit into a CPU's cache.
+# How many q-nets score together. With more, the layers' outputs do not fit into a CPU's cache.
 QUERY_BATCH = 32
-# How many names a CPU scores together. With more, the layers' outputs no longer fit into its cache.
+# How many names a CPU scores together. With more, the layers' outputs do not fit into its cache.
 _NAME_BLOCK = 256
 # How many names a GPU scores together, if its memory allows. With fewer, the GPU waits between two kernels.
 # With more, it needs more memory.

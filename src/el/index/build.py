@@ -1,4 +1,7 @@
-"""Names' vectors made: encoded in parts, put together, and joined to a graph."""
+"""Builds, updates and compacts the vectors of names and their graph.
+
+It is apart from `el.index.vectors`, which opens vectors and needs no PyTorch.
+"""
 
 import hashlib
 import shutil
@@ -26,12 +29,19 @@ from el.index.vectors import FORMAT, NAMES, PLACES, NameVectors
 from el.models.base import RetrievalModel
 from el.ontology.ontology import Ontology
 
-# Names are encoded and written in parts of this size; an interrupted build goes on after the last.
+# Names that are encoded and written as one part. An interrupted build resumes after the last whole part, so
+# larger parts lose more work.
 _PART = 1 << 14
 
 
 def vectors_key(model: RetrievalModel, ontology: Ontology, texts: Sequence[str]) -> str:
-    """What names' vectors depend on, as 16 hexadecimal digits: model, ontology, and what is read."""
+    """Returns a checksum, 16 hexadecimal digits, of all that names' vectors depend on.
+
+    Args:
+        model: its passage tower and settings count.
+        ontology: the ontology of the names.
+        texts: what the tower reads for each name row.
+    """
     parts = [FORMAT, model.passage_tower.fingerprint(), model.settings(), ontology.fingerprint]
     return hashlib.sha256("\0".join([*parts, *texts]).encode()).hexdigest()[:16]
 
@@ -39,7 +49,11 @@ def vectors_key(model: RetrievalModel, ontology: Ontology, texts: Sequence[str])
 def cached_name_vectors(
     model: RetrievalModel, ontology: Ontology, texts: Sequence[str], cache: Path
 ) -> NameVectors:
-    """Opens the vectors of an earlier call, or builds them: `cache`/`vectors_key`."""
+    """Opens the vectors of an earlier call, or builds them, in the folder `cache`/`vectors_key`.
+
+    Raises:
+        ElError: as for `build_name_vectors`.
+    """
     folder = cache / vectors_key(model, ontology, texts)
     if not folder.is_dir():
         build_name_vectors(model, ontology, texts, folder, cache)
@@ -52,14 +66,15 @@ def build_name_vectors(
     """Encodes all names of an ontology and writes them as a vector folder.
 
     Args:
-        model: its passage tower encodes.
-        ontology: whose names.
+        model: the model whose passage tower encodes the names.
+        ontology: the ontology with the names.
         texts: what the tower reads for each name row, from `name_inputs`.
-        folder: where the result goes.
-        scratch: keeps finished parts, so that an interrupted build goes on; emptied at the end.
+        folder: the folder to write, atomically.
+        scratch: a folder for finished parts, from which an interrupted build resumes. The parts are removed
+            at the end.
 
     Raises:
-        ElError: no names, no room on disk or in memory, or vectors that are no numbers.
+        ElError: there are no names, the disk or memory has no room, or a vector is not finite.
     """
     _check_names(texts)
     scratch = _scratch(scratch, model, ontology, texts)
@@ -82,18 +97,18 @@ def update_name_vectors(
     folder: Path,
     scratch: Path,
 ) -> NameVectors:
-    """Writes the vectors of an ontology most of whose names another has: only the rest is encoded.
+    """Writes the vectors of a changed ontology. Only names that the old ontology does not have are encoded.
 
-    The names that are gone stay in the graph and are not found.
+    Names that are removed stay in the graph, but are not found.
 
     Args:
-        model, ontology, texts, folder, scratch: as of `build_name_vectors`.
-        old: the vectors of the other ontology, made by the same passage tower, opened from a folder.
-        old_texts: what the tower read for these.
+        model, ontology, texts, folder, scratch: as for `build_name_vectors`.
+        old: the vectors of the old ontology, made by the same passage tower, opened from a folder.
+        old_texts: what the tower read for the names of the old ontology.
 
     Raises:
-        MismatchError: another passage tower made the old ones.
-        ElError: as of `build_name_vectors`.
+        MismatchError: another passage tower made the old vectors.
+        ElError: as for `build_name_vectors`.
     """
     old.check_model(model.passage_tower.fingerprint())
     _check_names(texts)
@@ -107,7 +122,7 @@ def update_name_vectors(
     places[new] = len(old.vectors) + np.arange(len(new))
     with atomic_folder(folder) as temporary:
         extend_graph(old.folder / NAMES, vectors, temporary / NAMES)
-        # As long as names stand where their vectors do, a search need not ask which may be found.
+        # Without this file, a search need not check which vectors may be found.
         if not np.array_equal(places, np.arange(len(old.vectors) + len(new))):
             np.save(temporary / PLACES, places.astype(np.int32))
         _write_manifest(temporary, model, ontology)
@@ -116,17 +131,17 @@ def update_name_vectors(
 
 
 def compact_name_vectors(vectors: NameVectors, ontology: Ontology, folder: Path) -> NameVectors:
-    """Writes vectors once more with 6 bits a dimension: less than half as large; see `compact_graph`.
+    """Writes a copy of vectors with 6 bits a dimension, less than half as large (`compact_graph`).
 
-    Those that have 6 bits already are returned as they are: rounded once more, they would drift.
+    Vectors that have 6 bits already are returned unchanged. Rounding them again would move them further.
 
     Args:
-        vectors: opened from a folder.
-        ontology: theirs.
-        folder: where the result goes.
+        vectors: the vectors, opened from a folder.
+        ontology: the ontology of the vectors.
+        folder: the folder to write, atomically.
 
     Raises:
-        ElError: no room on disk or in memory.
+        ElError: the disk or memory has no room.
     """
     assert vectors.folder is not None
     assert isinstance(vectors.vectors, StoredVectors)
@@ -145,9 +160,9 @@ def compact_name_vectors(vectors: NameVectors, ontology: Ontology, folder: Path)
 
 
 def _old_places(texts: Sequence[str], old: NameVectors, old_texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """(N,) for each text the row of a vector made of the same, none twice; -1 where there is none."""
+    """Returns (N,) for each text the row of the old vector of an equal text, or -1. No row is given twice."""
     known: dict[str, list[int]] = {}
-    # The last first, so that of equal texts each finds its own.
+    # In reverse, because rows are taken from the end: equal texts then keep their order.
     for row, text in reversed([*enumerate(old_texts)]):
         known.setdefault(text, []).append(row if old.places is None else int(old.places[row]))
     found = (known[text].pop() if known.get(text) else -1 for text in texts)
@@ -156,20 +171,28 @@ def _old_places(texts: Sequence[str], old: NameVectors, old_texts: Sequence[str]
 
 def _check_names(texts: Sequence[str]) -> None:
     if not texts:
-        raise ElError("the ontology has no names, and nothing can be linked to it. Give one that has some")
+        raise ElError("the ontology has no names, so nothing can be linked to it. Give one that has names")
 
 
 def _check_room(encoded: int, indexed: int, width: int, scratch: Path) -> None:
-    """Raises ElError where `encoded` names in parts and in order, and a graph of `indexed`, have no room."""
+    """Raises ElError if the disk or memory has no room for a build.
+
+    Args:
+        encoded: names to encode. Their vectors are on disk twice, as parts and in order.
+        indexed: vectors of the graph.
+        width: D.
+        scratch: the folder of the parts.
+    """
     graph = graph_bytes(indexed, width)
-    # What an interrupted call left is there already.
+    # The files of an interrupted build have their room already.
     done = sum(path.stat().st_size for path in scratch.glob("*.npy"))
+    # Two copies of float16, which has two bytes.
     disk = max(2 * 2 * encoded * width - done, 0) + graph
     check_room(scratch, disk, 2 * graph, f"the index of {indexed:,} names")
 
 
 def _write_manifest(folder: Path, model: RetrievalModel, ontology: Ontology) -> None:
-    """Writes the manifest of the vectors in a folder."""
+    """Writes the manifest of a vector folder whose other files are complete."""
     manifest = {
         "format": FORMAT,
         "model": model.passage_tower.fingerprint(),
@@ -184,14 +207,14 @@ def _write_manifest(folder: Path, model: RetrievalModel, ontology: Ontology) -> 
 
 
 def _scratch(folder: Path, model: RetrievalModel, ontology: Ontology, texts: Sequence[str]) -> Path:
-    """Where the parts of these texts are kept, apart from those of others."""
+    """Returns the folder for the parts of these texts. No other build uses it."""
     return folder / f"encode-{vectors_key(model, ontology, texts)}"
 
 
 def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.NDArray[np.float16]:
-    """Returns (N, D) vectors; parts that an interrupted call left in `scratch` are taken over."""
+    """Returns (N, D) vectors. Parts that an interrupted build left in `scratch` are not encoded again."""
     scratch.mkdir(parents=True, exist_ok=True)
-    # Parts hold names of similar length; batches inside them too.
+    # The names of a part have similar lengths, and so do those of its batches: this saves padding.
     parts = by_length([len(text) for text in texts], _PART)
     with progress("encode names", len(texts)) as advance:
         for number, rows in enumerate(parts):
@@ -200,7 +223,7 @@ def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.N
                 part = encode_texts(model, [texts[row] for row in rows])
                 if not np.isfinite(part).all():
                     raise ElError(
-                        "the model gives vectors that are no numbers (NaN or infinite). Train it again"
+                        "the model gives vectors that are not finite (NaN or infinite). Train it again"
                     )
                 np.save(path.with_suffix(".part.npy"), part)
                 path.with_suffix(".part.npy").replace(path)
@@ -211,7 +234,7 @@ def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.N
 def _in_order(
     parts: Sequence[npt.NDArray[np.int64]], scratch: Path, shape: tuple[int, int]
 ) -> npt.NDArray[np.float16]:
-    """Puts the encoded parts together, on disk, in the order of the name rows."""
+    """Joins the encoded parts on disk, in the order of the name rows."""
     vectors = np.lib.format.open_memmap(scratch / "vectors.npy", mode="w+", dtype=np.float16, shape=shape)
     for number, rows in enumerate(parts):
         vectors[rows] = np.load(scratch / f"{number}.npy", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Exact search over names' vectors, block by block."""
+"""Exact search over names' vectors, block by block. It needs PyTorch, which a search by graph does not."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +9,10 @@ from el.base.progress import progress
 from el.index.contract import Neighbours
 from el.index.vectors import NameVectors
 
-# Names whose vectors are in memory at once, as float32.
+# Names whose vectors are in memory at once, as float32. Memory grows with this number.
 _BLOCK = 1 << 16
-# Queries that are compared with a block at once: 1024 x 65,536 products take 268 MB.
+# Queries that are compared with a block at once. 1,024 x 65,536 products take 268 MB; a larger number takes
+# more.
 _QUERY_BATCH = 1024
 
 
@@ -19,9 +20,9 @@ class ExactIndex:
     """Compares queries with every name.
 
     Args:
-        names: whose vectors.
-        description: shown with the progress; silent where "".
-        query_batch: queries that are compared at once; bounds the memory.
+        names: the names and their vectors.
+        description: shown with the progress; "" shows none.
+        query_batch: queries that are compared with a block at once. Memory grows with this number.
     """
 
     def __init__(self, names: NameVectors, description: str = "", query_batch: int = _QUERY_BATCH) -> None:
@@ -53,7 +54,17 @@ class ExactIndex:
 
 
 def merge_best(best: Tensor, found: Tensor, scores: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the K best of (B, K) scores and rows so far and a block's (B, M) scores of (M,) rows."""
+    """Merges the best scores so far with those of a block.
+
+    Args:
+        best: (B, K) the best scores so far.
+        found: (B, K) int64, their rows.
+        scores: (B, M) the scores of the block.
+        rows: (M,) int64, the rows of the block.
+
+    Returns:
+        (B, K) the best of all these scores, best first, and (B, K) their rows.
+    """
     k = best.shape[1]
     values, columns = scores.topk(min(k, scores.shape[1]), dim=1)
     values, rows = torch.cat([best, values], dim=1), torch.cat([found, rows[columns]], dim=1)

@@ -1,4 +1,4 @@
-"""A flat search by FAISS over the stored vectors of a graph: what benchmarks compare with."""
+"""A flat search by FAISS over the stored vectors of a graph. Benchmarks compare the other indexes with it."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from el.index.vectors import NameVectors
 
 
 class FlatIndex:
-    """Compares queries with every name that may be found, on one thread for a single query.
+    """Compares queries with every name that may be found. A single query uses one thread.
 
     Args:
-        names: opened from a folder, so that they have a graph, whose stored vectors are read.
+        names: names opened from a folder, so that they have a graph. Its stored vectors are read.
     """
 
     def __init__(self, names: NameVectors) -> None:
@@ -33,7 +33,7 @@ class FlatIndex:
         k = min(k, len(self._names) if rows is None else len(rows))
         parameters = None
         if places is not None:
-            # faiss gives these constructors no types.
+            # faiss has no type annotations for these constructors.
             selector: Any = faiss.IDSelectorBatch
             selected: Any = faiss.SearchParameters
             parameters = selected(sel=selector(places))

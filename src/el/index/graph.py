@@ -1,9 +1,10 @@
-"""The graph of the names' nearest neighbours: FAISS's HNSW over vectors of 16 or 6 bits, one file.
+"""The graph of the names' nearest neighbours: FAISS's HNSW, in one file with the vectors.
 
-Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
-Small World graphs", arXiv 1603.09320. The file holds the vectors too, and is opened without reading them.
-They are in half precision; in a compact graph, each dimension in 6 bits, evenly from its least value to its
-largest.
+Source: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical
+Navigable Small World graphs", arXiv 1603.09320.
+
+The file is memory-mapped, so opening it does not read the vectors. They are stored in half precision. In a
+compact graph, each dimension is stored in 6 bits, in equal steps from its smallest value to its largest.
 """
 
 from collections.abc import Callable
@@ -20,33 +21,39 @@ import numpy.typing as npt
 from el.base.errors import InputError
 from el.base.files import atomic_file
 
-# Links of a name; twice as many on the lowest level, which has 128 bytes a name.
+# Links of a name to others. The lowest level has twice as many, which take 128 bytes a name. A larger number
+# takes more disk and time, and misses fewer names.
 _LINKS = 16
-# Names that are looked at to place a new one. 40 is FAISS's own; on MeSH it finds .94 of the 10 nearest,
-# where 128 finds .98 and 256 .99; building takes twice as long each time.
+# Names that are compared with a new name when it is added. FAISS's default is 40. On MeSH, a graph built with
+# 40 finds .94 of the 10 nearest names; with 128, .98; and with 256, .99. Each of these steps doubles the time
+# of building.
 _BUILD_EFFORT = 256
-# Names that are placed at once.
+# Names that are added or read at once. Memory grows with this number.
 _BLOCK = 1 << 14
-# Names that a search looks at, and more where more are wanted; and more for queries whose best name is at a
-# cosine below `_FAR`: walks go astray where all names are far. Of mentions of BC5CDR these are a seventh.
+# Names that a search compares with the query, unless it is to find more. A larger number misses fewer names
+# and takes more time.
 _SEARCH_EFFORT = 320
+# The same for a second search, for queries whose best name has a cosine below `_FAR`. If all names are far, a
+# walk goes astray more often. A seventh of the mentions of BC5CDR are such queries. With a larger `_FAR`,
+# more queries are searched twice.
 _FAR_EFFORT = 512
 _FAR = 0.6
-# Bits of a dimension that is not compact, and of one that is.
+# Bits of each dimension, of stored vectors that are not compact and of compact ones.
 HALF_BITS = 16
 COMPACT_BITS = 6
-# Larger graphs are built by all threads, each time a little differently.
+# Names of a graph. Smaller graphs are built by one thread, so each build gives the same graph. Larger graphs
+# are built by all threads, and each build gives a slightly different graph.
 _ONE_THREAD = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
 class NameGraph:
-    """Finds the names near to a vector by walking from neighbour to neighbour.
+    """Finds the names near a vector by walking from neighbour to neighbour.
 
     Attributes:
-        index: FAISS's; owns the memory of `vectors`.
-        vectors: of the N names, in the order in which they were added.
-        used: (N,), the vectors that may be found; all, if None.
+        index: FAISS's index. It owns the memory of `vectors`.
+        vectors: the vectors of N names, in the order of `build_graph` and `extend_graph`.
+        used: (N,) whether each vector may be found; None for all.
     """
 
     index: Any
@@ -55,14 +62,14 @@ class NameGraph:
 
     @classmethod
     def open(cls, path: Path, places: npt.NDArray[np.int64] | None = None) -> "NameGraph":
-        """Opens a file that `build_graph` wrote; its vectors stay on disk until they are looked at.
+        """Opens a graph's file. The vectors stay on disk until they are used.
 
         Args:
-            path: the file.
-            places: rows of the only vectors that may be found; all, if None.
+            path: a file from `build_graph`, `extend_graph` or `compact_graph`.
+            places: rows of the vectors that may be found; None for all.
 
         Raises:
-            InputError: it is missing or holds something else. Altered content is not noticed here.
+            InputError: the file is missing, or does not hold such a graph. Altered numbers are not detected.
         """
         try:
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
@@ -70,7 +77,8 @@ class NameGraph:
             problem = f"broken ({str(error).splitlines()[0]})"
             raise InputError(path, "", problem, "Build it again") from error
         if not isinstance(index, faiss.IndexHNSWSQ):
-            raise InputError(path, "", f"holds a {type(index).__name__}", "Build it again")
+            problem = f"holds a {type(index).__name__} instead of a graph of names"
+            raise InputError(path, "", problem, "Build it again")
         used = None
         if places is not None:
             used = np.zeros(index.ntotal, dtype=np.bool_)
@@ -80,13 +88,13 @@ class NameGraph:
     def search(
         self, queries: npt.NDArray[np.float32], k: int, effort: int | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Finds names with large dot products, most of the k largest.
+        """Finds names with large dot products: most of the k largest.
 
         Args:
             queries: (B, D).
-            k: how many, at most as many as may be found.
-            effort: how many names are looked at closely; the more, the fewer are missed. By default as many
-                as do, and more for queries that are far from all names.
+            k: how many names to find; at most as many as may be found.
+            effort: how many names are compared with each query. With more, fewer are missed. None stands for
+                a number that is good for most queries, and a larger one for queries far from all names.
 
         Returns:
             (B, k) float32 dot products, best first, and (B, k) int64 rows.
@@ -95,7 +103,7 @@ class NameGraph:
         if effort is None and len(far := np.flatnonzero(self._far(queries, similarities, rows))):
             similarities, rows = similarities.copy(), rows.copy()
             similarities[far], rows[far] = self._walk(queries[far], k, _FAR_EFFORT)
-        # A part of the graph that no walk reaches leaves places empty.
+        # A walk finds fewer than k names if parts of the graph are not linked to it.
         missing = rows < 0
         if missing.any():
             similarities, rows = similarities.copy(), rows.copy()
@@ -109,8 +117,8 @@ class NameGraph:
         similarities: npt.NDArray[np.float32],
         rows: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.bool_]:
-        """(B,), whether the best name that was found is far from the query."""
-        # Where none was found, row -1 is some vector; its similarity is the least there is.
+        """Returns (B,) whether the best name found is far from the query: a cosine below `_FAR`."""
+        # If no name was found, the row is -1, the last vector, and the similarity is the smallest number.
         lengths = np.linalg.norm(self.vectors[rows[:, 0]], axis=1) * np.linalg.norm(queries, axis=1)
         far: npt.NDArray[np.bool_] = similarities[:, 0] < _FAR * lengths
         return far
@@ -118,14 +126,14 @@ class NameGraph:
     def _walk(
         self, queries: npt.NDArray[np.float32], k: int, effort: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """What FAISS finds; row -1 in places that stay empty."""
+        """Returns what FAISS finds: similarities and rows, row -1 if there are fewer than k."""
         parameters = faiss.SearchParametersHNSW(  # type: ignore[attr-defined]
             efSearch=max(effort, k), sel=self._selector
         )
         if len(queries) < 2:
             similarities, rows = self.index.search(queries, k, params=parameters)
             return similarities, rows
-        # FAISS's own threads go on waiting actively when they are done, in the way of the model's.
+        # FAISS's threads wait actively when they are done, and so slow down the threads of the model.
         parts = np.array_split(queries, min(len(queries), faiss.omp_get_max_threads()))
         found = self._threads.map(lambda part: self.index.search(part, k, params=parameters), parts)
         similarities, rows = (np.concatenate(column) for column in zip(*found, strict=True))
@@ -144,6 +152,7 @@ class NameGraph:
     def _exactly(
         self, query: npt.NDArray[np.float32], k: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Returns the k best similarities and rows for a (D,) query, by comparing all names."""
         blocks = (slice(start, start + _BLOCK) for start in range(0, len(self.vectors), _BLOCK))
         products = np.concatenate([self.vectors[block] @ query for block in blocks])
         if self.used is not None:
@@ -153,14 +162,14 @@ class NameGraph:
 
 
 class StoredVectors:
-    """The vectors of a graph, read from their codes where these lie, which is on disk.
+    """The vectors of a graph, decoded from FAISS's codes when they are used. The codes stay on disk.
 
     Args:
-        index: FAISS's graph, whose memory it is.
+        index: FAISS's graph. It owns the memory of the codes.
 
     Attributes:
         shape: (N, D).
-        bits: of each dimension, 16 or 6.
+        bits: the bits of each dimension, 16 or 6.
     """
 
     def __init__(self, index: Any) -> None:
@@ -189,10 +198,10 @@ class StoredVectors:
 
 
 class _Codes:
-    """The bytes of an index's vectors, one row a vector, as an array."""
+    """The bytes of an index's vectors as an array without a copy, one row for each vector."""
 
     def __init__(self, storage: Any) -> None:
-        # Whose memory the array is.
+        # Kept because it owns the memory of the array.
         self.storage = storage
         codes = storage.codes
         address = faiss.rev_swig_ptr(codes.data(), codes.size()).ctypes.data if codes.size() else 0
@@ -200,7 +209,7 @@ class _Codes:
             "version": 3,
             "typestr": "|u1",
             "shape": (storage.ntotal, storage.code_size),
-            # Read only: the file is mapped.
+            # Read-only, because the file is memory-mapped.
             "data": (address, True),
         }
 
@@ -214,18 +223,19 @@ def build_graph(
     """Writes the graph of (N, D) vectors.
 
     Args:
-        vectors: may be memory-mapped; the graph holds them in this order.
-        path: where to.
-        advance: is told how many more are placed.
-        effort: names that are looked at to place a new one.
+        vectors: the vectors, in memory or memory-mapped. The graph keeps their order.
+        path: the file to write, atomically.
+        advance: called with the number of names added after the last call.
+        effort: how many names are compared with each new one.
     """
     half: Any = faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexHNSWSQ(vectors.shape[1], half, _LINKS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = effort
     threads = faiss.omp_get_max_threads()
-    # Half precision has nothing to learn, but FAISS wants it done.
+    # Half precision learns nothing, but FAISS requires this call.
     index.train(np.zeros((1, vectors.shape[1]), dtype=np.float32))
-    # Neighbours in an ontology are often alike; placed one after the other they link to each other too much.
+    # Names that follow each other in an ontology are often similar. Added in this order, they link too much
+    # to each other. So they are added in a random order.
     order = np.random.default_rng(0).permutation(len(vectors))
     try:
         if len(vectors) < _ONE_THREAD:
@@ -241,25 +251,31 @@ def build_graph(
 
 
 def compact_graph(graph: Path, path: Path, advance: Callable[[int], None]) -> None:
-    """Writes a graph once more with vectors of 6 bits a dimension; their neighbours stay.
+    """Writes a copy of a graph with 6 bits a dimension. The links stay the same.
 
     Args:
-        graph: what `build_graph` wrote.
-        path: where to.
-        advance: is told how many more are written.
+        graph: a file from `build_graph` or `extend_graph`.
+        path: the file to write, atomically.
+        advance: called with the number of vectors written after the last call.
     """
     old: Any = faiss.read_index(str(graph), faiss.IO_FLAG_MMAP_IFC)
     _write(_with_six_bits(old, _extremes(StoredVectors(old)), advance), path)
 
 
 def _with_six_bits(old: Any, extremes: npt.NDArray[np.float32], advance: Callable[[int], None]) -> Any:
-    """A graph's vectors and neighbours in a compact one, whose dimensions go from (2, D) least to largest."""
+    """Returns a compact graph with the vectors and links of another one.
+
+    Args:
+        old: FAISS's graph.
+        extremes: (2, D) the smallest and the largest value that each dimension can store.
+        advance: called with the number of vectors written after the last call.
+    """
     vectors = StoredVectors(old)
-    few: Any = faiss.ScalarQuantizer.QT_6bit
-    compact = faiss.IndexHNSWSQ(vectors.shape[1], few, _LINKS, faiss.METRIC_INNER_PRODUCT)
+    six_bits: Any = faiss.ScalarQuantizer.QT_6bit
+    compact = faiss.IndexHNSWSQ(vectors.shape[1], six_bits, _LINKS, faiss.METRIC_INNER_PRODUCT)
     compact.hnsw = old.hnsw
     storage: Any = faiss.downcast_index(compact.storage)
-    # The least and the largest value of each dimension is all that FAISS learns.
+    # FAISS learns nothing but the smallest and the largest value of each dimension.
     storage.train(extremes)
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK]
@@ -271,7 +287,7 @@ def _with_six_bits(old: Any, extremes: npt.NDArray[np.float32], advance: Callabl
 
 
 def _extremes(vectors: StoredVectors) -> npt.NDArray[np.float32]:
-    """(2, D): the least and the largest value of each dimension."""
+    """Returns (2, D): the smallest and the largest value of each dimension."""
     extremes = np.stack([vectors[:1][0]] * 2)
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK]
@@ -281,19 +297,31 @@ def _extremes(vectors: StoredVectors) -> npt.NDArray[np.float32]:
 
 
 def graph_bytes(count: int, width: int, bits: int = HALF_BITS) -> int:
-    """What a graph of so many vectors, of so many bits a dimension, takes on disk, in bytes.
+    """Returns the size of a graph on disk, in bytes.
 
-    In memory too, once it is there; while it grows or is put in order, nearly twice as much.
+    A graph that is read into memory takes as much there. While it is built or put in order, it takes nearly
+    twice as much memory.
+
+    Args:
+        count: the number of vectors.
+        width: D.
+        bits: the bits of each dimension.
     """
-    # Links are int32, twice as many on the lowest level; then level and offset; few have links above.
+    # Links are int32, with twice `_LINKS` on the lowest level. The 20 bytes are for level, offset, and the
+    # links of the few names on higher levels.
     return count * (width * bits // 8 + 4 * 2 * _LINKS + 20)
 
 
 def extend_graph(graph: Path, vectors: npt.NDArray[np.float16], path: Path) -> None:
-    """Writes a graph with (n, D) vectors more than another, after those that it has; reads all of that.
+    """Writes a copy of a graph with (n, D) more vectors, after the old ones.
 
-    Where a compact graph has no codes for the new values, its own vectors are rounded once more, in the
-    dimensions concerned: each time by half a step at most.
+    The old graph is read into memory. If a compact graph has no codes for some new values, the old vectors
+    are rounded again in the dimensions concerned, each time by at most half a step.
+
+    Args:
+        graph: the file of the old graph.
+        vectors: the new vectors.
+        path: the file to write, atomically.
     """
     index: Any = faiss.read_index(str(graph))
     new = vectors.astype(np.float32)
@@ -306,14 +334,17 @@ def extend_graph(graph: Path, vectors: npt.NDArray[np.float16], path: Path) -> N
 
 
 def _widened(index: Any, new: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-    """(2, D): where a compact graph's dimensions have to begin and end for new vectors; None if they do."""
+    """Returns (2, D): the values that a compact graph must be able to store so that new vectors fit.
+
+    They are the smallest and the largest of each dimension. Returns None if new vectors fit already.
+    """
     if StoredVectors(index).bits == HALF_BITS or not len(new):
         return None
     storage: Any = faiss.downcast_index(index.storage)
     least, spread = faiss.vector_to_array(storage.sq.trained).reshape(2, -1)
     known = np.stack([least, least + spread])
     wanted = np.stack([new.min(axis=0), new.max(axis=0)])
-    # FAISS cuts off what lies outside. By less than a step, that is as little as it rounds anyway.
+    # FAISS clips values beyond the extremes. Up to one step, clipping is about as small as rounding.
     step = spread / (2**COMPACT_BITS - 1)
     beyond = np.stack([known[0] - wanted[0], wanted[1] - known[1]]) > step
     return np.where(beyond, wanted, known) if beyond.any() else None

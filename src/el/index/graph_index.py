@@ -1,4 +1,4 @@
-"""A vector index over the graph of the names: fast, at the price of a few names that it misses."""
+"""A vector index over the graph of the names: fast, but it misses a few names."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,10 +8,10 @@ from el.index.vectors import NameVectors
 
 
 class GraphIndex:
-    """Walks the graph that is stored with the names' vectors. A search among some rows is exact.
+    """Walks the graph that is stored with the names' vectors. A search among given rows is exact.
 
     Args:
-        names: opened from a folder, so that they have a graph.
+        names: names opened from a folder, so that they have a graph.
     """
 
     def __init__(self, names: NameVectors) -> None:
@@ -31,12 +31,12 @@ class GraphIndex:
 
 
 def open_index(names: NameVectors) -> VectorIndex:
-    """Returns the fastest index of names: their graph, or an exact search where they have none."""
+    """Returns the fastest index of names: their graph, or an exact search if they have no graph."""
     return _exact(names) if names.graph is None else GraphIndex(names)
 
 
 def _exact(names: NameVectors) -> VectorIndex:
-    # Imports PyTorch, which a linker does not need.
+    # Imported here because it imports PyTorch, which a linker does not need.
     from el.index.exact import ExactIndex
 
     return ExactIndex(names)

@@ -1,6 +1,6 @@
-"""The vectors of an ontology's names on disk: one file, which holds their graph too, and a manifest.
+"""The vectors of an ontology's names on disk: one file with the vectors and their graph, and a manifest.
 
-Opening them does not import PyTorch, which takes as long to load as all the rest of a linker.
+Opening them does not import PyTorch. PyTorch takes as long to load as the rest of a linker together.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class NameVectors:
     """The vectors of an ontology's N names.
 
     Attributes:
-        vectors: (V, D) float16, or as a graph keeps them; in the ontology's name-row order where `places` is
-            None.
+        vectors: (V, D) float16, or stored in a graph. If `places` is None, they are in the order of the
+            ontology's name rows.
         manifest: format, fingerprints of the model's passage tower and of the ontology, N and D, and
             checksums of the files.
-        graph: finds the nearest of them; None where they were not opened from a folder.
-        folder: the folder.
-        places: (N,) int64, the row of `vectors` that each name row has, after an update; others belong to
-            names that are gone.
+        graph: the graph of the vectors; None if they are not opened from a folder.
+        folder: the folder that they are opened from; None if there is none.
+        places: (N,) int64, the row of `vectors` for each name row. It is only present after an update. The
+            other rows of `vectors` are those of removed names.
     """
 
     vectors: npt.NDArray[np.float16] | StoredVectors
@@ -50,19 +50,19 @@ class NameVectors:
         """Opens a vector folder.
 
         Raises:
-            InputError: something is missing or broken.
-            MismatchError: another format, or made from another ontology.
+            InputError: a file or an entry of the manifest is missing, or a file is broken.
+            MismatchError: the folder has another format, or is of another ontology.
         """
         manifest = read_json(folder / "manifest.json")
         found = manifest.get("format") if isinstance(manifest, dict) else None
         if found != FORMAT:
-            raise MismatchError(f"{folder}: format {found!r}, {FORMAT!r} is needed. Build it again")
+            raise MismatchError(f"{folder}: format {found!r}, but {FORMAT!r} is needed. Build it again")
         missing = {"model", "ontology", "names", "width", "sampled_sha256"} - set(manifest)
         if missing:
             problem = f"{', '.join(sorted(missing))} is missing"
             raise InputError(folder / "manifest.json", "", problem, "Build it again")
         if manifest["ontology"] != ontology.fingerprint:
-            raise MismatchError(f"{folder}: made from another ontology than the one at hand. Build it again")
+            raise MismatchError(f"{folder}: made from another ontology than the given one. Build it again")
         places = None
         if "places_sha256" in manifest:
             path = _checked(folder / PLACES, manifest["places_sha256"])
@@ -71,35 +71,37 @@ class NameVectors:
         vectors = cls(graph.vectors, manifest, graph, folder, places)
         shape = len(vectors), graph.vectors.shape[1]
         if shape != (manifest["names"], manifest["width"]):
-            raise InputError(folder / NAMES, "", f"has shape {shape}", "Build it again")
+            expected = manifest["names"], manifest["width"]
+            problem = f"has shape {shape}, but its manifest says {expected}"
+            raise InputError(folder / NAMES, "", problem, "Build it again")
         return vectors
 
     def check_model(self, passage_tower: str) -> None:
-        """Raises MismatchError if another passage tower, which has another fingerprint, made the vectors."""
+        """Raises MismatchError if a passage tower with another fingerprint made the vectors."""
         if self.manifest["model"] != passage_tower:
             raise MismatchError(
                 "the vectors of the names were made by another model. Build them again with this one"
             )
 
     def gather(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Returns float32 vectors of name rows, shape rows.shape + (D,)."""
+        """Returns the float32 vectors of name rows, shape rows.shape + (D,)."""
         vectors: npt.NDArray[np.float32] = self.vectors[self._places(rows)].astype(np.float32, copy=False)
         return vectors
 
     def gather_half(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
-        """Returns the same in float16, which spares a graph that keeps this the time to convert it."""
+        """Returns the float16 vectors of name rows, without conversion if they are stored in float16."""
         if isinstance(self.vectors, StoredVectors):
             return self.vectors.half(self._places(rows))
         vectors: npt.NDArray[np.float16] = self.vectors[self._places(rows)].astype(np.float16, copy=False)
         return vectors
 
     def _places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Where the vectors of name rows are."""
+        """Returns the rows of `vectors` for name rows."""
         return rows if self.places is None else self.places[rows]
 
     @cached_property
     def names_of_vectors(self) -> npt.NDArray[np.int64] | None:
-        """(V,) int64, the name row of each vector, -1 for names that are gone; None without `places`."""
+        """(V,) int64, the name row of each vector, -1 for removed names; None if `places` is None."""
         if self.places is None:
             return None
         names = np.full(len(self.vectors), -1, dtype=np.int64)
@@ -108,9 +110,13 @@ class NameVectors:
 
 
 def _checked(path: Path, expected: str) -> Path:
-    """A file whose checksum is right: what opens it believes what it reads."""
+    """Returns a file with the expected checksum. The code that opens the file trusts its content.
+
+    Raises:
+        InputError: the file is missing, or has another checksum.
+    """
     if not path.is_file():
         raise InputError(path, "", "no such file", "Build it again")
     if sampled_sha256(path) != expected:
-        raise InputError(path, "", "truncated or altered (its checksum is another)", "Build it again")
+        raise InputError(path, "", "truncated or altered (its checksum is wrong)", "Build it again")
     return path

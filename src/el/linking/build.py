@@ -1,13 +1,14 @@
-"""What was learned, small enough to ship: a linker without its ontology and the names' vectors.
+"""Trained parts: a linker without its ontology and its vectors, small enough to ship.
 
-    manifest.json          format, settings, and what made it
+    manifest.json          format, settings, and what the parts were made from
     model/                 the model in half precision
-    combinations.json      how much each kind of evidence counts
+    combinations.json      the weight of each kind of evidence
     learned_synonyms.tsv   surface forms of training documents and the ids they had; optional
     tagger/                finds mentions in plain text; optional
     README.md              the model card, written by a person
 
-`python -m el.index` adds an ontology and makes a linker of it.
+This module exports the trained parts of a linker, and makes a linker from trained parts and an ontology, as
+`el index` does.
 """
 
 import dataclasses
@@ -35,25 +36,28 @@ from el.models.inputs import name_inputs
 from el.models.loading import load_model
 from el.ontology.ontology import Ontology
 
-# What ships with the package.
-TRAINED = Path(__file__).parents[1] / "trained"
-# What a folder of trained parts may take: they are kept in a repository.
+# The largest size of a folder of trained parts, in bytes. A larger folder burdens the git repository and the
+# package.
 MAX_BYTES = 100_000_000
 
-# An index with so many vectors a name, most of them of names that are gone, is made anew, not updated.
-_MOST_GONE = 2
+# The most vectors of a reused index for each name of the new ontology. An index with more holds mostly names
+# that were removed; it is built again. At a larger value, searches go through more removed names.
+_MOST_VECTORS_PER_NAME = 2
 
 _CARD = "README.md"
 
 
 def export_trained(linker: Path, folder: Path) -> int:
-    """Writes the learned parts of a linker into a folder, whole or not at all. Returns their size in bytes.
+    """Writes the trained parts of a linker into a folder, completely or not at all.
 
-    A README.md that stands in the folder stays; all else there is replaced.
+    The folder is replaced, except for its README.md.
+
+    Returns:
+        The size of the parts in bytes.
 
     Raises:
-        InputError: there is no linker, or it is broken.
-        ElError: its model is no Hypencoder, or the parts are larger than may be shipped.
+        InputError: the folder holds no linker, or the linker is broken.
+        ElError: the linker's model is no Hypencoder, or the parts take more than `MAX_BYTES`.
     """
     if not isinstance(load_model(linker / "model"), Hypencoder):
         raise ElError(f"{linker}: only a Hypencoder can be exported; copy the folder instead")
@@ -65,8 +69,8 @@ def export_trained(linker: Path, folder: Path) -> int:
         size = _folder_bytes(temporary)
         if size > MAX_BYTES:
             raise ElError(
-                f"{linker}: its learned parts take {size:,} bytes, {MAX_BYTES:,} may be shipped. Train with "
-                "finetune.freeze_embeddings, so that both towers have these in common"
+                f"{linker}: its trained parts take {size:,} bytes; at most {MAX_BYTES:,} can be shipped. "
+                "Train with finetune.freeze_embeddings, so that both towers share their embeddings"
             )
     return size
 
@@ -79,22 +83,22 @@ def build_linker(
     reused: Path | None = None,
     compact: bool = False,
 ) -> None:
-    """Makes a linker of trained parts and an ontology: encodes its names, without any training.
+    """Makes a linker from trained parts and an ontology. Encodes the ontology's names; trains nothing.
 
     Args:
-        trained: what `export_trained` wrote, or another linker's folder.
+        trained: a folder that `export_trained` wrote, or a linker's folder.
         ontology: a folder as `el.ontology.ontology.write_ontology` writes it.
-        folder: where the linker goes; what stands there is replaced at the end.
-        scratch: keeps what was encoded, by model and ontology, so that an interrupted build goes on.
-        reused: a linker of the same trained parts; names that it has are not encoded again. Where it is
-            compact, the new one is too.
-        compact: whether the vectors take 6 bits a dimension, in place of 16.
+        folder: where to write the linker; an existing folder is replaced at the end.
+        scratch: a folder for encoded names, by model and ontology. An interrupted build continues from it.
+        reused: a linker with the same trained parts; names that it contains are not encoded again. If it is
+            compact, so is the new linker.
+        compact: whether the vectors take 6 bits per dimension instead of 16.
 
     Raises:
         InputError: a part is missing or broken.
         MismatchError: the linker to reuse has another model.
         ConfigError: settings that make no sense.
-        ElError: no names, or no room on disk or in memory.
+        ElError: the ontology has no names, or disk space or memory is too small.
     """
     parts = read_trained(trained)
     opened, model = Ontology.load(ontology), load_model(trained / "model")
@@ -102,14 +106,14 @@ def build_linker(
     config = parts.config
     tagger = parts.tagger
     if not synonyms or not synonyms.counts:
-        # An ontology of other ids has learned nothing, and its names tell better what texts are searched for:
-        # a tagger finds what it was taught, for which there may be no concept.
+        # The ontology shares no id with the training documents. The tagger finds what it was trained on, for
+        # which this ontology may have no concept; the ontology's names are the better guide.
         synonyms, tagger = None, None
         config = dataclasses.replace(config, use_learned_synonyms=False)
-    # Said before the long part, not after it.
+    # Checked here, so that an error appears before the names are encoded, which takes long.
     chosen_combination(config, parts.combinations)
     texts = name_inputs(opened, parts.inputs.definition_characters)
-    # On the disk of `scratch` it takes the place of what was encoded; it may be another.
+    # `scratch` needs no check: its index takes the place of the encoded names. `folder` may be elsewhere.
     size = graph_bytes(len(texts), model.passage_tower.width, COMPACT_BITS if compact else HALF_BITS)
     check_room(folder, size + _folder_bytes(ontology) + _folder_bytes(trained), 0, f"the linker {folder}")
     vectors = made = _vectors(model, opened, texts, scratch, reused)
@@ -135,14 +139,14 @@ def build_linker(
 def _vectors(
     model: RetrievalModel, ontology: Ontology, texts: Sequence[str], scratch: Path, reused: Path | None
 ) -> NameVectors:
-    """The names' vectors, in a folder of `scratch`; those that an interrupted call left there, if it did."""
+    """Returns the names' vectors, in a folder of `scratch`, where an interrupted call may have left them."""
     key = vectors_key(model, ontology, texts)
     if reused is None or (scratch / key).is_dir():
         return cached_name_vectors(model, ontology, texts, scratch)
     old_ontology = Ontology.load(reused / "ontology")
     old = NameVectors.open(reused / "vectors", old_ontology)
     old.check_model(model.passage_tower.fingerprint())
-    if len(old.vectors) > _MOST_GONE * len(texts):
+    if len(old.vectors) > _MOST_VECTORS_PER_NAME * len(texts):
         return cached_name_vectors(model, ontology, texts, scratch)
     folder = scratch / f"{key}-{old.manifest['sampled_sha256'][:16]}"
     if folder.is_dir():

@@ -1,29 +1,29 @@
-"""Mentions that name several concepts at once, such as "renal and hepatic failure", taken apart."""
+"""Splits mentions that name several concepts at once, such as "renal and hepatic failure"."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 
 _AND = re.compile(r",\s*(?:and|or)\s+|\s+(?:and/or|and|or)\s+|,\s*|\s*/\s*")
-# Words that parts may have in common, at the end or at the beginning.
+# The most words that the parts may share at the end, or at the beginning. A larger value tries more readings.
 _SHARED_WORDS = 3
 
 
 def parts_of(
     text: str, is_name: Callable[[str], bool], is_learned: Callable[[str], bool] = lambda _: False
 ) -> tuple[str, ...]:
-    """The names that a coordination stands for, where all of them are names.
+    """Returns the names that a coordination stands for, if all its parts are names.
 
     "renal and hepatic failure" is "renal failure" and "hepatic failure"; "pulmonary edema or fibrosis" is
     "pulmonary edema" and "pulmonary fibrosis"; "nausea and vomiting" is both.
 
     Args:
-        text: of a mention.
-        is_name: whether an ontology has a name that is spelled like a text.
-        is_learned: whether training mentions of a text show what it means, which counts for parts alone: such
-            a mention may be the very coordination.
+        text: the mention.
+        is_name: whether the ontology has a name that is spelled like a text.
+        is_learned: whether learned synonyms have a text. It is asked for the parts only: learned synonyms may
+            contain the whole coordination.
 
     Returns:
-        Two or more names; none where the text is a name itself, or no reading makes names of all parts.
+        Two or more names; none if the text is a name itself, or if no reading makes all parts names.
     """
     pieces = [piece for piece in _AND.split(text) if piece.strip()]
     if len(pieces) < 2 or is_name(text):

@@ -1,4 +1,4 @@
-"""How a linker decides: its settings, and the weights that they choose."""
+"""The settings of a linker, and the choice of its weights by these settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ class LinkerConfig:
     """How a linker decides.
 
     Attributes:
-        retrieved: names that the first stage retrieves for the model to score.
-        top_k: candidates that a linked mention keeps.
-        use_dictionary: whether it counts that a name is spelled like the mention.
-        use_learned_synonyms: whether it counts what the training documents' mentions were linked to.
-        use_types: whether it counts that a concept is of the mention's type.
-        use_document: whether it counts what other mentions of the document mean.
-        nil_below: mentions whose best score is lower are linked to nothing; None links all that can be.
+        retrieved: number of names that the first stage retrieves and the model scores, per mention.
+        top_k: number of candidates that a linked mention keeps.
+        use_dictionary: whether a name with the spelling of the mention is evidence.
+        use_learned_synonyms: whether the concepts of training mentions with the same form are evidence.
+        use_types: whether agreement of the concept's kind with the mention's type is evidence.
+        use_document: whether the concepts of other mentions in the document are evidence.
+        nil_below: a mention whose best score is lower gets no concept; None gives every mention with
+            candidates a concept.
     """
 
     retrieved: int = 64
@@ -39,7 +40,7 @@ class LinkerConfig:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups of evidence that are switched on, of `el.linking.evidence.GROUPS`."""
+        """The groups of `el.linking.evidence.GROUPS` that are switched on."""
         switches = {
             "dictionary": self.use_dictionary,
             "learned": self.use_learned_synonyms,
@@ -50,18 +51,20 @@ class LinkerConfig:
 
 
 def chosen_combination(config: LinkerConfig, combinations: Mapping[str, Combination]) -> Combination:
-    """The weights for what a linker's settings switch on.
+    """Returns the weights for the groups of evidence that the settings switch on.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: the linker has no weights for these groups.
     """
     name = combination_name(config.groups)
     if name not in combinations:
-        raise ConfigError(f"the linker has no weights for {name}, but for {', '.join(combinations)}")
+        raise ConfigError(
+            f"the linker has no weights for {name}; it has weights for {', '.join(combinations)}"
+        )
     return combinations[name]
 
 
 def check_synonyms(config: LinkerConfig, synonyms: LearnedSynonyms | None) -> None:
-    """Raises ConfigError where learned synonyms are switched on but absent."""
+    """Raises ConfigError if learned synonyms are switched on but absent."""
     if config.use_learned_synonyms and synonyms is None:
         raise ConfigError("use_learned_synonyms is on, but the linker has no learned synonyms")

@@ -1,4 +1,8 @@
-"""What speaks for each concept that a mention may mean, and how much each kind of it counts."""
+"""The evidence for each candidate concept of a mention, and its combination into a score.
+
+The evidence is a table with a row per candidate and a column per kind (`KINDS`). A `Combination` holds a
+weight per kind; `el.linking.fitting` fits the weights.
+"""
 
 import heapq
 import itertools
@@ -19,21 +23,21 @@ from el.linking.synonyms import LearnedSynonyms
 from el.models.inputs import query_input
 from el.ontology.spellings import Spellings
 
-# The kinds of evidence, each a number for every candidate.
+# The kinds of evidence. Each is one number for every candidate.
 KINDS = (
-    "model",  # the model's score of the concept's best name, below that of the best candidate
-    "similarity",  # the same of the dot products that retrieved
-    "spelling",  # 1 where a name is spelled like the mention, written out
-    "preferred_name",  # 1 where that is the concept's preferred name
-    "short_form",  # 1 where a name is spelled like a mention that is to be written out
+    "model",  # the model's score of the concept's best name, minus that of the best candidate (<= 0)
+    "similarity",  # the same for the dot products by which names were retrieved
+    "spelling",  # 1 if a name is spelled like the mention with abbreviations written out
+    "preferred_name",  # 1 if that name is the concept's preferred name
+    "short_form",  # 1 if a name is spelled like the mention and the mention is an abbreviation
     "descriptor",  # 1 for a descriptor, 0 for a supplementary record
-    "type",  # 1 where the concept is of the mention's type
+    "type",  # 1 if the concept's kind is the mention's type
     "learned_share",  # the share of the form's training mentions that have the concept
-    "learned_count",  # log(1 + their number)
+    "learned_count",  # log(1 + the number of the form's training mentions that have the concept)
     "known",  # log(1 + the number of all training mentions of the concept)
-    "in_document",  # how sure it is that a mention of another form in the document means the concept
+    "in_document",  # the best probability of the concept for a mention of another form in the document
 )
-# What can be switched off.
+# The groups of kinds that can be switched off.
 GROUPS = {
     "dictionary": ("spelling", "preferred_name", "short_form"),
     "learned": ("learned_share", "learned_count", "known"),
@@ -41,9 +45,10 @@ GROUPS = {
     "document": ("in_document",),
 }
 _COLUMN = {kind: column for column, kind in enumerate(KINDS)}
-# Names that a learned synonym proposes of its concept.
+# The most names of a concept that become candidates because learned synonyms have the concept. At a larger
+# value, retrieved names have less room.
 _LEARNED_NAMES = 8
-# Mentions whose scores are kept for when they occur again; a thousand take 1 to 4 MB.
+# The most mentions whose scores are kept in case they occur again. A thousand mentions take 1 to 4 MB.
 _REMEMBERED = 1 << 13
 
 
@@ -53,8 +58,9 @@ class Evidence:
 
     Attributes:
         concepts: (n,) int64, ascending concept rows.
-        names: (n,) int64, the name row of each that is spelled like the mention, or else scored best.
-        values: (n, len(KINDS)) float32.
+        names: (n,) int64, a name row of each concept: the name that is spelled like the mention, otherwise
+            the name with the best score.
+        values: (n, len(KINDS)) float32, the evidence.
     """
 
     concepts: npt.NDArray[np.int64]
@@ -69,12 +75,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What is known of a mention's form, whatever its place and type.
+    """What is known about a mention's surface form, independent of its place and type.
 
     Attributes:
-        equal: name rows that are spelled like the mention, written out.
-        short: name rows that are spelled like a mention that is to be written out.
-        learned: how many training mentions of the form each concept row has.
+        equal: name rows that are spelled like the mention with abbreviations written out.
+        short: name rows that are spelled like the mention, if the mention is an abbreviation.
+        learned: concept row -> number of the form's training mentions that have it.
     """
 
     equal: npt.NDArray[np.int64]
@@ -84,13 +90,13 @@ class _Form:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """What the model makes of a mention's form.
+    """The names that the model scored for a mention.
 
     Attributes:
-        form: what else is known of it.
+        form: what else is known about the mention's form.
         names: (n,) int64, the name rows that were scored.
-        similarities: (n,) float32, their dot products.
-        scores: (n,) float32.
+        similarities: (n,) float32, their dot products with the mention's vector.
+        scores: (n,) float32, the model's scores.
     """
 
     form: _Form
@@ -99,20 +105,22 @@ class _Scored:
     scores: npt.NDArray[np.float32]
 
 
-# What is read of a mention, its text, and what that stands for: all that its scores depend on.
+# The model's input for a mention, its text, and the text with abbreviations written out. The scores of a
+# mention depend on nothing else.
 _Key = tuple[str, str, str]
 
 
 class EvidenceCollector:
-    """Collects the evidence for mentions. Equal mentions are scored once, and remembered for a while.
+    """Collects the evidence for mentions. Equal mentions are scored once; their scores are kept for a while.
 
-    Candidates are the names that the model's first stage retrieves, those spelled like the mention or what it
-    stands for, and those of concepts that training mentions of its form have.
+    Candidates are the concepts of three groups of names: those that the model's first stage retrieves, those
+    that are spelled like the mention or its long form, and those of concepts that training mentions of the
+    same form have.
 
     Args:
         ranker: retrieves and scores names.
-        spellings: of the ontology's names; None where spelling is not to count.
-        synonyms: what the training documents show; None where that is not to be used.
+        spellings: the spellings of the ontology's names; None if spelling is not used as evidence.
+        synonyms: the learned synonyms; None if they are not used as evidence.
         candidates: the only ids that may be answered; None for all.
     """
 
@@ -130,7 +138,7 @@ class EvidenceCollector:
         self._allowed: npt.NDArray[np.bool_] | None = None
         if candidates is not None:
             self._allowed = np.isin(np.array(self.ontology.ids), sorted(candidates))
-        # As bytes, a quarter of what texts take.
+        # As bytes, which take a quarter of the memory of numpy's strings.
         self._kinds = np.array(self.ontology.kinds, dtype=np.bytes_)
         self._known = np.zeros(len(self.ontology), dtype=np.float32)
         for concept_id, count in (synonyms.concept_counts if synonyms else {}).items():
@@ -142,20 +150,20 @@ class EvidenceCollector:
         """Returns the evidence for each query."""
         keys = [(query_input(q.expanded, q.left, q.right), q.text, q.expanded) for q in queries]
         scored = self._scored(list(dict.fromkeys(keys)))
-        # Of equal mentions of one type, once.
+        # Equal mentions of one type share their evidence.
         places = [(key, query.type) for query, key in zip(queries, keys, strict=True)]
         found = {(key, type): self._evidence(type, scored[key]) for key, type in dict.fromkeys(places)}
         return [found[place] for place in places]
 
     def _scored(self, keys: Sequence[_Key]) -> dict[_Key, _Scored]:
-        """What the model makes of distinct mentions; of those that were asked for before, as it did then."""
-        # Taken out, and put back as the latest.
+        """Returns the scored names of distinct mentions. Scores that are still remembered are reused."""
+        # Removed here and added again below, so that the oldest entries stand first.
         scored = {key: self._remembered.pop(key) for key in keys if key in self._remembered}
         new = [key for key in keys if key not in scored]
         forms = [self._form(text, expanded) for _, text, expanded in new]
         found = self.ranker.retrieve([text for text, _, _ in new], [self._proposed(form) for form in forms])
         for place, (key, form) in enumerate(zip(new, forms, strict=True)):
-            # Copies, or else the whole batch is kept.
+            # Copied, because a view would keep the arrays of the whole batch in memory.
             columns = found.name_rows, found.similarities, found.scores
             scored[key] = _Scored(form, *(column[place].copy() for column in columns))
         self._remembered |= scored
@@ -170,7 +178,7 @@ class EvidenceCollector:
     def _proposed(self, form: _Form) -> npt.NDArray[np.int64]:
         names = [form.equal, form.short]
         names += [self._names(concept)[:_LEARNED_NAMES] for concept in form.learned]
-        # Each once, in this order.
+        # Each row once, in the order of first occurrence: the first names matter most.
         rows = np.array(list(dict.fromkeys(np.concatenate(names).tolist())), dtype=np.int64)
         return rows if self._allowed is None else rows[self._allowed[self._concepts(rows)]]
 
@@ -181,7 +189,8 @@ class EvidenceCollector:
         form, names, scores = scored.form, scored.names, scored.scores
         concepts, position = np.unique(self._concepts(names), return_inverse=True)
         best = np.empty(len(concepts), dtype=np.int64)
-        # The last one written stays: the one with the highest score, of equals the first name.
+        # Later assignments overwrite earlier ones. So the name with the highest score stays; of equal scores,
+        # the first name.
         order = np.lexsort((-names, scores))
         best[position[order]] = names[order]
         values = np.zeros((len(concepts), len(KINDS)), dtype=np.float32)
@@ -189,7 +198,7 @@ class EvidenceCollector:
             column = np.full(len(concepts), -np.inf, dtype=np.float32)
             np.maximum.at(column, position, given)
             values[:, _COLUMN[kind]] = column - column.max(initial=-np.inf)
-        # What is spelled like the mention, written out, has the last word on the name.
+        # "spelling" comes last, because a name with the mention's spelling is the name to show.
         for kind, alike in (("short_form", form.short), ("spelling", form.equal)):
             rows, alike = self._places(alike, concepts)
             values[rows, _COLUMN[kind]] = 1.0
@@ -205,14 +214,14 @@ class EvidenceCollector:
         self, values: npt.NDArray[np.float32], concepts: npt.NDArray[np.int64], learned: Counter[int]
     ) -> None:
         for concept, count in learned.items():
-            # All but those that are no candidates.
+            # Selects no row if the concept is no candidate.
             row = concepts == concept
             values[row, _COLUMN["learned_share"]] = count / learned.total()
             values[row, _COLUMN["learned_count"]] = np.log1p(count)
         values[:, _COLUMN["known"]] = self._known[concepts]
 
     def _learned(self, text: str) -> Counter[int]:
-        """How many training mentions of a form each concept row has."""
+        """Returns concept row -> number of a form's training mentions that have the concept."""
         if self.synonyms is None:
             return Counter()
         counts = self.synonyms.counts_of(text)
@@ -221,9 +230,10 @@ class EvidenceCollector:
     def _places(
         self, names: npt.NDArray[np.int64], concepts: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Where the concepts of names stand among some, and the names, without those of other concepts.
+        """Returns the places in `concepts` of the concepts of some names, and these names.
 
-        Last first: who writes them one by one ends with the first.
+        Names whose concept is not in `concepts` are left out. The order is reversed: if several names have
+        the same concept, an assignment by place keeps the first name.
         """
         if not len(names) or not len(concepts):
             return np.empty(0, dtype=np.int64), names[:0]
@@ -241,12 +251,12 @@ class EvidenceCollector:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """What a linker does that answers only above a threshold.
+    """Coverage and precision of a linker that answers only above a threshold.
 
     Attributes:
-        threshold: the least score of an answer.
+        threshold: the lowest score of an answer.
         coverage: the share of mentions that get an answer.
-        precision: the share of answers that are right; an answer to a mention without a concept is wrong.
+        precision: the share of answers that are right. An answer to a mention without a concept is wrong.
     """
 
     threshold: float
@@ -256,11 +266,12 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Combination:
-    """How much each kind of evidence counts: a concept's score is the weighted sum.
+    """Weights of the kinds of evidence. A concept's score is the weighted sum of its evidence.
 
     Attributes:
-        weights: by kind; kinds that are not in it count nothing.
-        curve: what such weights reach on documents that they were not fitted on, the lowest threshold first.
+        weights: kind -> weight; missing kinds have weight 0.
+        curve: operating points on held-out documents, the lowest threshold first. The weights at these points
+            were fitted on the other documents.
     """
 
     weights: dict[str, float]
@@ -275,7 +286,7 @@ class Combination:
                 raise ConfigError(f"evidence: the weight of {kind} is {weight!r}; a number is needed")
 
     def scores(self, evidence: Evidence) -> npt.NDArray[np.float64]:
-        """Returns (n,) float64 scores: logits, of which the softmax is the candidates' probability."""
+        """Returns (n,) float64 scores. They are logits: their softmax is the candidates' probability."""
         weights = np.array([self.weights.get(kind, 0.0) for kind in KINDS])
         scores: npt.NDArray[np.float64] = evidence.values.astype(np.float64) @ weights
         return scores
@@ -288,10 +299,10 @@ class Combination:
         return shares
 
     def operating_point(self, precision: float) -> OperatingPoint:
-        """The point of the curve that answers most among those with a precision, or a better one.
+        """Returns the point of the curve with the largest coverage among those that reach a precision.
 
         Raises:
-            ConfigError: no threshold reaches it.
+            ConfigError: no threshold reaches the precision.
         """
         reached = [point for point in self.curve if point.precision >= precision]
         if not reached:
@@ -301,48 +312,51 @@ class Combination:
 
 
 def kinds_of(groups: Collection[str]) -> tuple[str, ...]:
-    """The kinds of evidence that are left when only some of the `GROUPS` are switched on."""
+    """Returns the kinds of evidence that are used if only some of the `GROUPS` are switched on."""
     off = {kind for group, kinds in GROUPS.items() if group not in groups for kind in kinds}
     return tuple(kind for kind in KINDS if kind not in off)
 
 
 def combination_name(groups: Collection[str]) -> str:
-    """What the weights for some `GROUPS` are called."""
+    """Returns the name of the weights for some `GROUPS`, such as "model+dictionary+types"."""
     return "+".join(("model", *(group for group in GROUPS if group in groups)))
 
 
 class DocumentReading:
-    """What a first reading of documents says: which concepts their mentions have.
+    """The concepts that a first decision gives to the mentions of documents.
+
+    The linker decides twice: first each mention alone, then with the first decisions on the other mentions of
+    the document as evidence (`in_document`).
 
     Args:
-        combination: reads them for the first time. Where it looks at types, mentions of other types do not
-            count for each other.
+        combination: the weights of the first decision. If they use types, mentions of different types are
+            no evidence for each other.
     """
 
     def __init__(self, combination: Combination) -> None:
         self._combination = combination
         self._typed = "type" in combination.weights
-        # By document, type and concept: the largest share that each form has of it.
+        # (document, type) -> concept row -> form -> the concept's largest probability for the form.
         self._read: defaultdict[tuple[str, str], defaultdict[int, dict[str, float]]]
         self._read = defaultdict(lambda: defaultdict(dict))
 
     def add(self, queries: Sequence[Query], evidence: Sequence[Evidence]) -> None:
-        """Reads mentions, each with its evidence."""
-        for query, own in zip(queries, evidence, strict=True):
-            if len(own.concepts):
-                shares = self._combination.shares(own)
+        """Adds the first decisions on mentions, each with its evidence."""
+        for query, candidates in zip(queries, evidence, strict=True):
+            if len(candidates.concepts):
+                shares = self._combination.shares(candidates)
                 best = int(shares.argmax())
-                of_form = self._read[self._place(query)][int(own.concepts[best])]
+                of_form = self._read[self._place(query)][int(candidates.concepts[best])]
                 form = spelling(query.expanded)
                 of_form[form] = max(of_form.get(form, 0.0), float(shares[best]))
 
     def added_to(self, queries: Sequence[Query], evidence: Sequence[Evidence]) -> list[Evidence]:
-        """Returns the evidence for mentions with `in_document`, when all of their documents have been read.
+        """Returns the evidence for mentions with `in_document`. Call it after `add` for all their documents.
 
-        That is the largest share that the concept has as the first candidate of a mention of the same
-        document that is spelled otherwise; 0 where it is none's.
+        The value for a concept is its largest probability as first candidate of a mention of the same
+        document with another spelling; 0 if it is the first candidate of none.
         """
-        # The two forms with most are enough: one of them is another than the mention's own.
+        # Two forms with the largest values are enough: one of them differs from the mention's form.
         most = {
             place: {
                 concept: heapq.nlargest(2, forms.items(), key=itemgetter(1))
@@ -351,8 +365,8 @@ class DocumentReading:
             for place, read in self._read.items()
         }
         return [
-            _with_others(own, spelling(query.expanded), most.get(self._place(query), {}))
-            for query, own in zip(queries, evidence, strict=True)
+            _with_others(candidates, spelling(query.expanded), most.get(self._place(query), {}))
+            for query, candidates in zip(queries, evidence, strict=True)
         ]
 
     def _place(self, query: Query) -> tuple[str, str]:
@@ -362,12 +376,12 @@ class DocumentReading:
 def with_document(
     queries: Sequence[Query], evidence: Sequence[Evidence], combination: Combination
 ) -> list[Evidence]:
-    """Adds what a first reading of each document says: which concepts its mentions of other forms have.
+    """Adds the evidence `in_document` to mentions, from a first decision on all mentions of each document.
 
     Args:
-        queries: n mentions, all of their documents that are to count.
-        evidence: for each of them.
-        combination: see `DocumentReading`.
+        queries: n mentions, with all mentions of their documents that are evidence for each other.
+        evidence: the evidence for each of them.
+        combination: the weights of the first decision; see `DocumentReading`.
 
     Returns:
         The evidence with `in_document`, see `DocumentReading.added_to`.
@@ -377,10 +391,12 @@ def with_document(
     return reading.added_to(queries, evidence)
 
 
-def _with_others(own: Evidence, form: str, read: Mapping[int, Sequence[tuple[str, float]]]) -> Evidence:
-    values = own.values.copy()
+def _with_others(
+    candidates: Evidence, form: str, read: Mapping[int, Sequence[tuple[str, float]]]
+) -> Evidence:
+    values = candidates.values.copy()
     values[:, _COLUMN["in_document"]] = [
         next((share for other, share in read.get(concept, ()) if other != form), 0.0)
-        for concept in own.concepts.tolist()
+        for concept in candidates.concepts.tolist()
     ]
-    return replace(own, values=values)
+    return replace(candidates, values=values)

@@ -1,4 +1,4 @@
-"""Why a mention is linked as it is, for a person: every candidate, and what speaks for it."""
+"""Shows a person why a mention is linked as it is: every candidate with its evidence."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,20 +9,20 @@ from el.linking.linker import Linker
 from el.linking.query import Query
 from el.ontology.ontology import kind_of_type
 
-# Weighted evidence that is left out: what rounds to nothing.
+# Columns whose weighted evidence is smaller than this everywhere are left out: they would show 0.00.
 _LEAST = 0.005
 
 
 def explain(linker: Linker, text: str, mention_type: str, console: Console) -> None:
     """Prints the candidates of a mention without a document.
 
-    Each has its score and the weighted evidence, of which the score is the softmax of the sum.
+    Each candidate has its score and its weighted evidence. The score is the softmax of the evidence's sum.
 
     Args:
-        linker: links it.
+        linker: the linker.
         text: the mention.
-        mention_type: such as "disease"; "" if unknown.
-        console: where to.
+        mention_type: the mention's type, such as "disease"; "" if unknown.
+        console: where to print.
     """
     query = Query("", "", text, kind_of_type(mention_type) or mention_type, (), text)
     (decision,) = linker.decide([query], linker.config.top_k)
@@ -34,16 +34,16 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
     shown = [kind for kind in KINDS if any(abs(row[kind]) >= _LEAST for row in rows)]
     best, threshold = decision.links[0], linker.config.nil_below or 0.0
     table = Table(box=None)
-    # Names may be cut where a terminal is narrow; of half an id or a number nobody knows what it is.
+    # In a narrow terminal names may wrap. Ids and numbers may not: half an id cannot be recognised.
     for heading in ("id", "name", "matched name", "score", *shown):
         table.add_column(heading, no_wrap="name" not in heading, overflow="fold")
     for link, row in zip(decision.links, rows, strict=True):
         values = (f"{row[kind]:+.2f}" for kind in shown)
-        # Escaped: in "benzo[a]pyrene", brackets are part of the name.
+        # Escaped, because Rich reads brackets as markup; in "benzo[a]pyrene" they are part of the name.
         names = map(escape, (link.concept_id, link.name, link.matched_name))
         table.add_row(*names, f"{link.score:.3f}", *values)
     answer = best.concept_id if best.score >= threshold else f"-1 (no score reaches {threshold:.3f})"
     margin = f"{decision.margin:.3f} above the next"
-    told = f"{text}: {answer}, decided by {decision.decided_by}, {margin}\n"
-    console.print(told, markup=False, highlight=False)
+    summary = f"{text}: {answer}, decided by {decision.decided_by}, {margin}\n"
+    console.print(summary, markup=False, highlight=False)
     console.print(table)

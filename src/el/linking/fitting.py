@@ -1,4 +1,7 @@
-"""The linker's weights, fitted on mentions with known concepts, and what its scores are worth."""
+"""Fits the linker's weights on mentions with known concepts, and measures precision by score.
+
+It is separate from `el.linking.evidence`, because fitting needs PyTorch and linking does not.
+"""
 
 import itertools
 from collections.abc import Hashable, Sequence
@@ -25,15 +28,19 @@ from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Ontology
 from el.ontology.spellings import Spellings
 
-# The parts that dev's documents are divided into; each is judged by weights of the others.
+# The number of parts that the documents of dev are divided into. Each part is decided by weights that were
+# fitted on the others. More parts take more fits.
 FOLDS = 5
-# Candidates of a mention that weights are fitted on: those that the model scores best, and all for which some
-# rare evidence speaks. The others' probability is next to nothing, and there are hundreds.
+# The number of candidates of a mention, best model scores first, that weights are fitted on. Candidates with
+# evidence of the rare kinds are used in addition. A mention has hundreds of others, whose probability is
+# close to 0; at a larger value, fitting takes more time and memory.
 _FITTED = 48
 _RARE = [KINDS.index(kind) for kind in ("spelling", "short_form", "learned_share", "in_document")]
-# Keeps weights small where the evidence says little; times the square of weights for kinds of variance 1.
+# The factor of the squared weights in the loss, for kinds scaled to variance 1. A larger value pulls weights
+# closer to 0.
 _RIDGE = 1e-3
-# Of a kind that is the same for all candidates.
+# The lowest standard deviation that a kind is divided by. It avoids a division by 0 for a kind that has the
+# same value for all candidates.
 _LEAST_SPREAD = 1e-3
 
 
@@ -42,8 +49,8 @@ class Example:
     """One mention to learn weights from.
 
     Attributes:
-        evidence: its candidates.
-        gold: (n,) bool, which of them are right; if none is, nothing is learned.
+        evidence: the evidence for its n candidates.
+        gold: (n,) bool, which candidates are right. If none is, the mention is not used.
     """
 
     evidence: Evidence
@@ -51,16 +58,16 @@ class Example:
 
 
 def gold_candidates(query: Query, evidence: Evidence, ontology: Ontology) -> npt.NDArray[np.bool_]:
-    """(n,) bool: which candidates of a mention are gold ones."""
+    """Returns (n,) bool: whether each candidate of a mention is a gold concept."""
     return np.array([ontology.ids[row] in query.gold for row in evidence.concepts], dtype=bool)
 
 
 def make_examples(
     queries: Sequence[Query], evidence: Sequence[Evidence], ontology: Ontology
 ) -> list[Example]:
-    """One example for all mentions of a document that are alike."""
+    """Makes one example for all equal mentions of a document, so that repetitions do not dominate."""
     examples: dict[tuple[Hashable, ...], Example] = {}
-    for query, own in zip(queries, evidence, strict=True):
+    for query, candidates in zip(queries, evidence, strict=True):
         alike = (
             query.document_id,
             query.text,
@@ -71,16 +78,19 @@ def make_examples(
             query.gold,
         )
         if alike not in examples:
-            examples[alike] = Example(own, gold_candidates(query, own, ontology))
+            examples[alike] = Example(candidates, gold_candidates(query, candidates, ontology))
     return list(examples.values())
 
 
 def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combination:
-    """Fits weights by maximum likelihood: the softmax over a mention's candidates, of the gold ones' sum.
+    """Fits weights by maximum likelihood.
+
+    The likelihood of a mention is the summed probability of its gold candidates, by a softmax over all its
+    candidates.
 
     Args:
-        examples: mentions.
-        kinds: of evidence that may be used.
+        examples: the mentions.
+        kinds: the kinds of evidence that may be used.
 
     Raises:
         ConfigError: no example has a gold candidate.
@@ -97,7 +107,7 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
         values[row, :size] = torch.from_numpy(example.evidence.values[:, columns])
         gold[row, :size] = torch.from_numpy(example.gold)
         empty[row, :size] = False
-    # Equally strict with kinds of small and of large numbers.
+    # Scaled, so that the penalty on the weights treats kinds with small and with large values alike.
     spread = values[~empty].std(dim=0).clamp_min(_LEAST_SPREAD)
     values /= spread
     weights = torch.zeros(len(columns), requires_grad=True)
@@ -117,11 +127,11 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
 
 
 def _likely(example: Example) -> Example:
-    """The candidates of an example that weights are fitted on."""
-    own = example.evidence
-    kept = example.gold | own.values[:, _RARE].any(axis=1)
-    kept[np.argsort(-own.of("model"), kind="stable")[:_FITTED]] = True
-    return Example(Evidence(own.concepts[kept], own.names[kept], own.values[kept]), example.gold[kept])
+    """Returns an example with those candidates that weights are fitted on."""
+    every = example.evidence
+    kept = example.gold | every.values[:, _RARE].any(axis=1)
+    kept[np.argsort(-every.of("model"), kind="stable")[:_FITTED]] = True
+    return Example(Evidence(every.concepts[kept], every.names[kept], every.values[kept]), example.gold[kept])
 
 
 def read_and_fit(
@@ -131,17 +141,17 @@ def read_and_fit(
     kinds: Sequence[str],
     ontology: Ontology,
 ) -> tuple[Sequence[Evidence], Combination]:
-    """Fits weights on some mentions; where what their documents say is to count, after a first reading.
+    """Fits weights on some mentions. If `kinds` has "in_document", a first decision is made before.
 
     Args:
         queries: n mentions.
-        evidence: for each of them.
-        rows: those to fit on, whole documents.
-        kinds: of evidence that may be used.
-        ontology: whose concepts these are.
+        evidence: the evidence for each of them.
+        rows: the mentions to fit on, whole documents.
+        kinds: the kinds of evidence that may be used.
+        ontology: the ontology of the candidates.
 
     Returns:
-        The evidence of all n mentions as the weights need it, and the weights.
+        The evidence of all n mentions, with "in_document" if it is used; and the weights.
     """
 
     def fitted(read: Sequence[Evidence], used: Sequence[str]) -> Combination:
@@ -156,11 +166,11 @@ def read_and_fit(
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What weights of other documents make of n mentions.
+    """Decisions on n mentions by weights that were fitted on other documents.
 
     Attributes:
-        right: (n,) bool, whether the first concept is a gold one; False where there is none.
-        scores: (n,) float64 between 0 and 1, the first concept's probability; 0 where there is none.
+        right: (n,) bool, whether the first concept is a gold concept; False if there is no first concept.
+        scores: (n,) float64 between 0 and 1, the first concept's probability; 0 if there is none.
     """
 
     right: npt.NDArray[np.bool_]
@@ -173,19 +183,21 @@ def held_out(
     """Decides each mention by weights that were fitted on the documents of the other folds.
 
     Args:
-        queries: n mentions with their gold ids; for one without any, no concept is right.
-        evidence: for each of them.
-        kinds: of evidence that may be used.
-        ontology: whose concepts these are.
+        queries: n mentions with their gold ids. For a mention without gold ids, no concept is right.
+        evidence: the evidence for each of them.
+        kinds: the kinds of evidence that may be used.
+        ontology: the ontology of the candidates.
 
     Raises:
-        ConfigError: there are too few documents to hold some out.
+        ConfigError: there are fewer than `FOLDS` documents with gold ids.
     """
     documents = sorted({query.document_id for query in queries if query.gold})
     if len(documents) < FOLDS:
-        raise ConfigError(f"{len(documents)} documents with concepts: {FOLDS} are needed to hold some out")
+        raise ConfigError(
+            f"{len(documents)} documents with concepts: {FOLDS} are needed to hold some out. Give more"
+        )
     fold_of = {document: number % FOLDS for number, document in enumerate(documents)}
-    # Documents without any concept go with the first.
+    # Documents without any concept are assigned to the first fold.
     folds = np.array([fold_of.get(query.document_id, 0) for query in queries])
     right, scores = np.zeros(len(queries), dtype=bool), np.zeros(len(queries))
     for fold in range(FOLDS):
@@ -201,22 +213,22 @@ def held_out(
 
 
 def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
-    """Returns coverage and precision at thresholds that divide the mentions evenly, the lowest first.
+    """Returns coverage and precision at thresholds that are spread evenly over the mentions, lowest first.
 
-    No point answers less than a hundredth of the mentions.
+    Every point answers at least a hundredth of the mentions.
 
     Args:
-        decided: mentions, with and without concepts.
+        decided: decisions on mentions with and without concepts.
         points: the most operating points.
     """
     order = np.argsort(-decided.scores, kind="stable")
     scores, right = decided.scores[order], np.cumsum(decided.right[order])
-    # The precision of a few answers says little.
+    # A hundredth of the mentions, rounded up. The precision of fewer answers is unreliable.
     fewest = -(-len(order) // 100)
     counts = np.unique(np.linspace(fewest, len(order), points).round().astype(int))
     curve = {}
     for count in counts:
-        # Equal scores are on the same side of a threshold.
+        # Mentions with the threshold's score are answered too, so the count may grow.
         answered = int(np.searchsorted(-scores, -scores[count - 1], side="right"))
         threshold = float(scores[count - 1])
         curve[threshold] = OperatingPoint(
@@ -228,19 +240,20 @@ def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
 def fit_all(
     ranker: ModelRanker, spellings: Spellings, synonyms: LearnedSynonyms, queries: Sequence[Query]
 ) -> dict[str, Combination]:
-    """Fits weights for every choice of `GROUPS`, by `combination_name`.
+    """Fits weights for every choice of `GROUPS`. Returns them by `combination_name`.
 
-    Their curves are of held-out documents; empty where there are too few to hold some out.
+    Their curves are measured on held-out documents. They are empty if there are too few documents.
 
     Args:
         ranker: retrieves and scores names.
-        spellings: of the ontology's names.
-        synonyms: of other documents than those of the queries.
-        queries: mentions with gold ids; those without any count in the operating points alone.
+        spellings: the spellings of the ontology's names.
+        synonyms: learned synonyms of other documents than those of the queries.
+        queries: mentions with their gold ids. Mentions without gold ids count in the operating points only.
     """
     ontology, every = ranker.ontology, range(len(queries))
     fitted = {}
-    # Candidates are those that each choice has when it is used.
+    # The dictionary and learned synonyms also propose candidates, so evidence is collected for each choice of
+    # the two.
     for dictionary, learned in itertools.product(("", "dictionary"), ("", "learned")):
         collector = EvidenceCollector(
             ranker, spellings if dictionary else None, synonyms if learned else None

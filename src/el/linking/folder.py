@@ -1,19 +1,19 @@
-"""A linker on disk.
+"""A linker on disk: opens, checks and writes its folder.
 
-A linker is a folder that holds everything it needs, so that it works without a connection:
+The folder contains everything that the linker needs, so that the linker works offline:
 
-    manifest.json          format, fingerprints, settings, and what made it
+    manifest.json          format, fingerprints, settings, and what the linker was made from
     model/                 a Hypencoder or a bi-encoder
-    compiled/              its query side, ready to run
+    compiled/              the model's query side, ready to run
     ontology/              concepts and names
     vectors/               the names' vectors, made by the model's passage tower, and their graph
     spellings.npz          the names by their spelling
     learned_synonyms.tsv   surface forms of training documents; optional
-    combinations.json      how much each kind of evidence counts, for each choice of what is used
+    combinations.json      weights of the kinds of evidence, for each choice of groups
     tagger/                finds mentions in plain text; optional
 
-What grows with the ontology is vectors/, ontology/ and spellings.npz: for MeSH's 783,980 names 715, 17 and
-11 MB, or 342, 17 and 11 MB where the vectors are compact. The rest is the model's, whatever the ontology.
+vectors/, ontology/ and spellings.npz grow with the ontology. For the 783,980 names of MeSH they take 715, 17
+and 11 MB; with compact vectors 342, 17 and 11 MB. The size of the other parts depends on the model only.
 """
 
 import dataclasses
@@ -53,15 +53,15 @@ _MANIFEST, _MODEL, COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBIN
 
 @dataclass(frozen=True)
 class TrainedParts:
-    """What a linker was taught, beside its model.
+    """The trained parts of a linker, except its model.
 
     Attributes:
-        config: its settings.
-        inputs: what the model was trained to read.
+        config: the linker's settings.
+        inputs: the inputs that the model was trained on.
         combinations: weights, by `combination_name`.
-        synonyms: learned synonyms, if there are any.
-        made_by: what it was made from.
-        tagger: the folder of its tagger, if it has one.
+        synonyms: learned synonyms; None if there are none.
+        made_by: what the linker was made from.
+        tagger: the folder of the tagger; None if there is none.
     """
 
     config: LinkerConfig
@@ -73,20 +73,20 @@ class TrainedParts:
 
 
 def is_linker(folder: Path) -> bool:
-    """Whether a folder holds a linker, of whatever format."""
+    """Whether a folder holds a linker of any format."""
     return (folder / _MANIFEST).is_file() and (folder / _ONTOLOGY).is_dir()
 
 
 def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedParts:
-    """Reads the trained parts of a linker, whether ontology and vectors stand beside them or not.
+    """Reads the trained parts of a linker's folder, or of a folder that has only trained parts.
 
     Args:
-        folder: the linker.
-        known: the ids that its learned synonyms may name; None for any.
+        folder: the folder.
+        known: the ids that the learned synonyms may contain; None for any.
 
     Raises:
-        InputError: there is no linker, or a part of it is missing or broken.
-        MismatchError: another format, or another tagger than the one it was made with.
+        InputError: the folder holds no linker, or a part is missing or broken.
+        MismatchError: the format is another, or the tagger is not the one that the manifest names.
         ConfigError: settings that make no sense.
     """
     manifest = _read_manifest(folder)
@@ -105,7 +105,7 @@ def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedPa
 
 @dataclass(frozen=True)
 class OpenedLinker:
-    """The parts of a linker's folder, open and checked against each other."""
+    """The parts of a linker's folder, opened and checked against each other."""
 
     engine: CompiledEngine
     ontology: Ontology
@@ -118,12 +118,12 @@ def open_linker(folder: Path) -> OpenedLinker:
     """Opens a linker's folder.
 
     Raises:
-        InputError: there is no linker, or a part of it is missing or broken.
-        MismatchError: another format, or parts that do not belong together.
+        InputError: the folder holds no linker, or a part is missing or broken.
+        MismatchError: the format is another, or parts do not belong together.
         ConfigError: settings that make no sense.
     """
     manifest = _read_manifest(folder)
-    # The networks open while the ontology is read, which takes as long.
+    # The networks are opened in a thread while the ontology is read. Both take about the same time.
     with ThreadPoolExecutor(1) as pool:
         opening = pool.submit(CompiledEngine, folder / COMPILED)
         ontology = Ontology.load(folder / _ONTOLOGY)
@@ -138,9 +138,9 @@ def open_linker(folder: Path) -> OpenedLinker:
 
 
 def copy_trained(linker: Path, folder: Path) -> None:
-    """Copies the trained parts of a linker into an existing folder, to be read by `read_trained`."""
+    """Copies the trained parts of a linker into an existing folder, which `read_trained` can read."""
     manifest = _read_manifest(linker)
-    # What belongs to the parts left out, and to the weights before they are rounded.
+    # These fingerprints become wrong: the ontology is left out, and the weights of the model are rounded.
     for key in ("ontology", "model"):
         manifest.pop(key, None)
     tagger = _tagger(linker, manifest)
@@ -166,18 +166,19 @@ def save_linker(
     made_by: Mapping[str, Any],
     tagger: Path | None = None,
 ) -> None:
-    """Writes a linker's folder, whole or not at all.
+    """Writes a linker's folder, completely or not at all.
 
     Args:
-        folder: where to; what stands there is replaced.
+        folder: where to write; an existing folder is replaced.
         model: the folder of a saved model; copied.
         ontology: the folder of the ontology; copied.
-        vectors: of the ontology's names, made by the model's passage tower, as they were opened; copied.
+        vectors: the vectors of the ontology's names, made by the model's passage tower and opened from a
+            folder; copied.
         combinations: weights, by `combination_name`.
         config: the settings that the linker starts with.
-        inputs: what the model was trained to read.
-        synonyms: learned synonyms; may be carried even where the config does not switch them on.
-        made_by: what the linker was made from (system, data), as JSON values, for its manifest.
+        inputs: the inputs that the model was trained on.
+        synonyms: learned synonyms; written even if the config does not switch them on.
+        made_by: what the linker was made from (system, data), as JSON values, for the manifest.
         tagger: the folder of a trained tagger; it may share the model's embeddings.
 
     Raises:
@@ -186,7 +187,7 @@ def save_linker(
             synonyms are of another ontology.
         ConfigError: learned synonyms are switched on, but there are none.
     """
-    # To make a linker takes PyTorch, to run one does not.
+    # Imported here, because only making a linker needs PyTorch; running one does not.
     from el.models.loading import load_model
     from el.runtime.compile import compile_model
     from el.tagging.compile import compile_tagger
@@ -197,7 +198,10 @@ def save_linker(
         raise MismatchError(f"{ontology}: the vectors were made from another ontology. Build them again")
     unknown = [i for i in (synonyms.concept_counts if synonyms else ()) if i not in opened]
     if unknown:
-        raise MismatchError(f"{ontology}: lacks {unknown[0]}, of which synonyms were learned")
+        raise MismatchError(
+            f"{ontology}: lacks {unknown[0]}, which has learned synonyms. Give the ontology that they were "
+            "learned with"
+        )
     assert vectors.folder is not None
     with atomic_folder(folder) as temporary:
         loaded = load_model(model)
@@ -240,14 +244,14 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
         raise MismatchError(
-            f"{folder}: format {found!r}, this version reads {FORMAT!r}. Make the linker again with "
-            "`el index`, in another folder or with --force"
+            f"{folder}: the linker has format {found!r}; this version reads {FORMAT!r}. Make the linker "
+            "again with `el index`, in another folder or with --force"
         )
     return dict(manifest)
 
 
 def _tagger(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
-    """The folder of a linker's tagger, if it has one. Raises MismatchError where it is another's."""
+    """Returns the folder of a linker's tagger, or None. Raises MismatchError if it is another tagger."""
     if manifest.get("tagger") is None:
         return None
     if tagger_weights(folder / _TAGGER) != manifest["tagger"]:
@@ -264,7 +268,8 @@ def _read_combinations(folder: Path) -> dict[str, Combination]:
             for name, one in stored.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(path, "", f"not weights by kind of evidence ({error})", "Make it again") from error
+        problem = f"not weights by kind of evidence ({error})"
+        raise InputError(path, "", problem, "Make the linker again") from error
 
 
 _Settings = TypeVar("_Settings", LinkerConfig, InputVariant)
@@ -280,5 +285,5 @@ def _settings(kind: type[_Settings], folder: Path, manifest: Mapping[str, Any], 
 
 def _mismatch(folder: Path, part: str) -> MismatchError:
     return MismatchError(
-        f"{folder}: another {part} than the one that the manifest names. Make the linker again"
+        f"{folder}: holds another {part} than the one that the manifest names. Make the linker again"
     )

@@ -1,4 +1,4 @@
-"""The linker: mentions in documents to ranked concepts, with scores, reasons and NIL."""
+"""The linker: links mentions in documents to ranked concepts, with scores and reasons, or to none (NIL)."""
 
 import dataclasses
 import itertools
@@ -26,27 +26,29 @@ from el.ontology.ontology import Ontology, kind_of_type
 from el.ontology.spellings import Spellings
 from el.runtime.engine import Engine
 
-# Documents that are linked together, and their characters; mentions that they share are scored once.
+# The most documents that are linked together, and the number of characters that ends a batch early. Mentions
+# that the documents share are scored once. Larger batches take more memory, and first results come later.
 _DOCUMENT_BATCH = 32
 _CHARACTER_BATCH = 1_000_000
-# The share of a form's training mentions above which it counts as learned.
+# The share of a form's training mentions above which a concept counts as decided by learned synonyms.
 _MOST = 0.5
-# Mentions that are scored together; equal ones once.
+# The number of mentions that are scored together, equal mentions once. Larger batches take more memory.
 _QUERY_BATCH = 2048
-# As many mentions' evidence is in memory at once, be there more in a document.
+# The most mentions whose evidence is in memory at once. The evidence of a document with more mentions is
+# collected twice. A larger value takes more memory.
 _PIECE = 2 * _QUERY_BATCH
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a linker makes of one query.
+    """The linker's decision on one query.
 
     Attributes:
         links: concepts, best first; may be empty.
-        decided_by: the strongest reason for the first of them: "learned_synonym" (most training mentions of
+        decided_by: the strongest reason for the first concept: "learned_synonym" (most training mentions of
             the form have it), "dictionary" (a name is spelled like the mention), "abbreviation" (a name is
-            spelled like what the mention stands for), or the model's kind.
-        margin: see `margin_of`; of all candidates, not of `links` alone.
+            spelled like the long form of the mention), or the model's kind.
+        margin: see `margin_of`; computed over all candidates, not over `links` alone.
     """
 
     links: tuple[Link, ...]
@@ -55,29 +57,30 @@ class Decision:
 
 
 class Linker:
-    """Links mentions to concepts; as a `Ranker`, the same code under evaluation.
+    """Links mentions to concepts. It is also a `Ranker`, so evaluation runs the same code.
 
-    Candidates are what the model's vectors retrieve and what dictionary and learned synonyms propose. A
-    candidate's score is the weighted sum of the evidence for it (`el.linking.evidence`). The model's score is
-    part of the evidence. The weights were fitted on dev. Links carry the softmax of the candidates' scores.
+    Candidates are the concepts that the model's vectors retrieve, and those that dictionary and learned
+    synonyms propose. A candidate's logit is the weighted sum of its evidence (`el.linking.evidence`), and the
+    model's score is one kind of evidence. The weights were fitted on dev. The score of a link is the softmax
+    of the candidates' logits.
 
     Args:
         engine: the model.
-        vectors: of the ontology's names, made by the model's passage tower.
+        vectors: the vectors of the ontology's names, made by the model's passage tower.
         ontology: the concepts.
         combinations: weights, by `combination_name` of the groups of evidence that are used.
-        config: how to decide.
-        inputs: what the model was trained to read; says how much context mentions are given.
-        synonyms: needed where the config switches them on.
+        config: the settings.
+        inputs: the inputs that the model was trained on; they set the context of a mention.
+        synonyms: learned synonyms; needed if the config switches them on.
         candidates: the only ids that may be answered; None for all.
-        spellings: of the ontology's names, if they are at hand already.
-        origin: the arguments of `load` that gave it; then it pickles.
-        tagger: the folder of a compiled tagger; without one, names of the ontology are found.
+        spellings: the spellings of the ontology's names; None to compute them when they are needed.
+        origin: the arguments of `load` that made this linker; with them, the linker can be pickled.
+        tagger: the folder of a compiled tagger. Without a tagger, names of the ontology are found.
 
     Raises:
         MismatchError: another model made the vectors.
-        ConfigError: learned synonyms are switched on, but there are none; or no weights are there for what
-            is switched on.
+        ConfigError: learned synonyms are switched on, but there are none; or there are no weights for the
+            groups that are switched on.
     """
 
     def __init__(
@@ -118,13 +121,13 @@ class Linker:
 
         Args:
             folder: a linker's folder or name, or None for the default; see `find_linker`.
-            min_precision: the share of answers that are to be right; sets `nil_below` to the threshold that
-                reached it on held-out mentions. None keeps the folder's own.
-            changes: fields of `LinkerConfig` that differ from the folder's.
+            min_precision: the share of answers that should be right. `nil_below` is set to the threshold that
+                reached this share on held-out mentions. None keeps the threshold of the folder.
+            changes: fields of `LinkerConfig` that replace those of the folder.
 
         Raises:
-            InputError: there is no linker, or a part of it is missing or broken.
-            MismatchError: another format, or parts that do not belong together.
+            InputError: the folder holds no linker, or a part is missing or broken.
+            MismatchError: the format is another, or parts do not belong together.
             ConfigError: settings that make no sense, or a precision that no threshold reaches.
         """
         folder = find_linker(folder)
@@ -148,7 +151,7 @@ class Linker:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What is compiled and mapped into memory does not travel: the other process opens the folder itself.
+        # Compiled networks and mapped files cannot be pickled. The other process opens the folder itself.
         if self._origin is None:
             raise TypeError("only a linker that was loaded from a folder can be pickled")
         folder, min_precision, changes = self._origin
@@ -157,11 +160,11 @@ class Linker:
     def restricted(
         self, candidates: Collection[str] | None, learned: Iterable[Document] | None = None
     ) -> "Linker":
-        """Returns this linker for some candidates, with synonyms of other documents, or without any.
+        """Returns this linker with other candidates and other learned synonyms.
 
         Args:
             candidates: the only ids that may be answered; None for all.
-            learned: documents whose annotations become learned synonyms; None switches those off.
+            learned: documents whose annotations become the learned synonyms; None switches them off.
         """
         return Linker(
             self.ranker.engine,
@@ -177,7 +180,7 @@ class Linker:
         )
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
-        """Returns one ranking a query, of at most `k` concepts. `nil_below` plays no part in it."""
+        """Returns one ranking per query, of at most `k` concepts. `nil_below` is not applied."""
         return [
             Ranking(
                 tuple(link.concept_id for link in decision.links),
@@ -187,9 +190,9 @@ class Linker:
         ]
 
     def decide(self, queries: Sequence[Query], k: int) -> list[Decision]:
-        """Returns one decision a query, with at most `k` links; equal mentions are scored once.
+        """Returns one decision per query, with at most `k` links. Equal mentions are scored once.
 
-        Mentions of one document that are to count for each other stand next to each other.
+        Mentions of one document are evidence for each other only if they are next to each other in `queries`.
         """
         return [decision for batch in _batches(queries) for decision in self._decide_batch(batch, k)]
 
@@ -202,13 +205,13 @@ class Linker:
             if self.config.use_document:
                 reading.add(piece, evidence)
         for piece in pieces:
-            # That of a whole book would not fit into memory.
+            # Collected again, because the evidence of all mentions of a book does not fit into memory.
             if len(pieces) > 1:
                 evidence = self._collector.collect(piece)
             if self.config.use_document:
                 evidence = reading.added_to(piece, evidence)
-            for query, own in zip(piece, evidence, strict=True):
-                yield self._decide(query, own, k)
+            for query, candidates in zip(piece, evidence, strict=True):
+                yield self._decide(query, candidates, k)
 
     def link(
         self,
@@ -216,22 +219,21 @@ class Linker:
         find_mentions: FindMentions = "auto",
         types: Collection[str] | None = None,
     ) -> Iterator[LinkedDocument]:
-        """Links the mentions of documents, a few documents in memory at a time.
+        """Links the mentions of documents. Only a few documents are in memory at a time.
 
-        Gold ids are not looked at. A mention that names several concepts at once (`el.linking.composites`)
-        gets the ids of all. Mentions of one document and type that stand for the same, such as an
+        Gold ids are not read. A mention that names several concepts at once (`el.linking.composites`) gets
+        the ids of all of them. Mentions of one document and type with the same meaning, such as an
         abbreviation and its long form, get the same ids.
 
         Args:
-            documents: in any number.
-            types: of the given mentions that are linked, in lower case; None for those that the ontology has
-                concepts for. Others are passed over.
-            find_mentions: "auto" finds mentions in documents that have none;
-                "always" also in the others, where no given mention stands; "never" leaves documents as
-                they are.
+            documents: any number of documents.
+            types: the types of the given mentions to link, in lower case; None for the types that the
+                ontology has concepts of. Mentions of other types are skipped.
+            find_mentions: "auto" finds mentions in documents that have none; "always" finds them also in
+                other documents, where they do not overlap given ones; "never" finds none.
 
         Yields:
-            One linked document a document, in order.
+            One linked document per document, in order.
 
         Raises:
             ElError: a mention's offsets are not within its document.
@@ -248,20 +250,21 @@ class Linker:
         self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
     ) -> Iterator[LinkedDocument]:
         mentions = self.mention_finder.mentions(documents, find, types)
-        # Of each mention, the whole, and behind it its parts if there are any. Two documents may have one id.
+        # For each mention the query of the whole mention, then those of its parts, if there are any. The
+        # document's number replaces its id, because two documents may have the same id.
         readings = [
             self._readings(dataclasses.replace(query, document_id=str(number)))
-            for number, (document, own) in enumerate(zip(documents, mentions, strict=True))
-            for query in _queries(document, own, self.inputs.context_characters)
+            for number, (document, of_document) in enumerate(zip(documents, mentions, strict=True))
+            for query in _queries(document, of_document, self.inputs.context_characters)
         ]
         decisions = iter(self.decide([*itertools.chain(*readings)], self.config.top_k))
         by_mention = (list(itertools.islice(decisions, len(each))) for each in readings)
-        for document, own in zip(documents, mentions, strict=True):
-            linked = tuple(self._linked(mention, next(by_mention)) for mention in own)
+        for document, of_document in zip(documents, mentions, strict=True):
+            linked = tuple(self._linked(mention, next(by_mention)) for mention in of_document)
             yield LinkedDocument(document, linked)
 
     def _readings(self, query: Query) -> list[Query]:
-        """A mention as it stands, and what it is a coordination of."""
+        """Returns the query of a whole mention, then the queries of its parts if it is a coordination."""
         whole = dataclasses.replace(query, type=kind_of_type(query.type) or query.type)
         if not self.config.use_dictionary:
             return [whole]
@@ -273,7 +276,7 @@ class Linker:
         return [whole, *(dataclasses.replace(whole, text=part, expanded=part) for part in parts)]
 
     def _has(self, concepts: Iterable[int], type: str) -> bool:
-        """Whether one of some concept rows is of a mention's type, if the ontology tells types apart."""
+        """Whether a concept row has the kind of a mention's type. True if the ontology lacks that kind."""
         kind = kind_of_type(type)
         return any(
             kind not in self.mention_finder.kinds or self.ontology.kinds[concept] == kind
@@ -281,19 +284,20 @@ class Linker:
         )
 
     def _named(self, text: str) -> list[int]:
-        """The concept rows that have a name of this spelling."""
+        """Returns the concept rows that have a name of this spelling."""
         return list(self.ontology.concept_of_name[self._spellings.names(text)].tolist())
 
     def _learned(self, text: str) -> list[int]:
-        """The concept rows that training mentions of this form have, if that is to count."""
+        """Returns the concept rows that training mentions of this form have, if learned synonyms are used."""
         if self.synonyms is None or not self.config.use_learned_synonyms:
             return []
         return [self.ontology.row_of[concept_id] for concept_id in self.synonyms.counts_of(text)]
 
     def weighted_evidence(self, query: Query) -> dict[str, dict[str, float]]:
-        """Concept id -> kind of evidence -> value times weight, of all candidates of a query on its own.
+        """Returns concept id -> kind of evidence -> value times weight, for all candidates of a query.
 
-        A concept's logit is their sum.
+        The query is treated as if its document had no other mentions. A concept's logit is the sum of its
+        values.
         """
         (evidence,) = self._collector.collect([query])
         weights = self._combination.weights
@@ -307,7 +311,7 @@ class Linker:
     def _linked(self, mention: Mention, decisions: Sequence[Decision]) -> LinkedMention:
         whole, *parts = decisions
         links = [*(part.links[0] for part in parts if part.links), *whole.links]
-        # The first of each concept.
+        # Of several links to one concept, the first is kept.
         distinct = {link.concept_id: link for link in reversed(links)}
         in_order = [distinct[concept_id] for concept_id in dict.fromkeys(link.concept_id for link in links)]
         threshold = self.config.nil_below or 0.0
@@ -317,7 +321,7 @@ class Linker:
         predicted = tuple(concept_id for concept_id, score in answers.items() if score >= threshold)
         decided_by = parts[0].decided_by if parts else whole.decided_by
         kept = tuple(in_order[: max(self.config.top_k, len(answers))])
-        # The candidates begin with the parts' answers: what is next to each, only its own decision knows.
+        # The candidates begin with the answers of the parts, so the margin of a part is in its decision only.
         margin = min((part.margin for part in parts if part.links), default=whole.margin)
         return LinkedMention(mention, kept, predicted, decided_by, margin)
 
@@ -327,7 +331,7 @@ class Linker:
 
     @cached_property
     def mention_finder(self) -> MentionFinder:
-        """Finds the mentions of documents that are linked."""
+        """Chooses the mentions of a document to link, and finds mentions in its text."""
         return MentionFinder(self.ontology, self._spellings, self.synonyms, self._tagger_folder)
 
     @cached_property
@@ -359,7 +363,7 @@ class Linker:
 
 
 def _document_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """`_DOCUMENT_BATCH` documents together, fewer where they are long."""
+    """Yields batches of `_DOCUMENT_BATCH` documents; fewer if the documents are long."""
     batch: list[Document] = []
     characters = 0
     for document in documents:
@@ -373,7 +377,7 @@ def _document_batches(documents: Iterable[Document]) -> Iterator[list[Document]]
 
 
 def _batches(queries: Sequence[Query]) -> Iterator[list[Query]]:
-    """Whole documents, of `_QUERY_BATCH` mentions or a few more together."""
+    """Yields batches of whole documents. A batch ends when it has `_QUERY_BATCH` mentions or more."""
     batch: list[Query] = []
     for _, document in itertools.groupby(queries, lambda query: query.document_id):
         batch += document

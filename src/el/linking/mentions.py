@@ -1,4 +1,4 @@
-"""Which mentions of a document are linked: those that it brings along, and those that are found."""
+"""Chooses which mentions of a document are linked: those given with the document, and those found."""
 
 import itertools
 from collections.abc import Collection, Iterable, Sequence
@@ -20,16 +20,17 @@ FindMentions = Literal["auto", "always", "never"]
 
 
 class MentionFinder:
-    """Finds the mentions of documents that a linker links.
+    """Chooses the mentions of documents that a linker links, and finds mentions in texts.
 
     Args:
-        ontology: what they are linked to.
-        spellings: of its names.
-        synonyms: learned synonyms; they tell of which parts of a merged ontology the tagger was taught.
-        tagger: the folder of a compiled tagger; without one, names of the ontology are found.
+        ontology: the linker's ontology.
+        spellings: the spellings of its names.
+        synonyms: learned synonyms; they show which parts of a merged ontology the tagger was trained on.
+        tagger: the folder of a compiled tagger. Without a tagger, names of the ontology are found.
 
     Attributes:
-        kinds: what texts are searched for; empty where the ontology has neither chemicals nor diseases.
+        kinds: the kinds of concepts that texts are searched for; empty if the ontology has neither chemicals
+            nor diseases.
     """
 
     def __init__(
@@ -50,58 +51,62 @@ class MentionFinder:
     def mentions(
         self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
     ) -> list[Sequence[Mention]]:
+        """Returns the mentions to link of each document. For `find` and `types` see `Linker.link`."""
         given = [[m for m in document.mentions if self._is_linked(m.type, types)] for document in documents]
         searched = [find == "always" or (find == "auto" and not d.mentions) for d in documents]
         chosen = [document for document, yes in zip(documents, searched, strict=True) if yes]
         found = iter(self.found(chosen) if chosen else [])
         return [
-            _with_found(document, own, next(found)) if yes else own
-            for document, own, yes in zip(documents, given, searched, strict=True)
+            _with_found(document, linked, next(found)) if yes else linked
+            for document, linked, yes in zip(documents, given, searched, strict=True)
         ]
 
     def found(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
-        """What is found in the texts of documents, whatever mentions they have: one tuple a document."""
+        """Returns the mentions found in the texts of documents, one tuple per document.
+
+        Given mentions of the documents are ignored.
+        """
         if self._tagger is None:
             return [self._finder.mentions(document) for document in documents]
-        read = self._tagger.find(documents)
-        return [
-            as_mentions(*pair) for pair in zip(documents, map(self._with_own, documents, read), strict=True)
-        ]
+        tagged = self._tagger.find(documents)
+        found = map(self._with_untaught, documents, tagged)
+        return [as_mentions(*pair) for pair in zip(documents, found, strict=True)]
 
-    def _with_own(self, document: Document, read: Iterable[Found]) -> list[Found]:
-        """What the tagger found of types that the ontology has concepts of, and names of `_own_finder`."""
-        own = () if self._own_finder is None else self._own_finder.find_in(document)
-        return longest(own, (found for found in read if found.kind in self.kinds))
+    def _with_untaught(self, document: Document, tagged: Iterable[Found]) -> list[Found]:
+        """Returns what the tagger found of the ontology's kinds, with the names of `_untaught_finder`."""
+        names = () if self._untaught_finder is None else self._untaught_finder.find_in(document)
+        return longest(names, (found for found in tagged if found.kind in self.kinds))
 
     def _is_linked(self, type: str, types: Collection[str] | None) -> bool:
         if types is not None:
             return type in types
-        # An ontology of other things says nothing of types, and neither do mentions without one.
+        # Mentions without a type are linked. If the ontology has no chemicals or diseases, all mentions are.
         return not type or not self.kinds or kind_of_type(type) in self.kinds
 
     @cached_property
     def _finder(self) -> DictionaryFinder:
-        # Beside chemicals and diseases, the others of MeSH are mostly not what a text is about.
+        # Other kinds are found only if the ontology has nothing else. In MeSH, they would add names of
+        # organs, methods and places to the chemicals and diseases.
         return DictionaryFinder(self._spellings, self.kinds or ("other",))
 
     @cached_property
     def _tagger(self) -> Tagger | None:
-        # It knows none but the kinds that texts are searched for.
+        # The tagger knows chemicals and diseases only.
         if self._tagger_folder is None or not self.kinds:
             return None
         return Tagger(self._tagger_folder, self._finder)
 
     @cached_property
-    def _own_finder(self) -> DictionaryFinder | None:
-        """Finds names of those parts of a merged ontology of which no training mention has a concept.
+    def _untaught_finder(self) -> DictionaryFinder | None:
+        """Finds names of those parts of a merged ontology that the tagger was not trained on.
 
-        A tagger knows of its own ontology what texts mean by it; of others it was taught nothing.
+        These are the parts without any concept among the learned synonyms. None if there are none.
         """
-        rows = self._untaught()
+        rows = self._untaught_names()
         return DictionaryFinder(self._spellings.among(rows), self.kinds) if len(rows) else None
 
-    def _untaught(self) -> npt.NDArray[np.int64]:
-        """The name rows of these parts."""
+    def _untaught_names(self) -> npt.NDArray[np.int64]:
+        """Returns the (n,) int64 name rows of the parts that the tagger was not trained on."""
         taught = (
             {self._ontology.row_of[i] for i in self._synonyms.concept_counts} if self._synonyms else set()
         )
@@ -113,7 +118,7 @@ class MentionFinder:
 
 
 def _with_found(document: Document, given: Sequence[Mention], found: Sequence[Mention]) -> list[Mention]:
-    """Those of a document's own mentions that are linked, and those found where none of its own stands."""
+    """Returns given mentions and found ones, sorted. Found mentions that overlap a given one are left out."""
     taken = [span for mention in document.mentions for span in mention.spans]
     new = [
         mention

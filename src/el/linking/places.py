@@ -1,4 +1,4 @@
-"""Where linkers are found and written when no folder is given."""
+"""Where linkers are looked for and written if the user names no folder."""
 
 from pathlib import Path
 
@@ -6,22 +6,31 @@ from el.base.errors import InputError
 from el.base.places import data_folder
 from el.linking.folder import FORMAT, is_linker
 
-# In the current folder: all of MeSH, made by `el index`; the sample, made by the pipeline.
+# Trained parts that ship with the package, and those that `el index` takes.
+TRAINED = Path(__file__).parents[1] / "trained"
+DEFAULT_TRAINED = "bc5cdr_indra-minilm"
+
+# Folders of linkers in the current folder: "mesh" is made by `el index`, "linker" by the pipeline.
 _HERE = Path("models")
 _MESH, _PIPELINE = "mesh", "linker"
-_INDEX = "`el index` makes one of all of MeSH; see `el index --help` for an ontology of your own"
+_INDEX = "`el index` makes one for all of MeSH; see `el index --help` for your own ontology"
+
+
+def default_trained_parts() -> Path:
+    """Returns the folder of the trained parts that ship with the package."""
+    return TRAINED / DEFAULT_TRAINED
 
 
 def linkers_folder() -> Path:
     """Returns the folder of the user's linkers that this version reads.
 
-    Each format has a folder of its own, so that two versions of this project stand side by side.
+    Each format has a separate folder, so that two versions of this project can be used side by side.
     """
     return data_folder() / "linkers" / FORMAT
 
 
 def new_linker_folder(name: str) -> Path:
-    """Returns where a new linker goes: `models` of the current folder where it exists, else the user's."""
+    """Returns the folder of a new linker: in ./models if that exists, otherwise in the user's folder."""
     return (_HERE if _HERE.is_dir() else linkers_folder()) / name
 
 
@@ -30,11 +39,11 @@ def find_linker(given: str | Path | None = None) -> Path:
 
     Args:
         given: a folder, or the name of a linker in `models` of the current folder or in the user's folder.
-            None takes the first that exists: models/mesh, models/linker, the user's `mesh`, or the only
+            None stands for the first that exists: models/mesh, models/linker, the user's `mesh`, or the only
             linker in the user's folder.
 
     Raises:
-        InputError: there is no such linker, or it is unclear which one is meant.
+        InputError: there is no such linker, or the user's folder holds several and none was named.
     """
     if given is None:
         return _default_linker()
@@ -49,16 +58,16 @@ def find_linker(given: str | Path | None = None) -> Path:
 
 
 def _default_linker() -> Path:
-    own = linkers_folder()
-    for folder in (_HERE / _MESH, _HERE / _PIPELINE, own / _MESH):
+    users = linkers_folder()
+    for folder in (_HERE / _MESH, _HERE / _PIPELINE, users / _MESH):
         if folder.is_dir():
             return folder
-    linkers = _linkers(own)
+    linkers = _linkers(users)
     if len(linkers) == 1:
         return linkers[0]
     if linkers:
-        raise InputError(own, "", "holds several linkers", f"Choose one with --linker. {_known()}")
-    raise InputError(own, "", "no linker here yet", f"{_INDEX}. {_known()}".strip())
+        raise InputError(users, "", "holds several linkers", f"Choose one with --linker. {_known()}")
+    raise InputError(users, "", "no linker here yet", f"{_INDEX}. {_known()}".strip())
 
 
 def _linkers(folder: Path) -> list[Path]:
@@ -66,13 +75,13 @@ def _linkers(folder: Path) -> list[Path]:
 
 
 def _known() -> str:
-    """What a person can choose from, and linkers that other versions left."""
-    own = linkers_folder()
-    names = [path.name for path in [*_linkers(_HERE), *_linkers(own)]]
+    """Returns a sentence about the linkers to choose from, and about linkers of other versions."""
+    users = linkers_folder()
+    names = [path.name for path in [*_linkers(_HERE), *_linkers(users)]]
     text = f"Known linkers: {', '.join(dict.fromkeys(names))}. " if names else ""
     others = {
         path.name: _linkers(path)
-        for path in sorted(own.parent.glob("*"))
+        for path in sorted(users.parent.glob("*"))
         if path.is_dir() and path.name != FORMAT
     }
     for format, linkers in others.items():

@@ -1,4 +1,4 @@
-"""Queries: mentions to be linked, with everything that a ranker may look at."""
+"""Queries: mentions to be linked, with everything that a ranker may read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Query:
         document_id: the document's id.
         text: the surface form.
         type: the mention's type in lower case, such as "chemical".
-        gold: its gold ids, none for a NIL mention; a ranker must not look at them.
-        expanded: the long form where the document defines the surface form as an abbreviation,
-            otherwise `text`.
-        left: the text before the mention, cut at the mention's offset; "" without context.
+        gold: the mention's gold ids, none for a NIL mention; a ranker must not read them.
+        expanded: the long form if the document defines the surface form as an abbreviation, otherwise
+            `text`.
+        left: the text before the mention, up to the mention; "" without context.
         right: the text after it.
     """
 
@@ -37,11 +37,11 @@ class Query:
 def mention_queries(
     document: Document, mentions: Iterable[Mention], context_characters: int = 0
 ) -> list[Query]:
-    """Queries for mentions of a document, in the order given.
+    """Returns queries for mentions of a document, in the order given.
 
     Args:
-        document: gives the context, and the abbreviations that it defines.
-        mentions: some of its mentions, or others found in its text.
+        document: the document, which gives context and defines abbreviations.
+        mentions: some mentions of the document, or mentions found in its text.
         context_characters: the most characters of context on each side.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Rankers made of a model: retrieve names by vector, then let the model score them."""
+"""A ranker made from a model: retrieves names by their vectors, then lets the model score them."""
 
 import copy
 from collections.abc import Collection, Sequence
@@ -17,18 +17,19 @@ from el.models.inputs import query_input
 from el.ontology.ontology import Ontology
 from el.runtime.engine import Engine
 
-# Mentions that are encoded and scored at once. With more, what lies between the layers leaves the cache.
+# The number of mentions that are encoded and scored at once. With more, the activations between the layers
+# do not fit into the processor's cache.
 _QUERY_BATCH = 32
 
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What the first stage and the model made of B queries.
+    """The names that the first stage retrieved for B queries, and their scores.
 
     Attributes:
         name_rows: (B, K) int64, the names that were retrieved.
-        similarities: (B, K) float32, the dot products by which they were.
-        scores: (B, K) float32, the model's.
+        similarities: (B, K) float32, the dot products by which they were retrieved.
+        scores: (B, K) float32, the scores of the model.
     """
 
     name_rows: npt.NDArray[np.int64]
@@ -37,18 +38,19 @@ class Retrieved:
 
 
 class ModelRanker:
-    """Ranks concepts by a model's scores of the names that its own vectors retrieve.
+    """Ranks concepts by a model's scores of the names that the model's vectors retrieve.
 
-    For a bi-encoder the score is the dot product by which names were retrieved. For a Hypencoder it is
-    the q-net's alone. `rank` encodes and scores equal inputs once.
+    For a bi-encoder the score is the dot product by which a name was retrieved. For a Hypencoder it is the
+    output of the q-net alone. `rank` encodes and scores equal inputs once.
 
     Args:
-        engine: encodes and scores.
-        vectors: of the ontology's names, made by the model's passage tower.
+        engine: the model, ready to encode and score.
+        vectors: the vectors of the ontology's names, made by the model's passage tower.
         ontology: the concepts.
-        retrieved: K, the names that the first stage retrieves.
-        candidates: the only ids that may be ranked, by an exact search; None for all, by the graph.
-        description: shown with the progress; silent where "".
+        retrieved: K, the number of names that the first stage retrieves.
+        candidates: the only ids that may be ranked, found by an exact search; None for all ids, found by the
+            graph.
+        description: the text of the progress bar; "" shows none.
     """
 
     def __init__(
@@ -69,13 +71,13 @@ class ModelRanker:
         self.description = description
 
     def among(self, rows: npt.NDArray[np.int64]) -> "ModelRanker":
-        """Returns this ranker for some of its names: (n,) int64 rows, ascending."""
+        """Returns this ranker restricted to some names: (n,) int64 rows, ascending."""
         ranker = copy.copy(self)
         ranker.rows = rows if self.rows is None else np.intersect1d(rows, self.rows)
         return ranker
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
-        """Returns one ranking a query, of at most `k` concepts."""
+        """Returns one ranking per query, of at most `k` concepts."""
         texts, positions = distinct_inputs(queries)
         found = self.retrieve(texts)
         concepts, ids = self.ontology.concept_of_name, self.ontology.ids
@@ -85,19 +87,20 @@ class ModelRanker:
     def retrieve(
         self, texts: Sequence[str], proposed: Sequence[npt.NDArray[np.int64]] | None = None
     ) -> Retrieved:
-        """Retrieves names for texts, as `query_input` gives them, and scores them.
+        """Retrieves names for texts and scores them.
 
         Args:
-            texts: B inputs.
-            proposed: for each text, distinct name rows that are to be scored in any case, the most important
-                first. They come first; those retrieved last make room, so that the number stays the same.
+            texts: B inputs, as `query_input` returns them.
+            proposed: for each text, distinct name rows that are scored in any case, the most important first.
+                They come first in the result and replace the names that were retrieved last, so K does not
+                change.
         """
         width = min(self.retrieved, len(self.vectors) if self.rows is None else len(self.rows))
         names = np.empty((len(texts), width), dtype=np.int64)
         similarities, scores = (np.empty(names.shape, dtype=np.float32) for _ in range(2))
         with progress(self.description, len(texts)) as advance:
             tokens = self.engine.tokenize(texts)
-            for rows in by_length([len(own) for own in tokens], _QUERY_BATCH):
+            for rows in by_length([len(of_text) for of_text in tokens], _QUERY_BATCH):
                 encoded = self.engine.encode([tokens[row] for row in rows])
                 near, found = self.index.search(encoded.vectors, self.retrieved, self.rows)
                 if proposed is not None:
@@ -115,7 +118,7 @@ class ModelRanker:
         names: npt.NDArray[np.int64],
         similarities: npt.NDArray[np.float32],
     ) -> None:
-        """Puts proposed names first, in place; the last of (K,) retrieved names make room for new ones."""
+        """Puts proposed names first, in place. New names replace the last of the (K,) retrieved names."""
         proposed = proposed[: len(names)]
         others = np.flatnonzero(~np.isin(names, proposed))[: len(names) - len(proposed)]
         names[:] = np.concatenate([proposed, names[others]])
@@ -124,9 +127,9 @@ class ModelRanker:
 
 
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:
-    """Returns the distinct inputs of queries, and for each query the place of its own among them.
+    """Returns the distinct inputs of queries, and for each query the place of its input among them.
 
-    A mention that its document introduces as an abbreviation is written out.
+    Abbreviations that a document defines are written out.
     """
     texts = [query_input(query.expanded, query.left, query.right) for query in queries]
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}

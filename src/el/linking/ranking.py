@@ -1,4 +1,4 @@
-"""Rankings of concepts, and the contract of everything that ranks."""
+"""Rankings of concepts, and the contract of rankers, which evaluation relies on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from el.linking.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Concepts of one query, best first; equal scores in the order of their ids, each id once.
+    """The concepts of one query, best first. Equal scores are in the order of the ids; each id occurs once.
 
     Attributes:
         concept_ids: the concepts' ids; may be empty.
-        scores: one each, higher is better; comparable within one ranking only.
+        scores: one score per id; higher is better. Scores of different rankings are not comparable.
     """
 
     concept_ids: tuple[str, ...]
@@ -24,10 +24,10 @@ class Ranking:
 
 
 class Ranker(Protocol):
-    """Whatever ranks concepts for queries."""
+    """The contract of everything that ranks concepts for queries."""
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
-        """Returns one ranking a query, of at most `k` concepts, without looking at `query.gold`."""
+        """Returns one ranking per query, of at most `k` concepts. Must not read `query.gold`."""
         ...
 
 
@@ -38,17 +38,17 @@ def rank_concepts(
     ids: Sequence[str],
     k: int,
 ) -> list[Ranking]:
-    """Turns scored names into ranked concepts; a concept scores as its best name does.
+    """Turns scored names into ranked concepts. A concept has the score of its best name.
 
     Args:
-        name_rows: (B, K) int64, name rows in any order; negative where a search found fewer than K.
+        name_rows: (B, K) int64, name rows in any order; negative if a search found fewer than K names.
         scores: (B, K) float32, higher is better.
         concept_of_name: (N,) int64, the concept row of each name row.
-        ids: the C concepts' ids.
-        k: the most concepts to return a query.
+        ids: the ids of the C concepts.
+        k: the most concepts to return per query.
 
     Returns:
-        B rankings, equal scores in the order of the ids.
+        B rankings; equal scores are in the order of the ids.
     """
     return [
         _rank_row(concept_of_name[rows[rows >= 0]], row_scores[rows >= 0], ids, k)
@@ -70,7 +70,7 @@ def rank_scores(
 ) -> Ranking:
     """Ranks (n,) int64 distinct concept rows by their (n,) float32 scores and keeps the first `k`."""
     if len(concept_rows) > k:
-        # All that tie with the k-th stay until the ids have decided.
+        # All rows that tie with the k-th are kept here; `make_ranking` chooses among them by id.
         kept = scores >= np.partition(scores, -k)[-k]
         concept_rows, scores = concept_rows[kept], scores[kept]
     return make_ranking(
@@ -79,6 +79,6 @@ def rank_scores(
 
 
 def make_ranking(scores: dict[str, float], k: int) -> Ranking:
-    """Ranks concept ids by score, equal scores in the order of the ids, and keeps the first `k`."""
+    """Ranks concept ids by score and keeps the first `k`. Equal scores are in the order of the ids."""
     ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:k]
     return Ranking(tuple(concept_id for concept_id, _ in ranked), tuple(score for _, score in ranked))

@@ -1,4 +1,4 @@
-"""Surface forms that annotators linked to one concept, kept as further names of it."""
+"""Learned synonyms: surface forms that annotators linked to one concept, used as further names of it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator
@@ -17,7 +17,7 @@ _HEADER = "form\tconcept\tcount\n"
 
 @dataclass(frozen=True)
 class LearnedSynonyms:
-    """How often annotators gave a form to a concept.
+    """How often annotators linked a surface form to a concept.
 
     Attributes:
         counts: normalised surface form -> concept id -> number of mentions.
@@ -27,14 +27,14 @@ class LearnedSynonyms:
 
     @classmethod
     def of_documents(cls, documents: Iterable[Document], known: Container[str]) -> "LearnedSynonyms":
-        """Counts the mentions of exactly one id.
+        """Counts the mentions that have exactly one id.
 
-        Abbreviations that a document defines are written out, so that what "AKI" means in one document is
-        not carried to another.
+        Abbreviations that a document defines are written out, so that the meaning of "AKI" in one document
+        is not carried over to others.
 
         Args:
             documents: annotated documents.
-            known: the ids that count, such as an `Ontology`; others are left out.
+            known: the ids that count, such as an `Ontology`; mentions of other ids are left out.
         """
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for document in documents:
@@ -42,25 +42,25 @@ class LearnedSynonyms:
             for mention in document.mentions:
                 if len(mention.concept_ids) == 1 and mention.concept_ids[0] in known:
                     form = normalise(expand(mention.text, abbreviations))
-                    # Of signs alone nothing is left, and nothing is learned.
+                    # A form of punctuation only is empty after normalisation; nothing is learned from it.
                     if form:
                         counts[form][mention.concept_ids[0]] += 1
         return cls(dict(counts))
 
     def counts_of(self, text: str) -> Counter[str]:
-        """Returns how many mentions of a form each concept id has."""
+        """Returns for each concept id how many mentions of a form have it."""
         return self.counts.get(normalise(text), Counter())
 
     @cached_property
     def concept_counts(self) -> Counter[str]:
-        """How many mentions each concept id has, whatever their forms."""
+        """For each concept id the number of its mentions, over all forms."""
         total: Counter[str] = Counter()
         for counts in self.counts.values():
             total.update(counts)
         return total
 
     def of_concepts(self, known: Container[str]) -> "LearnedSynonyms":
-        """Returns those of the ids in `known`."""
+        """Returns the learned synonyms of the ids in `known`."""
         kept = {
             form: Counter({concept_id: count for concept_id, count in counts.items() if concept_id in known})
             for form, counts in self.counts.items()
@@ -81,10 +81,10 @@ class LearnedSynonyms:
 
         Args:
             path: the table.
-            known: the ids that it may name; None for any.
+            known: the ids that may occur; None for any.
 
         Raises:
-            InputError: the table is missing or broken, or names an id that is not known.
+            InputError: the table is missing or broken, or contains an id that is not in `known`.
         """
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for number, line in _lines(path):
@@ -99,7 +99,7 @@ class LearnedSynonyms:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yields (line number from 1, line without its end) after the header."""
+    """Yields (line number, line without its line break) for each line after the header, which is line 1."""
     try:
         with path.open(encoding="utf-8", newline="\n") as stream:
             next(stream, None)

@@ -1,4 +1,7 @@
-"""What training, search and evaluation need of a model; both kinds provide it."""
+"""The base class of both kinds of models: what training, search and evaluation use of a model.
+
+It is apart so that these users need not know which kind of model they have.
+"""
 
 import abc
 import contextlib
@@ -15,12 +18,12 @@ from el.models.tower import Tower, fingerprint
 
 
 class RetrievalModel(nn.Module, abc.ABC):
-    """A query tower, a passage tower (the same one, where shared) and a way to score.
+    """A query tower, a passage tower (the same one if shared) and a way to score.
 
     Args:
         query_tower: encodes queries.
-        passage_tower: encodes passages; None where the query tower does both.
-        tokenizer: for the helpers that take text; may be missing on checkpoints without one.
+        passage_tower: encodes passages; None if the query tower encodes both.
+        tokenizer: for the methods that take text; None if the checkpoint has no tokenizer.
     """
 
     kind: str
@@ -46,29 +49,33 @@ class RetrievalModel(nn.Module, abc.ABC):
         return fingerprint(self.state_dict())
 
     def settings(self) -> str:
-        """What scores depend on beside the weights."""
+        """Returns everything but the weights that the scores depend on, as text for a checksum."""
         towers = [(tower.pooling, tower.normalize) for tower in (self.query_tower, self.passage_tower)]
         length = self.tokenizer.model_max_length if self.tokenizer is not None else None
         return f"{self.kind} {towers} {length}"
 
     def split_towers(self) -> None:
-        """Gives passages a tower of their own, a copy, where one serves both sides."""
+        """Copies a shared tower, so that queries and passages have separate towers."""
         if self.own_passage_tower is None:
             self.own_passage_tower = copy.deepcopy(self.query_tower)
 
     def freeze_passage_tower(self) -> None:
-        """Keeps the passage tower, which must not be shared, from training."""
+        """Excludes the passage tower from training.
+
+        Raises:
+            ValueError: the tower is shared.
+        """
         if self.own_passage_tower is None:
-            raise ValueError("a shared tower cannot be frozen on one side")
+            raise ValueError("a shared tower cannot be frozen for passages alone; call split_towers first")
         self.own_passage_tower.requires_grad_(False)
 
     def freeze_word_embeddings(self) -> None:
-        """Keeps the towers' embeddings of tokens, half the weights of a small tower, from training."""
+        """Excludes the towers' token embeddings, half the weights of a small tower, from training."""
         for tower in {self.query_tower, self.passage_tower}:
             tower.transformer.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
 
     def train(self, mode: bool = True) -> "RetrievalModel":
-        """Switches dropout on or off; never on in a frozen passage tower."""
+        """Switches dropout on or off. A frozen passage tower never has dropout."""
         super().train(mode)
         if self.own_passage_tower is not None and not any(
             p.requires_grad for p in self.own_passage_tower.parameters()
@@ -78,35 +85,36 @@ class RetrievalModel(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> Scorer:
-        """Encodes (B, S) int64 token ids and mask as the scorer of B queries."""
+        """Encodes B queries: (B, S) int64 token ids and their mask. Returns their scorer."""
 
     @property
     def retrieval_tower(self) -> Tower:
-        """The tower whose query vectors are trained to lie near the vectors of the right passages."""
+        """The tower whose query vectors are trained to be near the vectors of the right passages."""
         return self.query_tower
 
     def vector_encoder(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """Returns the function from a query to the vector that retrieves its candidates.
+        """Returns the function that maps queries to the vectors that retrieve their candidates.
 
-        The function takes (B, S) int64 token ids and their mask and returns (B, D) float32 vectors. The
-        function is valid as long as the weights do not change.
+        The function takes (B, S) int64 token ids and their mask, and returns (B, D) float32 vectors. It is
+        valid as long as the weights do not change.
         """
         return self.retrieval_tower
 
     @abc.abstractmethod
     def encode_with_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Scorer, Tensor]:
-        """Encodes queries for training: the scorer, and (B, D) float32 vectors of the retrieval tower.
-
-        Both come from one pass where one tower makes both.
+        """Encodes queries for training. If one tower makes the scorer and the vectors, it runs once.
 
         Args:
             input_ids: (B, S) int64.
             attention_mask: (B, S), 0 where padded.
+
+        Returns:
+            The scorer, and (B, D) float32 vectors of the retrieval tower.
         """
 
     @abc.abstractmethod
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the model, to be read again by `load_model`, atomically."""
+        """Writes the model atomically, in the layout that `load_model` reads."""
 
     def encode_passages(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Returns (M, D) float32 passage vectors for (M, S) int64 token ids and mask."""
@@ -114,18 +122,18 @@ class RetrievalModel(nn.Module, abc.ABC):
         return vectors
 
     def encode_queries_text(self, texts: Sequence[str]) -> Scorer:
-        """Encodes B texts as queries; each is cut to the tokenizer's length."""
+        """Encodes B texts as queries. Each text is cut to the tokenizer's maximal length."""
         return self.encode_queries(**self.tokenize(texts))
 
     def encode_passages_text(self, texts: Sequence[str]) -> Tensor:
-        """Returns (M, D) float32 passage vectors of texts, each cut to the tokenizer's length."""
+        """Returns (M, D) float32 passage vectors of texts, each cut to the tokenizer's maximal length."""
         return self.encode_passages(**self.tokenize(texts))
 
     def tokenize(self, texts: Sequence[str]) -> BatchEncoding:
         """Returns padded input_ids and attention_mask, (B, S) int64, on the model's device.
 
         Raises:
-            ValueError: the checkpoint came without a tokenizer.
+            ValueError: the model has no tokenizer.
         """
         encoding: BatchEncoding = self._tokenizer()(
             list(texts), padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False
@@ -133,10 +141,10 @@ class RetrievalModel(nn.Module, abc.ABC):
         return encoding.to(self.device)
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the ids of the tokens that `tokenize` keeps of each text, special ones included.
+        """Returns the ids of the tokens that `tokenize` keeps of each text, with special tokens.
 
         Raises:
-            ValueError: the checkpoint came without a tokenizer.
+            ValueError: the model has no tokenizer.
         """
         if not texts:
             return []
@@ -145,12 +153,12 @@ class RetrievalModel(nn.Module, abc.ABC):
 
     def _tokenizer(self) -> PreTrainedTokenizerBase:
         if self.tokenizer is None:
-            raise ValueError("this model has no tokenizer: set model.tokenizer to the one of its backbone")
+            raise ValueError("this model has no tokenizer; set model.tokenizer to its backbone's tokenizer")
         return self.tokenizer
 
 
 def inference_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Autocast to bf16 where the machine multiplies it in hardware; otherwise no change."""
+    """Returns an autocast to bf16. It has no effect on devices that do not multiply bf16 in hardware."""
     if not supports_bf16(device):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
@@ -161,6 +169,6 @@ def supports_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        # torch has no public query for these yet.
+        # torch has no public function for these two.
         return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
     return False

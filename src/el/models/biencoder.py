@@ -1,6 +1,7 @@
-"""The bi-encoder: a query and a passage are one vector each, their score is the dot product.
+"""The bi-encoder: query and passage are one vector each, and their dot product is the score.
 
-On disk it is a `SentenceTransformer` (`el.models.sentences`), which anybody can load without this project.
+On disk a bi-encoder is a `SentenceTransformer` (`el.models.sentences`), so others can load it without this
+project.
 """
 
 from pathlib import Path
@@ -15,13 +16,13 @@ from el.models.tower import EncoderSource, Tower, load_tokenizer, load_tower
 
 
 class BiEncoder(RetrievalModel):
-    """Two towers, or one that is shared, and the dot product of their vectors.
+    """Two towers, or a shared one, and the dot product of their vectors.
 
     Args:
         query_tower: encodes queries.
-        passage_tower: encodes passages; None where the query tower does both.
-        tokenizer: cuts texts to the towers' length; needed to save the model.
-        temperature: scores are divided by it; it matters for losses, not for rankings.
+        passage_tower: encodes passages; None if the query tower encodes both.
+        tokenizer: cuts texts to the towers' maximal length. Saving the model needs a tokenizer.
+        temperature: divides the scores. It affects losses, but not rankings.
     """
 
     kind = "bi_encoder"
@@ -40,7 +41,7 @@ class BiEncoder(RetrievalModel):
     def from_encoder(
         cls, source: EncoderSource, normalize: bool = True, temperature: float = 0.05
     ) -> "BiEncoder":
-        """Starts from a pretrained encoder with its own pooling, one tower for both sides."""
+        """Makes one shared tower from a pretrained encoder, with the pooling of that encoder."""
         tokenizer = load_tokenizer(source.resolve(), source.max_tokens)
         return cls(load_tower(source, normalize), None, tokenizer, temperature)
 
@@ -55,15 +56,15 @@ class BiEncoder(RetrievalModel):
         return queries, queries.vectors
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes a SentenceTransformer; with two towers, one that routes queries and documents."""
+        """Writes a SentenceTransformer. If there are two towers, it routes queries and documents."""
         assert self.tokenizer is not None
         save_towers(self.query_tower, self.own_passage_tower, self.tokenizer, Path(folder))
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, temperature: float = 0.05) -> "BiEncoder":
-        """Loads any SentenceTransformer that is a transformer with CLS or mean pooling.
+        """Loads any SentenceTransformer that consists of a transformer with CLS or mean pooling.
 
         Raises:
-            InputError: the folder holds something else.
+            InputError: the folder holds anything else.
         """
         return cls(*load_towers(Path(folder)), temperature)

@@ -1,4 +1,7 @@
-"""Reading and writing checkpoint files: tensors by name, without running anything that they hold."""
+"""Reads and writes checkpoint files: tensors by name. No code that a file holds is ever run.
+
+It is apart because other people's files must be checked before anything is built from them.
+"""
 
 import copy
 import hashlib
@@ -26,20 +29,25 @@ from el.base.files import atomic_file
 from el.models.tower import backbone_config
 
 BACKBONE_FOLDER = "backbone"
-# Of a passage tower that is built otherwise than the query tower.
+# Only written if the passage tower's configuration differs from the query tower's.
 PASSAGE_BACKBONE_FOLDER = "passage_backbone"
-# What the four released Hypencoders were built on; their config.json gives only this name.
+# The backbone of the four released Hypencoders. Their config.json has its name and nothing else of it.
 _KNOWN_BACKBONES = {name: BertConfig() for name in ("bert-base-uncased", "google-bert/bert-base-uncased")}
-# In a file's metadata: JSON, the names of tensors that are not stored -> those that they are equal to.
+# A key of a file's metadata. The value is JSON: the name of each tensor that is not stored -> the name of the
+# stored tensor that it is equal to.
 _STORED_ONCE = "stored_once"
+# The files of a checkpoint that are fetched from the hub.
 _PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors", "pytorch_model.bin"]
 
 
 def resolve_checkpoint(location: str | Path) -> Path:
-    """Returns a local folder; a name that is none is fetched from the hub, or found in its cache.
+    """Returns the local folder of a checkpoint.
+
+    Args:
+        location: a folder, or a name on the hub. A name is fetched from the hub, or found in its cache.
 
     Raises:
-        ElError: it is no folder, and the hub cannot be reached or does not have it.
+        ElError: there is no such folder, and the hub has no such name or cannot be reached.
     """
     if Path(location).is_dir():
         return Path(location)
@@ -53,31 +61,37 @@ def resolve_checkpoint(location: str | Path) -> Path:
         OSError,
     ) as error:
         raise ElError(
-            f"checkpoint {location}: no such folder, and the model hub does not give it "
-            f"({type(error).__name__}). Fetch it where the hub can be reached and give its folder"
+            f"checkpoint {location}: no such folder, and it cannot be fetched from the model hub "
+            f"({type(error).__name__}). Download it on a machine that reaches the hub, and give its folder"
         ) from error
 
 
 def find_backbone_config(folder: Path, name: str, own_folder: str = BACKBONE_FOLDER) -> PreTrainedConfig:
-    """Finds the configuration of a checkpoint's backbone, nearest first.
+    """Finds the configuration of a checkpoint's backbone.
 
-    In the checkpoint (as we save it); `name` as a folder relative to the current one or beside the
-    checkpoint; the backbone of the released checkpoints; `name` on the hub or in its cache.
+    The first of these places that has one is taken: the checkpoint itself, where this project saves it;
+    the folder `name`, relative to the current folder or beside the checkpoint; the known backbone of the
+    released checkpoints; `name` on the hub or in its cache.
+
+    Args:
+        folder: the checkpoint.
+        name: the backbone's folder or hub name; "" if the checkpoint does not say.
+        own_folder: the checkpoint's folder for the configuration. `BACKBONE_FOLDER` replaces a missing one.
 
     Raises:
-        ElError: none of them has it, or the nearest is no configuration of a backbone.
+        ElError: no place has a configuration, or the first one found is not one of a backbone.
     """
-    own = folder / own_folder
-    if not own.is_dir():
-        own = folder / BACKBONE_FOLDER
-    for place in (own, *((Path(name), folder.parent / name) if name else ())):
+    saved = folder / own_folder
+    if not saved.is_dir():
+        saved = folder / BACKBONE_FOLDER
+    for place in (saved, *((Path(name), folder.parent / name) if name else ())):
         file = place / "config.json"
         if file.is_file() and place.resolve() != folder.resolve():
             try:
                 return backbone_config(place)
             except (OSError, ValueError) as error:
                 problem = f"not the configuration of a backbone ({error})"
-                raise InputError(file, "", problem, "Fetch it again") from error
+                raise InputError(file, "", problem, "Fetch the checkpoint again") from error
     if name in _KNOWN_BACKBONES:
         return copy.deepcopy(_KNOWN_BACKBONES[name])
     try:
@@ -86,13 +100,16 @@ def find_backbone_config(folder: Path, name: str, own_folder: str = BACKBONE_FOL
         return backbone_config(name)
     except (OSError, ValueError) as error:
         raise ElError(
-            f"checkpoint {folder}: the configuration of its backbone {name!r} is neither in {own} nor in a "
-            f"folder {name} nor on the hub. Put the backbone's config.json into {own}"
+            f"checkpoint {folder}: the configuration of its backbone {name!r} is not in {saved}, not in a "
+            f"folder {name}, and not on the hub. Put the backbone's config.json into {saved}"
         ) from error
 
 
 def load_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
-    """Reads a checkpoint's tensors, memory-mapped. Returns the file and the tensors by name.
+    """Reads a checkpoint's tensors, memory-mapped where the layout allows it.
+
+    Returns:
+        The file, and the tensors by name.
 
     Raises:
         InputError: there is no file, it is broken, or it is a pickle that holds more than tensors.
@@ -108,20 +125,23 @@ def load_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     path = folder / "pytorch_model.bin"
     if not path.is_file():
         raise InputError(
-            folder, "", "holds neither model.safetensors nor pytorch_model.bin", "Fetch it again"
+            folder,
+            "",
+            "holds neither model.safetensors nor pytorch_model.bin",
+            "Fetch the checkpoint again",
         )
-    refusal = "refused: a pickle that holds more than tensors, or a broken one"
+    refusal = "refused: the pickle is broken, or holds more than tensors"
     try:
-        # The layout of torch before 1.6 is no zip archive, and cannot be mapped.
+        # torch before 1.6 did not write zip archives. Such files cannot be memory-mapped.
         mapped = zipfile.is_zipfile(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise InputError(path, "", refusal, "Convert it to safetensors") from error
-    # What a broken pickle raises depends on where it breaks.
+    # The exception that a broken pickle raises depends on where the file is broken.
     except (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise InputError(path, "", f"truncated or broken ({error})", "Fetch the checkpoint again") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise InputError(path, "", "holds something else than tensors by name", "Convert it to safetensors")
+        raise InputError(path, "", "holds other things than tensors by name", "Convert it to safetensors")
     return path, tensors
 
 
@@ -135,12 +155,13 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def compact_tensors(path: Path) -> None:
-    """Rewrites a Hypencoder's safetensors file in half precision, with equal tensors stored once.
+    """Rewrites a Hypencoder's safetensors file in half precision, and stores equal tensors once.
 
-    Which they are stands in the file's metadata; `load_tensors` reads it, the released code does not.
+    The file's metadata list the tensors that are left out. `load_tensors` restores them; the released code
+    cannot read such a file.
 
     Raises:
-        ElError: a number is too large for half precision.
+        ElError: a number is too large for half precision, or not finite.
     """
     kept: dict[str, Tensor] = {}
     stored_once: dict[str, str] = {}
@@ -148,7 +169,9 @@ def compact_tensors(path: Path) -> None:
     for name, tensor in _load_safetensors(path).items():
         half = tensor.half() if tensor.is_floating_point() else tensor
         if not half.isfinite().all():
-            raise ElError(f"{path}: {name} has numbers that are too large for half precision")
+            raise ElError(
+                f"{path}: {name} has numbers that are too large for half precision. Train the model again"
+            )
         content = hashlib.sha256(half.numpy().tobytes()).hexdigest()
         other = first.setdefault((half.shape, content), name)
         if other == name:
@@ -161,28 +184,28 @@ def compact_tensors(path: Path) -> None:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes tensors as safetensors; those that share memory are written each on its own."""
-    own = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
-    # Older versions of transformers read nothing without this.
-    save_file(own, path, metadata={"format": "pt"})
+    """Writes tensors as safetensors. Tensors that share memory are each written in full."""
+    copies = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    # Older versions of transformers refuse files without this entry.
+    save_file(copies, path, metadata={"format": "pt"})
 
 
 def assign_tensors(path: Path, prefix: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Gives a module its parameters, in float32, without copying those that are float32 already.
+    """Gives a module its parameters, in float32. Tensors that are float32 already are not copied.
+
+    The pooler of a BERT takes no part in a Hypencoder, and may be missing.
 
     Args:
-        path: the file they come from, for messages.
-        prefix: what the checkpoint puts before the module's own names.
-        module: the module, its parameters without memory as yet.
-        tensors: the checkpoint's tensors for it, by their names there.
-
-    The pooler of a BERT takes no part in a Hypencoder and may be missing.
+        path: the file of the tensors, for messages.
+        prefix: what the checkpoint puts before the module's parameter names.
+        module: the module; its parameters may have no memory yet.
+        tensors: the checkpoint's tensors for the module, by their names in the checkpoint.
 
     Raises:
-        InputError: tensors are missing, unknown or misshapen; names them.
+        InputError: tensors are missing, unknown or have another shape; the message names them.
     """
     expected = {prefix + name: tensor for name, tensor in module.state_dict().items()}
-    # Old transformers saved this buffer; today it is computed.
+    # Old versions of transformers save this buffer, newer ones compute it.
     given = {name: tensor for name, tensor in tensors.items() if not name.endswith("embeddings.position_ids")}
     for name, tensor in expected.items():
         if name.startswith(f"{prefix}pooler.") and name not in given:
@@ -197,7 +220,7 @@ def assign_tensors(path: Path, prefix: str, module: nn.Module, tensors: Mapping[
     if problems:
         shown = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
         raise InputError(
-            path, "", shown, "The checkpoint and its config.json do not fit together; fetch it again"
+            path, "", shown, "The checkpoint and its config.json do not fit together; fetch both again"
         )
     module.load_state_dict({name.removeprefix(prefix): t.float() for name, t in given.items()}, assign=True)
     for parameter in module.parameters():

@@ -8,18 +8,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class DotProducts:
-    """B query vectors; called on passage vectors it returns scaled dot products.
+    """B query vectors. A call with passage vectors returns scaled dot products.
 
     Attributes:
         vectors: (B, D).
-        scale: a factor on the products; 1 / temperature.
+        scale: a factor on the dot products, 1 / temperature.
     """
 
     vectors: Tensor
     scale: float = 1.0
 
     def __call__(self, passages: Tensor) -> Tensor:
-        """Scores (M, D) shared or (B, M, D) own passages: (B, M)."""
+        """Returns (B, M) scores of passages: (M, D), the same for all queries, or (B, M, D), by query."""
         if passages.dim() == 2:
             return self.vectors @ passages.T * self.scale
         return torch.matmul(passages, self.vectors.unsqueeze(-1)).squeeze(-1) * self.scale

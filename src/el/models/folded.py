@@ -1,19 +1,19 @@
-"""A trained hyper-head and its q-nets, rewritten for scoring few passages of a query fast.
+"""A trained hyper-head and its q-nets, rewritten to score a few passages of a query fast.
 
-The same scores as `QNets` give, with less arithmetic (`HyperHead` has the symbols; weights are (out, in)):
+It gives the scores of `QNets` with less arithmetic. `HyperHead` explains the symbols; weights are (out, in).
 
-- attention: E K(H)^T = (E W_k) H^T + E b_k, and E W_k is multiplied once, when the head is folded; then one
-  product with H gives the attention of all parts, and the values of all matrices;
-- biases and the output's weights are vectors, each with the one row A of attention: A V(H) = V(A H), for the
-  rows of A sum to 1, so that one vector is projected and not one a token;
-- contexts: values have a shift b in common, the mean of V's bias, which a layer norm takes away. So
-  C = LayerNorm(max(A V, 0)) = LayerNorm(max(A (V - b), -b)), for the rows of A sum to 1; and V - b, which may
-  be much smaller than V, keeps more of its digits in bf16;
-- a layer: x W = x (C P^T + 1 b_p^T + B)^T = (x P) C^T + x (B + 1 b_p^T)^T, so that for M passages 3 M D^2
-  products take the place of D^3 + M D^2: less where M is below D / 2, a little more above. W is never formed.
+- Attention: E K(H)^T = (E W_k) H^T + E b_k. E W_k is multiplied once, when the head is folded. One product
+  with H then gives the attention of all parts and the values of all matrices.
+- Biases and output weights are vectors. Each has a single row A of attention. The rows of A sum to 1, so
+  A V(H) = V(A H): one vector is projected instead of one for each token.
+- Contexts: all values contain the mean b of V's bias, and a layer norm removes what all have in common. The
+  rows of A sum to 1, so C = LayerNorm(max(A V, 0)) = LayerNorm(max(A (V - b), -b)). V - b may be much smaller
+  than V, and then keeps more digits in bf16.
+- A layer: x W = x (C P^T + 1 b_p^T + B)^T = (x P) C^T + x (B + 1 b_p^T)^T. For M passages this takes 3 M D^2
+  products instead of D^3 + M D^2: fewer if M is below D / 2, a little more above. W is never formed.
 
-`FoldedGenerator` does what depends on the query alone, `FoldedQNets` what needs the passages, so that the
-first can run while passages are still looked for.
+`FoldedGenerator` computes what depends on the query alone, and `FoldedQNets` what needs the passages. So the
+generator can run while passages are still being searched.
 """
 
 from collections.abc import Sequence
@@ -26,19 +26,20 @@ from torch.nn import functional
 
 from el.models.hyper_head import HyperHead
 
-# Of a padded token's logit; its exponential is 0 in every precision.
+# Added to the logit of a padded token: its exponential is then 0 in every precision. It must be finite,
+# because it is multiplied by 0 for the other tokens.
 _MASKED = -1e4
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One weight matrix or bias that is generated.
+    """What generates one weight matrix or bias.
 
     Attributes:
-        embeddings: (out, in), the learned queries.
-        key: from token vectors, (D -> in).
-        value: from token vectors, (D -> in).
-        projection: (in -> in).
+        embeddings: (out, in), the learned queries E.
+        key: (D -> in), applied to token vectors.
+        value: (D -> in), applied to token vectors.
+        projection: (in -> in), applied to contexts.
         base: (out, in).
     """
 
@@ -50,12 +51,15 @@ class Part:
 
     @property
     def shift(self) -> float:
-        """b, what values have in common."""
+        """b, the mean of the values' bias."""
         return float(self.value.bias.mean())
 
 
 class GeneratedVector(nn.Module):
-    """Generates a bias or the output's weights: projected before it is applied, as matrices never are."""
+    """Generates a bias or the output weights.
+
+    Unlike a matrix, a vector is projected before it is applied to passages.
+    """
 
     def __init__(self, part: Part) -> None:
         super().__init__()
@@ -63,16 +67,16 @@ class GeneratedVector(nn.Module):
         self.shift = part.shift
 
     def forward(self, gathered: Tensor) -> Tensor:
-        """Returns (B, 1, out) of what attention gathers of token vectors, A H, (B, 1, D)."""
+        """Returns the (B, 1, in) vector for A H, the (B, 1, D) token vectors weighted by attention."""
         vector: Tensor = self.projection(as_context(self.value(gathered), self.shift))
         return vector
 
 
 class FoldedGenerator(nn.Module):
-    """Generates what `FoldedQNets` scores with; in evaluation mode.
+    """Generates the parts of q-nets that `FoldedQNets` scores with. For inference only.
 
     Args:
-        head: a trained head; copied, not changed.
+        head: a trained head. It is copied, not changed.
     """
 
     @torch.no_grad()
@@ -87,32 +91,32 @@ class FoldedGenerator(nn.Module):
         self.vectors = nn.ModuleList(GeneratedVector(part) for part in vectors)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        """Returns what `FoldedQNets` takes beside passages.
+        """Returns what `FoldedQNets` takes besides passages.
 
         Args:
             hidden: (B, S, D) token vectors of the query tower's last layer.
             attention_mask: (B, S), 0 where padded.
 
         Returns:
-            The generated hidden layers' contexts C, (B, out, in) each, their biases, (B, 1, out) each, and
-            the output's weights, (B, 1, in).
+            The contexts C of the hidden layers, (B, out, in) each; their biases, (B, 1, out) each; and the
+            output weights, (B, 1, in).
         """
         product = self.attention_and_values(hidden)
         logits, values = product.split([sum(self.outs), sum(self.ins)], dim=-1)
         attention = torch.split(over_tokens(logits, attention_mask).transpose(1, 2), self.outs, dim=1)
         matrices = len(self.ins)
         of_matrices = zip(attention[:matrices], values.split(self.ins, dim=-1), self.shifts, strict=True)
-        contexts = [as_context(torch.matmul(own, value), shift) for own, value, shift in of_matrices]
+        contexts = [as_context(torch.matmul(rows, value), shift) for rows, value, shift in of_matrices]
         of_vectors = zip(attention[matrices:], self.vectors, strict=True)
-        vectors = [vector(torch.matmul(own, hidden)) for own, vector in of_vectors]
+        vectors = [vector(torch.matmul(row, hidden)) for row, vector in of_vectors]
         return (*contexts, *vectors)
 
 
 class FoldedQNets(nn.Module):
-    """Scores passages of queries by what `FoldedGenerator` generated for them.
+    """Scores passages with what `FoldedGenerator` generated for their queries.
 
     Args:
-        head: the same; copied, not changed.
+        head: the head of that generator. It is copied, not changed.
     """
 
     @torch.no_grad()
@@ -122,7 +126,7 @@ class FoldedQNets(nn.Module):
         self.layers = nn.ModuleList(_layer(head, layer) for layer in range(self.config.depth))
 
     def forward(self, passages: Tensor, *generated: Tensor) -> Tensor:
-        """Returns (B, M) scores of (B, M, v0) passages in any precision, each query's own."""
+        """Returns (B, M) scores of (B, M, v0) passages, M different ones a query, in any float dtype."""
         *hidden, output = generated
         depth = len(hidden) // 2
         x = passages.float() * self.config.input_scale
@@ -131,27 +135,33 @@ class FoldedQNets(nn.Module):
             projected, z = folded(x).split(list(self.config.weight_shapes[layer]), dim=-1)
             z = z + torch.matmul(projected, context.transpose(1, 2)) + bias
             x = self.config.finish_layer(layer, z, x)
-        # A product, written as a sum: what follows the last product of matrices is computed in float32, also
-        # where these are in bf16, whose 8 bits would make scores equal that are not.
+        # This product is written as a sum so that it is computed in float32. A matrix product may be in bf16,
+        # where 8 bits would make different scores equal.
         return (x * output).sum(dim=-1)
 
 
 def _layer(head: HyperHead, layer: int) -> nn.Linear:
-    """From x to x P and x B, (in + out), side by side."""
+    """Returns the linear layer from x to x P and x (B + 1 b_p^T)^T, side by side: (in -> in + out)."""
     base = head.hyper_base_matrices[layer][0]
     projection = cast("nn.Linear", head.weight_hyper_projection[layer])
     return linear(torch.cat([projection.weight.T, base + projection.bias]))
 
 
 def parts_of(head: HyperHead) -> tuple[list[Part], list[Part]]:
-    """What is generated: matrices of the hidden layers; vectors, their biases and the output's weights."""
+    """Returns the parts of a head: matrices and vectors.
+
+    The matrices are the weights of the hidden layers. The vectors are their biases, then the output weights.
+    """
     depth = head.config.depth
     matrices = [_part(head, layer) for layer in range(depth)]
     return matrices, [*(_part(head, depth + 1 + layer) for layer in range(depth)), _part(head, depth)]
 
 
 def _part(head: HyperHead, number: int) -> Part:
-    """The weights, up to the depth, or the bias behind them, with a number among the projections."""
+    """Returns the part with a number among the key and value projections.
+
+    The numbers up to the depth are weights, and the numbers above it are biases.
+    """
     is_bias = number > head.config.depth
     layer = number - head.config.depth - 1 if is_bias else number
     embeddings = head.bias_query_embeddings if is_bias else head.weight_query_embeddings
@@ -167,34 +177,40 @@ def _part(head: HyperHead, number: int) -> Part:
 
 
 def attention_and_values(matrices: Sequence[Part], vectors: Sequence[Part]) -> nn.Linear:
-    """From token vectors to attention's logits of all units, then matrices' values less their shift."""
-    scaled = [(len(part.embeddings) ** -0.5 * part.embeddings, part.key) for part in [*matrices, *vectors]]
+    """Returns one linear layer from token vectors to attention logits and values.
+
+    Its outputs are the logits of all units of all parts, then the values of the matrices less their shift.
+    """
+    queries = [(len(part.embeddings) ** -0.5 * part.embeddings, part.key) for part in [*matrices, *vectors]]
     shifted = [part.value.bias - part.shift for part in matrices]
     return linear(
-        torch.cat([own @ key.weight for own, key in scaled] + [part.value.weight for part in matrices]),
-        torch.cat([own @ key.bias for own, key in scaled] + shifted),
+        torch.cat([query @ key.weight for query, key in queries] + [part.value.weight for part in matrices]),
+        torch.cat([query @ key.bias for query, key in queries] + shifted),
     )
 
 
 def over_tokens(logits: Tensor, attention_mask: Tensor) -> Tensor:
-    """Attention, (B, S, units), of such logits; the mask is (B, S), 0 where padded."""
+    """Returns (B, S, units) attention for logits of that shape. The mask is (B, S), 0 where padded."""
     masked = ((1 - attention_mask) * _MASKED).unsqueeze(-1).to(logits.dtype)
     return (logits + masked).softmax(dim=1)
 
 
 def value_and_projection(part: Part) -> tuple[nn.Linear, nn.Linear]:
-    """What makes a vector: first the values, less their shift, of gathered tokens; then, of a context, it."""
+    """Returns the two linear layers that make a vector.
+
+    The first maps gathered token vectors to values less their shift. The second maps a context to the vector.
+    """
     projection = linear(part.projection.weight, part.base[0] + part.projection.bias)
     return linear(part.value.weight, part.value.bias - part.shift), projection
 
 
 def as_context(attended: Tensor, shift: float | Tensor) -> Tensor:
-    """C, (B, out, in), of what attention made of the values less their shift."""
+    """Returns the contexts C, (B, out, in), for A (V - b): attended values less their shift b."""
     return functional.layer_norm(attended.clamp_min(-shift), attended.shape[-1:])
 
 
 def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
-    """A linear layer with copies of such weights, (out, in)."""
+    """Returns a linear layer with copies of a weight, (out, in), and a bias, (out,)."""
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     layer.weight.copy_(weight)
     if bias is not None:

@@ -1,6 +1,6 @@
 """The Hypencoder: a query becomes a q-net that scores passage vectors (arXiv 2502.05364).
 
-Reads and writes the layout of the released checkpoints (`jfkback/hypencoder.N_layer`).
+It reads and writes the layout of the released checkpoints (`jfkback/hypencoder.N_layer`).
 """
 
 import copy
@@ -32,17 +32,20 @@ from el.models.qnet import QNetConfig, QNets
 from el.models.tower import EncoderSource, Pooling, Tower, empty_transformer, load_tokenizer, load_tower
 
 ARCHITECTURE = "HypencoderDualEncoder"
+# Texts that a tower encodes at once. Memory grows with this number.
 _TEXT_BATCH = 64
-# A softmax over tokens gives all but e^-20 of its weight to one that is so much higher than the others.
+# How far the first token's attention logit is at least above the others'. A softmax then leaves at most e^-20
+# to each other token. A larger value makes attention harder, and gradients smaller.
 _FIRST_TOKEN_GAP = 20.0
-# Share of the mean variance that is added to every direction's, so that chance finds none.
+# Added to the variance of every direction, as a share of the mean variance. It keeps the regression from
+# separating tokens along directions of hardly any variance. A larger value makes the gap smaller.
 _RIDGE = 1e-3
 _QUERY, _PASSAGE, _HEAD = "query_encoder.transformer.", "passage_encoder.transformer.", "query_encoder."
 
 
 @dataclass(frozen=True)
 class HypencoderConfig:
-    """A checkpoint's config.json as a value; defaults are those of the released code.
+    """The content of a checkpoint's config.json. Defaults are those of the released code.
 
     Attributes:
         qnet: the q-nets' shape (`converter_kwargs`).
@@ -51,13 +54,14 @@ class HypencoderConfig:
         shared_encoder: whether one tower serves both sides.
         encoder_width: D, `base_encoder_output_dim`.
         pooling: how passages are pooled, "cls" or "mean".
-        normalize: whether passage vectors are scaled to length 1; not in the published architecture.
-        embedding_representation: how the query tower makes a vector besides the q-net; None where it makes
-            none. Where it is trained to be near to its passages, as in our models, it may retrieve them.
-        freeze_query: whether the query backbone is kept from training.
-        freeze_passage: whether the passage backbone is kept from training.
-        loss_type: names of the losses that it was trained with, carried along.
-        loss_kwargs: their settings, carried along.
+        normalize: whether passage vectors are scaled to length 1. Not in the published architecture.
+        embedding_representation: how the query tower pools a vector that it is trained to make besides the
+            q-net; None if there is no such vector. This project trains the vector to be near its passages, so
+            the vector may retrieve them.
+        freeze_query: whether the query backbone is excluded from training.
+        freeze_passage: whether the passage backbone is excluded from training.
+        loss_type: names of the losses of the training. They are only read and written again.
+        loss_kwargs: settings of these losses. They are only read and written again.
     """
 
     qnet: QNetConfig
@@ -75,14 +79,17 @@ class HypencoderConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "HypencoderConfig":
-        """Reads config.json; keys that are left out take the released code's defaults.
+        """Reads the values of config.json. Missing keys have the defaults of the released code.
 
         Raises:
-            ConfigError: a value that makes no Hypencoder.
+            ConfigError: a value is not possible for a Hypencoder.
         """
         query, passage = (values.get(f"{side}_encoder_kwargs") or {} for side in ("query", "passage"))
         if not isinstance(query, dict) or not isinstance(passage, dict):
-            raise ConfigError("query_encoder_kwargs and passage_encoder_kwargs: sections are needed")
+            raise ConfigError(
+                "query_encoder_kwargs and passage_encoder_kwargs must be JSON objects. "
+                "Correct the checkpoint's config.json"
+            )
         losses, settings = values.get("loss_type") or [], values.get("loss_kwargs") or []
         return cls(
             qnet=QNetConfig.from_dict(query.get("converter_kwargs") or {}),
@@ -100,7 +107,7 @@ class HypencoderConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The released layout of config.json; `normalize` only where it departs from it."""
+        """Returns config.json in the released layout. `normalize` is added only if it is true."""
         passage: dict[str, Any] = {
             "model_name_or_path": self.passage_model,
             "pooling_type": self.pooling,
@@ -119,7 +126,7 @@ class HypencoderConfig:
             },
             "passage_encoder_kwargs": passage,
             "shared_encoder": self.shared_encoder,
-            # The released code wants one setting for each loss, and at least one loss.
+            # The released code requires at least one loss, and one entry of settings for each.
             "loss_type": list(self.loss_type) or ["cross_entropy"],
             "loss_kwargs": list(self.loss_kwargs) or [{}],
         }
@@ -129,14 +136,14 @@ class Hypencoder(RetrievalModel):
     """A query tower with a hyper-head, and a passage tower.
 
     Args:
-        config: what config.json says.
-        query_tower: encodes queries; its token vectors feed the head.
-        passage_tower: encodes passages; None where the query tower does both.
+        config: the content of config.json.
+        query_tower: encodes queries. Its token vectors are the input of the head.
+        passage_tower: encodes passages; None if the query tower encodes both.
         head: generates q-nets.
-        tokenizer: for text; may be missing on checkpoints without one.
+        tokenizer: for the methods that take text; None if the checkpoint has no tokenizer.
 
     Raises:
-        ConfigError: widths do not fit together.
+        ConfigError: the widths of config, towers and q-nets contradict each other.
     """
 
     kind = "hypencoder"
@@ -155,12 +162,13 @@ class Hypencoder(RetrievalModel):
         width, first = self.passage_tower.width, config.qnet.vector_dimensions[0]
         if first != width:
             raise ConfigError(
-                f"q-net input width {first}, but the passage tower gives vectors of width {width}"
+                f"q-net input width {first}, but the passage tower gives vectors of width {width}. "
+                f"Set vector_dimensions to [{width}, ..., 1]"
             )
         if query_tower.width != config.encoder_width:
             raise ConfigError(
                 f"base_encoder_output_dim {config.encoder_width}, but the query tower has width "
-                f"{query_tower.width}"
+                f"{query_tower.width}. Set base_encoder_output_dim to this width"
             )
 
     @classmethod
@@ -176,8 +184,8 @@ class Hypencoder(RetrievalModel):
         """Puts a fresh head, initialised as published, on a pretrained encoder.
 
         Args:
-            source: the encoder, whose pooling becomes the passages' pooling; or just its folder or hub
-                name, and passages are pooled as published, by their first token.
+            source: the encoder, or its folder or hub name. Passages are pooled as the encoder says. With a
+                folder or hub name alone they are pooled as published, by their first token.
             vector_dimensions: the q-nets' widths, [D, ..., 1].
             shared_encoder: whether one tower serves both sides.
             normalize: whether passage vectors are scaled to length 1 (not as published).
@@ -199,7 +207,7 @@ class Hypencoder(RetrievalModel):
         *,
         shared_encoder: bool,
     ) -> "Hypencoder":
-        """Puts a fresh head on a tower; where it is not shared, the passage tower is a copy."""
+        """Puts a fresh head on a tower. If the tower is not shared, the passage tower is a copy."""
         config = HypencoderConfig(
             qnet=qnet,
             query_model=model_name,
@@ -215,22 +223,25 @@ class Hypencoder(RetrievalModel):
         return cls(config, tower, passage_tower, head, tokenizer)
 
     def initialise_as_dot_product(self, scale: float, texts: Sequence[str]) -> None:
-        """Starts the head as the towers' own cosine, times `scale` (`HyperHead.initialise_as_dot_product`).
+        """Starts the head as the towers' cosine, times `scale` (`HyperHead.initialise_as_dot_product`).
 
         Args:
             scale: factor on the cosine.
-            texts: some hundred inputs such as queries will be. Where the towers pool by the first token,
-                they show what tells it from the others.
+            texts: some hundred inputs that are like the queries. They are used only if the towers pool by the
+                first token: the direction that separates this token from the others is found on them.
 
         Raises:
-            ConfigError: q-nets whose layers cannot be the identity, or first tokens that do not stand out.
+            ConfigError: the q-nets' layers cannot be the identity, or no direction separates first tokens.
         """
         first_token = None if self.query_tower.pooling == "mean" else self._first_token(texts)
         self.head.initialise_as_dot_product(scale, first_token)
 
     @torch.no_grad()
     def _first_token(self, texts: Sequence[str]) -> Tensor:
-        """(D,) the direction on which first tokens lie highest above others, by ridge regression."""
+        """Returns the (D,) direction that separates first tokens from others, by ridge regression.
+
+        The least projection of a first token is `_FIRST_TOKEN_GAP` above the largest one of another token.
+        """
         first, others = [], []
         for start in range(0, len(texts), _TEXT_BATCH):
             encoding = self.tokenize(texts[start : start + _TEXT_BATCH])
@@ -246,8 +257,8 @@ class Hypencoder(RetrievalModel):
         gap = (chosen @ direction).min() - (rest @ direction).max()
         if gap <= 0:
             raise ConfigError(
-                "qnet.start: dot_product finds nothing that tells this encoder's first tokens from others; "
-                "use the published start (schedule=distilled)"
+                "qnet.start: dot_product finds no direction that separates this encoder's first tokens from "
+                "the others; use the published start (schedule=distilled)"
             )
         first_token: Tensor = direction * _FIRST_TOKEN_GAP / gap
         return first_token.float()
@@ -260,7 +271,7 @@ class Hypencoder(RetrievalModel):
         self.spec = replace(self.spec, shared_encoder=False)
 
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> QNets:
-        """Turns (B, S) int64 token ids and mask into B q-nets."""
+        """Encodes B queries: (B, S) int64 token ids and their mask. Returns their q-nets."""
         qnets: QNets = self.head(self.query_tower.hidden(input_ids, attention_mask), attention_mask)
         return qnets
 
@@ -268,8 +279,8 @@ class Hypencoder(RetrievalModel):
     def retrieval_tower(self) -> Tower:
         """The query tower if its vectors are trained to retrieve, otherwise the passage tower.
 
-        A published query tower learns q-nets alone. Ours are also trained to retrieve where vectors have
-        length 1; `embedding_representation` then names their pooling.
+        A published query tower is trained for q-nets alone. This project also trains its vectors to retrieve,
+        if vectors have length 1. `embedding_representation` then names the pooling.
         """
         trained = self.spec.normalize and self.spec.embedding_representation == self.spec.pooling
         return self.query_tower if trained else self.passage_tower
@@ -281,15 +292,15 @@ class Hypencoder(RetrievalModel):
     def scores_at_low_rank(self) -> bool:
         """Whether q-nets can be scored at low rank (`el.models.low_rank`).
 
-        Scores are then nearly dot products of passages, all of length 1, with the output weights.
+        The scores are then nearly dot products of the passages, all of length 1, with the output weights.
         """
         return self.spec.normalize and self.head.is_straight()
 
     def vector_encoder(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """Returns the function from a query to the vector that retrieves its candidates.
+        """Returns the function that maps queries to the vectors that retrieve their candidates.
 
-        Where q-nets are scored at low rank, the vectors are the q-nets' output weights, scaled to length 1;
-        otherwise they are those of the retrieval tower.
+        If q-nets are scored at low rank, these are the q-nets' output weights, scaled to length 1. Otherwise
+        they are the vectors of the retrieval tower.
         """
         return self._output_vectors if self.scores_at_low_rank() else self.retrieval_tower
 
@@ -307,8 +318,7 @@ class Hypencoder(RetrievalModel):
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the released layout as safetensors, with tokenizer and backbone configuration.
 
-        Both copies of a shared tower are written: the released code fills a missing one with random
-        numbers.
+        A shared tower is written twice: the released code fills a missing copy with random numbers.
         """
         query, passage = self.query_tower.config, self.passage_tower.config
         with atomic_folder(Path(folder)) as temporary:
@@ -330,13 +340,14 @@ class Hypencoder(RetrievalModel):
 
     @classmethod
     def from_pretrained(cls, location: str | Path) -> "Hypencoder":
-        """Loads a released, forked or own checkpoint from a folder or the hub, in float32.
+        """Loads a checkpoint from a folder or the hub, in float32.
 
-        The backbone is built from its configuration; no other weights are read.
+        The checkpoint may be released, from a fork, or from this project. The backbone is built from its
+        configuration; no other weights are read.
 
         Raises:
-            InputError: a file is missing or broken, or a tensor is missing, unknown or misshapen.
-            ConfigError: the configuration makes no Hypencoder.
+            InputError: a file is missing or broken, or a tensor is missing, unknown or has another shape.
+            ConfigError: the configuration has a value that is not possible for a Hypencoder.
         """
         folder = resolve_checkpoint(location)
         values = read_json(folder / "config.json")
@@ -357,7 +368,7 @@ class Hypencoder(RetrievalModel):
         return model.eval()
 
     def _freeze(self) -> None:
-        """Keeps from training what the configuration says (`freeze_transformer`)."""
+        """Excludes the backbones from training that the configuration excludes (`freeze_transformer`)."""
         if self.spec.freeze_query:
             self.query_tower.requires_grad_(False)
         if self.spec.freeze_passage:
@@ -376,7 +387,13 @@ class Hypencoder(RetrievalModel):
 
 
 def _one_copy(path: Path, query: dict[str, Tensor], passage: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A shared tower's tensors, of which a file may hold either copy or both; names are the query tower's."""
+    """Returns the tensors of a shared tower, with the query tower's names.
+
+    A file may hold either copy of them, or both.
+
+    Raises:
+        InputError: the copies differ.
+    """
     tensors = dict(query)
     for name, tensor in passage.items():
         other = tensors.setdefault(_QUERY + name.removeprefix(_PASSAGE), tensor)
@@ -384,7 +401,7 @@ def _one_copy(path: Path, query: dict[str, Tensor], passage: dict[str, Tensor]) 
             raise InputError(
                 path,
                 name,
-                "differs from the query tower's, though shared_encoder says that they are one",
+                "differs from the query tower's tensor, but shared_encoder is true",
                 "Set shared_encoder to false, or fetch the checkpoint again",
             )
     return tensors
@@ -394,7 +411,7 @@ def _tokenizer_of(folder: Path, max_tokens: int) -> PreTrainedTokenizerBase | No
     if not (folder / "tokenizer_config.json").is_file():
         return None
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder))
-    # Some tokenizers say nothing of the length, and then do not cut.
+    # A tokenizer that was saved without a maximal length would not cut texts at all.
     tokenizer.model_max_length = min(tokenizer.model_max_length, max_tokens)
     return tokenizer
 

@@ -1,4 +1,8 @@
-"""The hyper-head: from a query's token vectors to the weights and biases of its q-net."""
+"""The hyper-head: it turns a query's token vectors into the weights and biases of a q-net.
+
+`HyperHead.forward` is the published head. The two starts, and the tests of what training made of a head, are
+methods too, because they use the same parameters.
+"""
 
 import math
 
@@ -9,30 +13,44 @@ from torch.nn import functional
 from el.base.errors import ConfigError
 from el.models.qnet import QNetConfig, QNets
 
-# The release divides by 768 whatever the encoder's width.
+# The release divides by 768, whatever the encoder's width.
 _PUBLISHED_WIDTH = 768
-# Nearly all coordinates of unit variance, and of token vectors, are above minus this.
+# Bias of hidden layers and values at a start as dot product, in standard deviations of a coordinate. Nearly
+# all coordinates are above -2, so ReLU leaves them unchanged once the bias is added. With a larger bias, ReLU
+# changes even fewer.
 _SHIFT = 2.0
-# Share of a layer's scale up to which what is not the identity counts as little. The shipped head had .21
-# when it was straightened, which cost no accuracy that could be told from chance.
+# How far a layer may be from the identity to count as near: the limit of the rest's length, as a share of the
+# layer's scale d. The shipped head had .21 when it was straightened, and lost no accuracy that could be
+# distinguished from chance. A larger limit lets heads be straightened that may lose more.
 _NEAR = 0.25
-# Of a hidden layer's bias, so that ReLU leaves nearly all coordinates of unit variance as they are.
+# Smallest bias of a hidden layer near the identity, in standard deviations of a coordinate. ReLU then leaves
+# most coordinates unchanged. With a larger value, fewer heads count as near.
 _LEAST_SHIFT = 1.0
-# Of a value's bias, in deviations of the value over token vectors of unit variance: few are below zero.
+# Smallest bias of a straightened head's values, in standard deviations of the value over token vectors of
+# unit variance. Few values are then below zero. With a larger value, fewer heads count as straight.
 _LEAST_VALUE = 2.0
-# Directions that a straightened base has beside d I. On dev the shipped model has an accuracy@1 of .910 with
-# none, .9115 with 8, 16 and 32, and .911 with all.
+# Directions that a straightened base has besides d I. On dev, the shipped model has an accuracy@1 of .910
+# with none, .9115 with 8, 16 and 32, and .911 with all. Each direction costs 4 D operations a passage and
+# layer.
 BASE_RANK = 8
-# Of d, what a straightened base may have on average beyond these: several times half precision's roundings.
-_LEAST_REST = 2e-3
-# Activations that leave large positive numbers as they are.
+# What a straightened base may have besides d I and these directions: the root mean square of the rows'
+# lengths, as a share of d. It allows several times the rounding of half precision. With a larger limit,
+# scoring at low rank would leave out more of the base.
+_MOST_REST = 2e-3
+# Activations that leave large positive numbers unchanged, or nearly so.
 _IDENTITY_ABOVE_ZERO = ("relu", "gelu", "leaky_relu")
 
 
 def split_base(base: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns d, and what a straightened layer's (D, D) base, with the projection's bias, has beside d I.
+    """Splits the base of a straightened layer into d I and a rest of low rank.
 
-    Its few other directions leave all but 2 `BASE_RANK` singular values at d.
+    d is the median of the singular values: all but 2 `BASE_RANK` of them are d.
+
+    Args:
+        base: (D, D), with the projection's bias added.
+
+    Returns:
+        d, a scalar, and the rest, (D, D).
     """
     scale = torch.linalg.svdvals(base).median()
     return scale, base - scale * torch.eye(len(base), device=base.device)
@@ -41,12 +59,15 @@ def split_base(base: Tensor) -> tuple[Tensor, Tensor]:
 class HyperHead(nn.Module):
     """Attention of learned queries over the tokens, then a projection, plus a base q-net.
 
-    The parts carry the names of the released checkpoints. For weight matrix i with (in, out) =
-    (v[i], v[i+1]), and for bias i with (in, out) = (v[i+1], 1) and projections j = N + 1 + i:
+    The parameters have the names of the released checkpoints. Weight matrix i has (in, out) = (v[i], v[i+1])
+    and projections j = i. Bias i has (in, out) = (v[i+1], 1) and projections j = N + 1 + i. With the token
+    vectors H:
 
         A = softmax(E_i K_j(H)^T / sqrt(out))      E_i: learned, (out, in)
         C = LayerNorm(ReLU(A V_j(H)))
-        W_i = (C P_i^T + B_i)^T                    B_i: the base, (out, in)
+        W_i = (C P_i^T + 1 b_p^T + B_i)^T          P_i, b_p: the projection; B_i: the base, (out, in)
+
+    Source: arXiv 2502.05364 and the released code.
 
     Args:
         config: the q-nets' shape.
@@ -69,7 +90,7 @@ class HyperHead(nn.Module):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Draws a fresh head as published; the caller seeds torch."""
+        """Draws fresh parameters as published. The caller seeds torch."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 module.reset_parameters()
@@ -77,7 +98,7 @@ class HyperHead(nn.Module):
             nn.init.normal_(base, std=math.sqrt(2 / _PUBLISHED_WIDTH))
             nn.init.normal_(self.weight_query_embeddings[i], std=10)
             nn.init.normal_(_linear(self.weight_hyper_projection, i).weight, std=1 / _PUBLISHED_WIDTH**2)
-            # The release zeroes these biases for the weights only, not for the q-net's biases.
+            # The release sets these projections' biases to zero for weights, but not for biases.
             for projections in (self.weight_hyper_projection, self.key_projections, self.value_projections):
                 nn.init.zeros_(_linear(projections, i).bias)
         for base, query in zip(self.hyper_base_vectors, self.bias_query_embeddings, strict=True):
@@ -86,35 +107,38 @@ class HyperHead(nn.Module):
 
     @torch.no_grad()
     def initialise_as_dot_product(self, scale: float, first_token: Tensor | None = None) -> None:
-        """Starts as the cosine of passage and query, times `scale`; the caller seeds torch.
+        """Starts as the cosine of passage and query, times `scale`. The caller seeds torch.
 
-        Ours, not the published start, from which a q-net must first learn to compare at all. Hidden layers
-        begin as the identity: with weights I and bias b, relu(x + b) = x + b for nearly all x of unit
-        variance, the norm takes b away, and weights are divided by what residuals have added up to. The
-        output weights begin as the query's mean or first token vector: attention to all tokens or to the
-        first alone, values I. The parts of hidden layers that depend on the query begin at zero; from the
-        published start's projections training makes them grow.
+        This start is not published. From the published one, a q-net must first learn to compare at all.
 
-        Passages must come with unit variance (see `QNetConfig.input_scale`).
+        - Hidden layers begin as the identity. With weights I and bias b, relu(x + b) = x + b for nearly all x
+          of unit variance, and the layer norm removes b. Weights are divided by the sum that residuals have
+          built up.
+        - The output weights begin as the query's mean or first token vector. Attention is equal for all
+          tokens, or selects the first. The values are I.
+        - The query-dependent parts of hidden layers begin near zero, with the published projections, and grow
+          in training.
+
+        Passages must have unit variance (see `QNetConfig.input_scale`).
 
         Args:
             scale: factor on the cosine.
-            first_token: for encoders that pool by the first token, a (D,) direction on which that token's
-                projection is far above those of the others; None where they take the mean.
+            first_token: for encoders that pool by the first token, the (D,) direction on which the projection
+                of this token is far above those of the others; None for encoders that take the mean.
 
         Raises:
-            ConfigError: q-nets whose layers cannot be the identity.
+            ConfigError: the q-nets' layers cannot be the identity.
         """
         width = self.config.vector_dimensions[0]
         same_width = set(self.config.vector_dimensions[:-1]) == {_linear(self.key_projections, 0).in_features}
         if not same_width or not self.config.do_layer_norm:
             raise ConfigError(
-                "a start as dot product needs equal widths and layer norms; use the published one"
+                "qnet.start: dot_product needs equal widths and layer norms; use the published start"
             )
         if self.config.activation_type not in _IDENTITY_ABOVE_ZERO:
             raise ConfigError(
-                f"a start as dot product needs one of {', '.join(_IDENTITY_ABOVE_ZERO)}, not "
-                f"{self.config.activation_type}; use the published one"
+                f"qnet.start: dot_product needs as activation_type one of {', '.join(_IDENTITY_ABOVE_ZERO)}, "
+                f"not {self.config.activation_type}; use the published start"
             )
         self.initialise()
         magnitude = 1.0
@@ -129,13 +153,13 @@ class HyperHead(nn.Module):
         keys = _linear(self.key_projections, output)
         _zero(keys)
         if first_token is not None:
-            # The attention's logits become the projections on the direction.
+            # The logits of attention are then the tokens' projections on the direction.
             query = self.weight_query_embeddings[output].flatten()
             keys.weight.copy_(torch.outer(query / query.square().sum(), first_token))
         values = _linear(self.value_projections, output)
         values.weight.copy_(torch.eye(width))
         values.bias.fill_(_SHIFT)
-        # Both vectors have the length sqrt(width).
+        # Passage vector and context both have the length sqrt(width).
         _linear(self.weight_hyper_projection, output).weight.copy_(
             torch.eye(width) * scale / (width * magnitude)
         )
@@ -144,10 +168,11 @@ class HyperHead(nn.Module):
     def is_near_identity(self) -> bool:
         """Whether hidden layers are nearly multiples of the identity, as after a start as dot product.
 
-        Scores are then nearly dot products of passages with the output weights, which therefore retrieve. A
-        unit's weights are d e_i, the identity's, and two things more, whose lengths are compared with d: the
-        rest of the base, on average over units, and about |P|, for rows of C have length sqrt(in). Holds for
-        passages of unit variance.
+        Scores are then nearly dot products of passages with the output weights, so these weights retrieve.
+        The weights of unit i are d e_i, as in d I, plus two terms: the rest of the base, and the projected
+        context. The test compares the terms' lengths with d. The length of the rest is an average over units.
+        The length of the projected context is about |P|, because rows of C have the length sqrt(in). The test
+        is valid for passages of unit variance.
         """
         config, width = self.config, self.config.vector_dimensions[0]
         if set(config.vector_dimensions[:-1]) != {width} or not config.do_layer_norm:
@@ -159,7 +184,7 @@ class HyperHead(nn.Module):
             scale = base.diagonal().mean()
             rest = base - scale * torch.eye(width, device=base.device)
             projection = _linear(self.weight_hyper_projection, layer).weight
-            # Not the other way round, for numbers that are none.
+            # Written with `not` so that a head with NaN is not near the identity.
             if not rest.norm() / math.sqrt(width) + projection.norm() < _NEAR * scale:
                 return False
             if not self.hyper_base_vectors[layer].min() > _LEAST_SHIFT:
@@ -168,10 +193,11 @@ class HyperHead(nn.Module):
 
     @torch.no_grad()
     def is_straight(self) -> bool:
-        """Whether hidden layers are near the identity, and such as `el.models.straightening` makes them.
+        """Whether hidden layers are near the identity and straight, as `el.models.straightening` makes them.
 
-        Their contexts are linear in A but for their norm: ReLU leaves the values as they are, for nearly all
-        token vectors of unit variance. And beside d I bases have few directions. Takes milliseconds a layer.
+        The contexts of a straight layer are linear in A, except for their norm: ReLU leaves the values of
+        nearly all token vectors of unit variance unchanged. The base of a straight layer has few directions
+        besides d I. The test takes milliseconds for each layer.
         """
         return self.is_near_identity() and all(map(self._is_straight, range(self.config.depth)))
 
@@ -182,15 +208,15 @@ class HyperHead(nn.Module):
             return False
         scale, rest = split_base(self.hyper_base_matrices[layer][0] + projection.bias)
         beyond = torch.linalg.svdvals(rest)[BASE_RANK:]
-        return bool(beyond.norm() < _LEAST_REST * math.sqrt(len(rest)) * scale)
+        return bool(beyond.norm() < _MOST_REST * math.sqrt(len(rest)) * scale)
 
     def attended_values(self, hidden: Tensor, attention_mask: Tensor, layer: int) -> Tensor:
-        """Returns A V of a hidden layer, (B, v[layer + 1], v[layer]); takes what `forward` takes."""
+        """Returns A V of a hidden layer, (B, v[layer + 1], v[layer]). See `forward` for other arguments."""
         queries = self.weight_query_embeddings[layer]
         return self._attended(hidden, (attention_mask == 0).unsqueeze(1), layer, queries)
 
     def output_weights(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
-        """Returns the q-nets' (B, v[N]) output weights; takes what `forward` takes."""
+        """Returns the q-nets' (B, v[N]) output weights. See `forward` for the arguments."""
         return self._weight(hidden, (attention_mask == 0).unsqueeze(1), self.config.depth).squeeze(1)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> QNets:
@@ -198,7 +224,7 @@ class HyperHead(nn.Module):
 
         Args:
             hidden: (B, S, D) token vectors of the query tower's last layer.
-            attention_mask: (B, S), 0 where padded; every row has a token.
+            attention_mask: (B, S), 0 where padded. No row may be all padding.
         """
         padding = (attention_mask == 0).unsqueeze(1)
         depth = self.config.depth
@@ -222,13 +248,13 @@ class HyperHead(nn.Module):
     def _generate(
         self, hidden: Tensor, padding: Tensor, j: int, queries: Tensor, projection: nn.Module
     ) -> Tensor:
-        """Returns (B, out, in) for the j-th key and value projections."""
+        """Returns C P^T, with the projection's bias, (B, out, in); j is the number of key and value."""
         context = functional.relu(self._attended(hidden, padding, j, queries))
         projected: Tensor = projection(functional.layer_norm(context, context.shape[-1:]))
         return projected
 
     def _attended(self, hidden: Tensor, padding: Tensor, j: int, queries: Tensor) -> Tensor:
-        """A V, (B, out, in)."""
+        """Returns A V, (B, out, in)."""
         keys: Tensor = self.key_projections[j](hidden)
         values: Tensor = self.value_projections[j](hidden)
         logits = torch.matmul(queries, keys.transpose(1, 2)) / math.sqrt(queries.shape[1])

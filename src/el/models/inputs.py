@@ -1,4 +1,4 @@
-"""What the towers read: a mention, with context where the variant has it; a name, with definition."""
+"""The text that the towers read: a mention with or without context, a name with or without definition."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from el.ontology.ontology import Ontology
 
 @dataclass(frozen=True)
 class InputVariant:
-    """How much beside the bare mention and name the towers are given.
+    """How much text the towers read besides the mention and the name.
 
     Attributes:
         context_characters: characters of the document on each side of the mention; 0 for none.
@@ -25,15 +25,19 @@ class InputVariant:
 
 
 def tokens_for(context_characters: int) -> int:
-    """Tokens that a tower must read where a mention has so many characters of context on each side."""
-    # About four characters make a token, and both sides have so many.
+    """Returns the number of tokens that a tower must read for a mention with context.
+
+    Args:
+        context_characters: characters of context on each side of the mention.
+    """
+    # A token has about four characters, and there are two sides. 32 tokens are for the mention.
     return context_characters // 2 + 32
 
 
 def query_input(mention: str, left: str = "", right: str = "") -> str:
-    """The mention, then its context with the mention marked, if there is context.
+    """Returns the mention; if there is context, also the context, with the mention marked in it.
 
-    The mention comes first so that a context that is cut at the tower's length never loses it.
+    The mention comes first, so it remains when the tower's maximal length cuts the context.
     """
     if not left and not right:
         return mention
@@ -41,7 +45,7 @@ def query_input(mention: str, left: str = "", right: str = "") -> str:
 
 
 def passage_input(name: str, definition: str = "") -> str:
-    """The name, then the definition, if there is one."""
+    """Returns the name, followed by the definition if there is one."""
     return f"{name} : {definition}" if definition else name
 
 

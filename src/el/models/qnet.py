@@ -1,7 +1,7 @@
-"""q-nets: small networks, one a query, that score passage vectors.
+"""q-nets: small networks that score passage vectors, one network for each query.
 
-A Hypencoder turns each query into the weights and biases of such a network
-(Killingback et al., "Hypencoder", arXiv 2502.05364). `QNets` holds those of a batch of queries.
+A Hypencoder turns a query into the weights and biases of a q-net (Killingback et al., "Hypencoder",
+arXiv 2502.05364). `QNets` holds the q-nets of a batch of queries.
 """
 
 import operator
@@ -26,20 +26,24 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class QNetConfig:
-    """The shape of a q-net; field names and defaults are those of the released checkpoints.
+    """The architecture of a q-net. Field names and defaults are those of the released checkpoints.
 
     Attributes:
-        vector_dimensions: widths v of the vectors between layers, [v0, v1, ..., vN, 1]: the passage
-            vector's, those of the N hidden layers, and the score's.
+        vector_dimensions: widths v = [v0, v1, ..., vN, 1] of the vectors between layers. They are the widths
+            of the passage vector, of the outputs of the N hidden layers, and of the score.
         activation_type: relu, tanh, sigmoid, gelu or leaky_relu.
-        do_dropout: whether training drops parts of each hidden layer's input.
-        dropout_prob: the share that is dropped.
+        do_dropout: whether training applies dropout to the input of each hidden layer.
+        dropout_prob: the share of coordinates that dropout sets to zero.
         do_layer_norm: whether each hidden layer is followed by a layer norm without parameters.
         do_residual: whether hidden layers add their input to their output.
-        do_residual_on_last: whether the last hidden layer does so too; None stands for `do_residual`.
+        do_residual_on_last: the same for the last hidden layer; None stands for `do_residual`.
         layer_norm_before_residual: whether the norm comes before the residual is added.
-        input_scale: a factor on the passage vectors. Not in the published architecture, where it
-            is 1; unit vectors need sqrt(v0) to have the scale that the layers are initialised for.
+        input_scale: a factor on the passage vectors. The published architecture has no such factor, which
+            is the same as 1. Vectors of length 1 need sqrt(v0) to have the variance that the layers are
+            initialised for.
+
+    Raises:
+        ConfigError: no q-net can have these values.
     """
 
     vector_dimensions: tuple[int, ...]
@@ -60,10 +64,10 @@ class QNetConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "QNetConfig":
-        """Reads `converter_kwargs` of a checkpoint; keys left out take their defaults.
+        """Reads `converter_kwargs` of a checkpoint. Missing keys have their defaults.
 
         Raises:
-            ConfigError: an unknown key, or a value that makes no q-net.
+            ConfigError: a key is unknown, or a value is not possible for a q-net.
         """
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
@@ -72,15 +76,16 @@ class QNetConfig:
                 f"converter_kwargs: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}"
             )
         if "vector_dimensions" not in values:
-            raise ConfigError("converter_kwargs: vector_dimensions is missing")
+            raise ConfigError("converter_kwargs: vector_dimensions is missing; set it to [D, ..., D, 1]")
         if not isinstance(values["vector_dimensions"], list | tuple):
             raise ConfigError(
-                f"converter_kwargs: vector_dimensions {values['vector_dimensions']!r} is no list"
+                f"converter_kwargs: vector_dimensions {values['vector_dimensions']!r} is not a list; "
+                "[D, ..., D, 1] is needed"
             )
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """The published keys as JSON values; those that are not published only where they depart from it."""
+        """Returns the published keys as JSON values. `input_scale` is added only if it is not 1."""
         values = asdict(self)
         values["vector_dimensions"] = list(self.vector_dimensions)
         if self.input_scale == 1.0:
@@ -89,7 +94,7 @@ class QNetConfig:
 
     @property
     def depth(self) -> int:
-        """N, the number of hidden layers: what a "2-layer" q-net has two of."""
+        """N, the number of hidden layers. A "2-layer" q-net has two."""
         return len(self.vector_dimensions) - 2
 
     @property
@@ -98,16 +103,19 @@ class QNetConfig:
         return list(zip(self.vector_dimensions[:-1], self.vector_dimensions[1:], strict=True))
 
     def has_residual(self, layer: int) -> bool:
-        """Whether hidden layer `layer`, from 0, adds its input."""
+        """Whether hidden layer `layer`, counted from 0, adds its input to its output."""
         return bool(self.do_residual_on_last) if layer == self.depth - 1 else self.do_residual
 
     def finish_layer(self, layer: int, z: Tensor, x: Tensor) -> Tensor:
-        """Hidden layer `layer` after its product: activation, norm and residual.
+        """Applies activation, norm and residual of a hidden layer, which follow its product.
 
         Args:
-            layer: its number, from 0.
+            layer: the number of the layer, from 0.
             z: (..., v[layer + 1]), the layer's input times its weights, plus its bias.
             x: (..., v[layer]), the layer's input.
+
+        Returns:
+            (..., v[layer + 1]), the layer's output.
         """
         z = _ACTIVATIONS[self.activation_type](z)
         if self.do_layer_norm and self.layer_norm_before_residual:
@@ -132,9 +140,9 @@ class QNetConfig:
                 f"activation_type {self.activation_type!r}: one of {', '.join(_ACTIVATIONS)} is needed"
             )
         if not 0.0 <= self.dropout_prob < 1.0:
-            raise ConfigError(f"dropout_prob {self.dropout_prob}: must be in [0, 1)")
+            raise ConfigError(f"dropout_prob {self.dropout_prob}: it must be at least 0 and below 1")
         if self.do_residual_on_last and not self.do_residual:
-            raise ConfigError("do_residual_on_last needs do_residual")
+            raise ConfigError("do_residual_on_last needs do_residual; switch both on, or both off")
         for layer in range(self.depth):
             if self.has_residual(layer) and widths[layer] != widths[layer + 1]:
                 raise ConfigError(
@@ -145,13 +153,13 @@ class QNetConfig:
 
 @dataclass(frozen=True, eq=False)
 class QNets:
-    """The q-nets of B queries; called on passage vectors it returns scores.
+    """The q-nets of B queries. A call with passage vectors returns scores.
 
     Attributes:
-        weights: N + 1 tensors, the i-th (B, v[i], v[i+1]).
-        biases: N tensors, the i-th (B, v[i+1]); the output layer has none.
-        config: their shape.
-        training: whether dropout is applied, where the config has it.
+        weights: N + 1 tensors; number i is (B, v[i], v[i+1]).
+        biases: N tensors; number i is (B, v[i+1]). The output layer has no bias.
+        config: the architecture.
+        training: whether dropout is applied, if the config has dropout.
     """
 
     weights: list[Tensor]
@@ -163,11 +171,11 @@ class QNets:
         """Scores passages.
 
         Args:
-            passages: (M, v0), scored by every q-net; or (B, M, v0), each q-net's own. Taken in the
-                q-nets' dtype.
+            passages: (M, v0), the same for all q-nets; or (B, M, v0), different passages for each q-net. They
+                are converted to the q-nets' dtype.
 
         Returns:
-            (B, M) scores, in the dtype of the q-nets.
+            (B, M) scores, in the q-nets' dtype.
         """
         x = passages.to(self.weights[0].dtype) * self.config.input_scale
         for layer, bias in enumerate(self.biases):
@@ -184,15 +192,15 @@ class QNets:
         return int(self.weights[0].shape[0])
 
     def __getitem__(self, index: SupportsIndex | slice) -> "QNets":
-        """Returns one q-net, as a batch of one, or a slice of them.
+        """Returns one q-net, as a batch of one, or a slice of the q-nets.
 
         Raises:
-            IndexError: there is no such q-net.
+            IndexError: there is no q-net with this number.
         """
         if not isinstance(index, slice):
             index = operator.index(index)
             if not -len(self) <= index < len(self):
-                raise IndexError(f"q-net {index} of {len(self)}")
+                raise IndexError(f"there is no q-net {index}: the batch has {len(self)}")
             index = slice(index % len(self), index % len(self) + 1)
         return self._map(lambda tensor: tensor[index])
 
@@ -200,7 +208,7 @@ class QNets:
         return (self[index] for index in range(len(self)))
 
     def to(self, *args: Any, **kwargs: Any) -> "QNets":
-        """Moves or casts all tensors; the arguments are those of `torch.Tensor.to`."""
+        """Moves or casts all tensors. The arguments are those of `torch.Tensor.to`."""
         return self._map(lambda tensor: tensor.to(*args, **kwargs))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "QNets":

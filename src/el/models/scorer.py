@@ -1,6 +1,6 @@
 """The contract of a scorer: how a batch of encoded queries scores passages.
 
-A scorer is all that tells the models apart. Two implement it, in a file each: the dot product
+The kinds of models differ in their scorer alone. There are two scorers, in a module each: the dot product
 (`el.models.dot_product`) and the q-net (`el.models.qnet`).
 """
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 class Scorer(Protocol):
-    """A batch of B encoded queries, called on passage vectors."""
+    """A batch of B encoded queries. A call with passage vectors returns scores."""
 
     def __call__(self, passages: Tensor) -> Tensor:
         """Scores passages.
 
         Args:
-            passages: (M, D), shared by all queries; or (B, M, D), different for each query.
+            passages: (M, D), the same for all queries; or (B, M, D), different passages for each query.
 
         Returns:
             (B, M) scores; higher is better.

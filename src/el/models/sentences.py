@@ -1,7 +1,7 @@
-"""Towers as a `SentenceTransformer` on disk.
+"""Writes and reads towers in the layout of a `SentenceTransformer`.
 
-The library writes them. They are read without it, because importing it takes seconds, and all that is
-needed is a transformer, its pooling and its normalisation.
+The library sentence-transformers writes them. They are read without the library: importing it takes seconds,
+and only a transformer, its pooling and its normalisation are needed.
 """
 
 import tempfile
@@ -15,14 +15,21 @@ from el.base.extras import needs_extra
 from el.base.files import atomic_folder, read_json
 from el.models.tower import EncoderSource, Pooling, Tower, load_tokenizer, load_tower
 
-# Until version 5 a pooling's mode was one of several booleans.
+# Files of versions before 5 have one boolean for each mode of pooling.
 _OLD_POOLING: dict[str, Pooling] = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
 
 
 def save_towers(
     query: Tower, passage: Tower | None, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
-    """Writes a SentenceTransformer; with two towers, one that routes queries and documents."""
+    """Writes a SentenceTransformer. If there are two towers, it routes queries and documents.
+
+    Args:
+        query: the tower of queries.
+        passage: the tower of passages; None if `query` serves both sides.
+        tokenizer: the tokenizer of both.
+        folder: where to write, atomically.
+    """
     with needs_extra("pipeline"):
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.modules import Router
@@ -41,7 +48,7 @@ def _modules_of(tower: Tower, tokenizer: PreTrainedTokenizerBase, scratch: Path)
     with needs_extra("pipeline"):
         from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
-    # SentenceTransformer's own Transformer module reads a folder, and so it gets one.
+    # The library's Transformer module can only be made from a folder.
     tower.transformer.save_pretrained(scratch)  # type: ignore[operator]
     tokenizer.save_pretrained(scratch)
     modules: list[Any] = [
@@ -52,10 +59,13 @@ def _modules_of(tower: Tower, tokenizer: PreTrainedTokenizerBase, scratch: Path)
 
 
 def load_towers(folder: Path) -> tuple[Tower, Tower | None, PreTrainedTokenizerBase]:
-    """Loads query tower, passage tower (None where one serves both sides) and tokenizer.
+    """Loads a SentenceTransformer.
+
+    Returns:
+        The query tower; the passage tower, or None if one tower serves both sides; and the tokenizer.
 
     Raises:
-        InputError: the folder holds no SentenceTransformer, or one of other modules.
+        InputError: the folder does not hold a SentenceTransformer, or holds one with other modules.
     """
     if not (folder / "modules.json").is_file():
         raise InputError(folder, "", "not a SentenceTransformer (no modules.json)", "Train or fetch it again")
@@ -71,7 +81,7 @@ def load_towers(folder: Path) -> tuple[Tower, Tower | None, PreTrainedTokenizerB
 
 
 def _routes(folder: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
-    """The modules of queries and those of documents."""
+    """Returns the modules (kind, folder) for queries, and those for documents."""
     config = read_json(folder / "router_config.json")
     routes = [
         [(_kind(config["types"][name]), folder / name) for name in config["structure"][route]]
@@ -81,7 +91,7 @@ def _routes(folder: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]
 
 
 def _kind(module: str) -> str:
-    """The class of a module, which versions of the library keep in different places."""
+    """Returns the name of a module's class. Its package depends on the version of the library."""
     return module.rpartition(".")[2]
 
 
@@ -91,8 +101,8 @@ def _tower(folder: Path, modules: list[tuple[str, Path]]) -> Tower:
         raise InputError(
             folder,
             "",
-            f"modules {', '.join(kinds)}",
-            "A Transformer, a Pooling and at most a Normalize are needed",
+            f"modules {', '.join(kinds)} are not supported",
+            "Give a model of Transformer and Pooling, with or without Normalize",
         )
     path = str(modules[0][1])
     pooling = _pooling(modules[1][1] / "config.json")
@@ -107,13 +117,15 @@ def _pooling(path: Path) -> Pooling:
         _OLD_POOLING.get(key, key) for key, on in config.items() if key.startswith("pooling_mode_") and on
     ]
     if modes not in (["cls"], ["mean"]):
-        raise InputError(path, "pooling_mode", f"{modes}", "One of cls and mean is needed")
+        raise InputError(
+            path, "pooling_mode", f"{modes} is not supported", "Give a model with cls or mean pooling"
+        )
     pooling: Pooling = modes[0]
     return pooling
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer, cutting texts where the model was told to; older versions say that beside it."""
-    beside = folder / "sentence_bert_config.json"
-    cut = read_json(beside).get("max_seq_length") if beside.is_file() else None
-    return load_tokenizer(folder, cut)
+    """Loads the tokenizer with the model's maximal length, which older versions save in a separate file."""
+    separate = folder / "sentence_bert_config.json"
+    max_tokens = read_json(separate).get("max_seq_length") if separate.is_file() else None
+    return load_tokenizer(folder, max_tokens)

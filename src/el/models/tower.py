@@ -1,4 +1,4 @@
-"""A tower: a pretrained transformer with a pooling, and where to find one."""
+"""Towers: pretrained transformers with a pooling, and the places that they are loaded from."""
 
 import hashlib
 import importlib.resources
@@ -25,12 +25,12 @@ class EncoderSource:
 
     Attributes:
         name: a short name, for folders and tables.
-        source: "package" (an installed Python package that carries the files), "hub" or "folder".
-        location: "package/subfolder", the hub's name, or the folder.
-        hub_name: what the same encoder is called on the hub, for configs that others read.
-        pooling: how the encoder was trained to pool: "cls" or "mean".
-        max_tokens: names and mentions are cut to so many tokens.
-        aligned: whether it has been trained on synonyms already, as SapBERT has.
+        source: "package" (an installed Python package that contains the files), "hub" or "folder".
+        location: "package/subfolder", the name on the hub, or the folder.
+        hub_name: the encoder's name on the hub, for configurations that others read.
+        pooling: the pooling that the encoder was trained with, "cls" or "mean".
+        max_tokens: the length, in tokens, that names and mentions are cut to.
+        aligned: whether the encoder is trained on synonyms already, as SapBERT is.
     """
 
     name: str
@@ -43,7 +43,7 @@ class EncoderSource:
 
     @classmethod
     def of(cls, location: str | Path) -> "EncoderSource":
-        """An encoder by its folder or hub name, pooled by its first token, for whole passages."""
+        """Returns the source of an encoder by its folder or hub name: cls pooling, 512 tokens."""
         source: Source = "folder" if Path(location).is_dir() else "hub"
         name = str(location)
         return cls(Path(name).name, source, name, name, "cls", max_tokens=512)
@@ -68,17 +68,20 @@ class EncoderSource:
                     "install this project with its extra, pip install '.[minilm]'"
                 ) from error
         if not path.is_dir():
-            raise ConfigError(f"encoder {self.name}: {path} is not a folder")
+            raise ConfigError(f"encoder {self.name}: {path} is not a folder; correct its location")
         return str(path)
 
 
 class Tower(nn.Module):
-    """A transformer and the way its token vectors become one vector.
+    """A transformer, and the pooling of its token vectors into one vector.
 
     Args:
         transformer: a backbone whose output has `last_hidden_state`.
         pooling: "cls" takes token 0; "mean" averages the tokens that are not padding.
         normalize: whether pooled vectors are scaled to length 1 (not in the published Hypencoder).
+
+    Raises:
+        ConfigError: the pooling is unknown.
     """
 
     def __init__(self, transformer: nn.Module, pooling: Pooling, normalize: bool) -> None:
@@ -91,42 +94,44 @@ class Tower(nn.Module):
 
     @property
     def width(self) -> int:
-        """D, the width of token and pooled vectors."""
+        """D, the width of token vectors and of pooled vectors."""
         return int(self.config.hidden_size)
 
     @property
     def max_positions(self) -> int:
         """The longest input, in tokens, that the position embeddings allow."""
         positions = int(getattr(self.config, "max_position_embeddings", 512))
-        # RoBERTa and its kin count positions from after the padding's number.
+        # RoBERTa and its relatives number positions from padding_idx + 1.
         padding = getattr(getattr(self.transformer, "embeddings", None), "padding_idx", None)
         return positions if padding is None else positions - int(padding) - 1
 
     @property
     def config(self) -> Any:
-        """The transformer's configuration, as transformers has it."""
+        """The configuration that the transformers library has for this transformer."""
         return self.transformer.config
 
     def hidden(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Returns (B, S, D) token vectors of the last layer, for (B, S) int64 ids and mask.
+        """Returns (B, S, D) token vectors of the last layer, for (B, S) int64 token ids and their mask.
 
         Raises:
-            ValueError: a row masks everything, or S is more than the tower's positions.
+            ValueError: a row of the mask is all 0, or S is more than the tower's positions.
         """
         if input_ids.shape[1] > self.max_positions:
             raise ValueError(
-                f"input of {input_ids.shape[1]} tokens, the tower has {self.max_positions} positions; "
-                "truncate when tokenising"
+                f"input of {input_ids.shape[1]} tokens, but the tower has {self.max_positions} positions; "
+                "truncate the text when it is tokenized"
             )
         empty = (attention_mask.sum(dim=1) == 0).nonzero().flatten()
         if len(empty):
-            raise ValueError(f"the attention mask of row {int(empty[0])} masks every token")
+            raise ValueError(
+                f"the attention mask of row {int(empty[0])} masks every token; leave this row out"
+            )
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
         hidden: Tensor = output.last_hidden_state
         return hidden
 
     def pool(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
-        """Returns (B, D) float32 vectors."""
+        """Returns (B, D) float32 pooled vectors of (B, S, D) token vectors and their (B, S) mask."""
         if self.pooling == "cls":
             pooled = hidden[:, 0].float()
         else:
@@ -135,18 +140,18 @@ class Tower(nn.Module):
         return functional.normalize(pooled, dim=-1) if self.normalize else pooled
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Returns (B, D) float32 pooled vectors."""
+        """Returns (B, D) float32 pooled vectors for (B, S) int64 token ids and their mask."""
         return self.pool(self.hidden(input_ids, attention_mask), attention_mask)
 
     def fingerprint(self) -> str:
-        """A checksum of weights, pooling and normalisation: equal where vectors are equal."""
-        # The pooler is part of the checkpoints but takes no part in the vectors.
+        """Returns a checksum of weights, pooling and normalisation. Equal checksums mean equal vectors."""
+        # A pooler is part of many checkpoints, but takes no part in the vectors.
         state = {k: v for k, v in self.transformer.state_dict().items() if not k.startswith("pooler.")}
         return fingerprint(state, f"{self.pooling} {self.normalize}")
 
 
 def fingerprint(state: Mapping[str, Tensor], prefix: str = "") -> str:
-    """Returns the SHA-256, in hexadecimal digits, of named tensors as float32 and of a prefix."""
+    """Returns the SHA-256, in hexadecimal digits, of a prefix and of named tensors as float32."""
     digest = hashlib.sha256(prefix.encode())
     for name, tensor in sorted(state.items()):
         digest.update(name.encode())
@@ -155,15 +160,16 @@ def fingerprint(state: Mapping[str, Tensor], prefix: str = "") -> str:
 
 
 def load_tower(source: EncoderSource, normalize: bool) -> Tower:
-    """Loads a pretrained encoder as a tower with its own pooling, in float32.
+    """Loads a pretrained encoder as a tower, in float32, with the pooling of the source.
 
     Raises:
-        ElError: its files cannot be had.
+        ConfigError: the source's package or folder does not exist.
+        ElError: the encoder cannot be loaded.
     """
     location = source.resolve()
     try:
         transformer = AutoModel.from_pretrained(location, dtype=torch.float32)
-    # ValueError: a folder without a model.
+    # A folder without a model raises ValueError.
     except (OSError, ValueError) as error:
         raise ElError(
             f"encoder {source.name}: cannot load {location} ({_first_line(error)}). Without a connection to "
@@ -176,11 +182,11 @@ def load_tokenizer(location: str | Path, max_tokens: int | None = None) -> PreTr
     """Loads the tokenizer of an encoder or a saved model.
 
     Args:
-        location: its folder or hub name.
-        max_tokens: it cuts texts to so many tokens; None leaves that as it was saved.
+        location: the folder or hub name.
+        max_tokens: the length, in tokens, that the tokenizer cuts texts to; None for the saved length.
 
     Raises:
-        ElError: there is none.
+        ElError: there is no tokenizer, or it cannot be loaded.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(location))
@@ -195,10 +201,10 @@ def load_tokenizer(location: str | Path, max_tokens: int | None = None) -> PreTr
 
 
 def empty_transformer(config: PreTrainedConfig) -> nn.Module:
-    """Builds a backbone from its configuration alone; its parameters hold no numbers.
+    """Builds a backbone from its configuration alone. Its parameters must be assigned from a checkpoint.
 
-    Buffers, such as position ids, are real. Parameters must be assigned from a checkpoint: until then their
-    memory is not written to, so that it costs nothing.
+    Buffers, such as position ids, have their values. The memory of the parameters is not initialised, so the
+    operating system does not provide it before it is replaced.
     """
     with no_init_weights():
         transformer: nn.Module = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
@@ -206,11 +212,11 @@ def empty_transformer(config: PreTrainedConfig) -> nn.Module:
 
 
 def backbone_config(location: str | Path) -> PreTrainedConfig:
-    """Reads a backbone's configuration without touching its weights.
+    """Reads a backbone's configuration, but not its weights.
 
     Raises:
-        OSError: there is none.
-        ValueError: it is of no kind that transformers knows.
+        OSError: there is no configuration.
+        ValueError: the configuration is of a kind that the transformers library does not know.
     """
     config: PreTrainedConfig = AutoConfig.from_pretrained(str(location))
     return config

@@ -53,7 +53,7 @@ _MAX_TABLE_BYTES = 256 << 20
 _HEAD_BYTES = 1 << 14
 
 _REMEDY = (
-    "Put the file into a folder and name that folder in the environment variable EL_MIRROR or the parameter "
+    "Put the file into a folder and name the folder in the environment variable EL_MIRROR or the parameter "
     "data.mesh.mirror; or go back to the made-up sample (`python -m el.pipeline.compose`, then `dvc repro`)."
 )
 

@@ -50,7 +50,6 @@ def read_descriptors(path: Path) -> Iterator[Concept]:
             record="descriptor",
             definition=_text(preferred, "ScopeNote"),
             tree_numbers=tree_numbers,
-            record_class=record.get("DescriptorClass", ""),
         )
 
 
@@ -70,17 +69,15 @@ def read_supplementary(path: Path, heading_kinds: Mapping[str, Kind]) -> Iterato
     headings = "HeadingMappedToList/HeadingMappedTo/DescriptorReferredTo/DescriptorUI"
     for place, record in _records(path, "SupplementalRecordSet", "SupplementalRecord"):
         mapped_to = tuple(dict.fromkeys(text.lstrip("*") for text in _texts(record, headings)))
-        record_class = record.get("SCRClass", "")
         kinds = [heading_kinds[heading] for heading in mapped_to if heading in heading_kinds]
         preferred = _preferred_concept(path, place, record)
         yield Concept(
             id=_required(path, place, record, "SupplementalRecordUI"),
             names=_names(record, preferred, _required(path, place, record, "SupplementalRecordName/String")),
-            kind=kind_of_supplementary(record_class, kinds),
+            kind=kind_of_supplementary(record.get("SCRClass", ""), kinds),
             record="supplementary",
             definition=_text(preferred, "ScopeNote"),
             mapped_to=mapped_to,
-            record_class=record_class,
         )
 
 
@@ -149,7 +146,7 @@ def _add_terms(names: dict[str, Name], concept: etree._Element, relation: Relati
     for term in concept.iterfind("TermList/Term"):
         text = _text(term, "String")
         if text:
-            names.setdefault(text, Name(text, relation, term.get("LexicalTag", "")))
+            names.setdefault(text, Name(text, relation))
 
 
 def _relations(record: etree._Element, preferred_id: str) -> dict[str, Relation]:

@@ -39,12 +39,10 @@ class Name:
         text: the name as the ontology spells it.
         relation: the relation of the name to the concept. "preferred" for the preferred name and exact
             synonyms; in MeSH, for all names of a record's preferred concept.
-        lexical_tag: MeSH's tag of the term (NON, ABB, ACR, EPO, LAB, NAM, TRD ...); "" if unknown.
     """
 
     text: str
     relation: Relation = "preferred"
-    lexical_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,6 @@ class Concept:
             none.
         tree_numbers: positions in MeSH's trees. Supplementary records have none.
         mapped_to: ids of the headings (descriptors) that a supplementary record maps to.
-        record_class: MeSH's SCRClass or DescriptorClass; "" if unknown.
     """
 
     id: str
@@ -70,7 +67,6 @@ class Concept:
     definition: str = ""
     tree_numbers: tuple[str, ...] = ()
     mapped_to: tuple[str, ...] = ()
-    record_class: str = ""
 
     @property
     def preferred_name(self) -> str:
@@ -82,8 +78,8 @@ class Ontology:
     """Concepts and their names, as columns. C is the number of concepts, N the number of names.
 
     Attributes:
-        concepts: C rows with id, kind, record, definition, tree_numbers, mapped_to, record_class, name_count.
-        names: N rows with text, relation, lexical_tag. The names of a concept are adjacent, the preferred
+        concepts: C rows with id, kind, record, definition, tree_numbers, mapped_to, name_count.
+        names: N rows with text, relation. The names of a concept are adjacent, the preferred
             name first. The concepts have the order of `concepts`.
         info: what the ontology was made from (source, year, checksums), for the manifest.
         fingerprint: 64 hexadecimal digits, a hash of ids and name texts in order. Ontologies with the same
@@ -341,11 +337,10 @@ _CONCEPT_SCHEMA = pa.schema(
         ("definition", pa.string()),
         ("tree_numbers", pa.list_(pa.string())),
         ("mapped_to", pa.list_(pa.string())),
-        ("record_class", pa.string()),
         ("name_count", pa.int32()),
     ]
 )
-_NAME_SCHEMA = pa.schema([("text", pa.string()), ("relation", pa.string()), ("lexical_tag", pa.string())])
+_NAME_SCHEMA = pa.schema([("text", pa.string()), ("relation", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -460,7 +455,7 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             # With several threads, decoding leaves twice as much memory allocated afterwards.
-            table = file.read(use_threads=False)
+            table = file.read(schema.names, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise InputError(path, "", f"missing or broken ({error})", _MAKE_AGAIN) from error
     if not table.schema.equals(schema):

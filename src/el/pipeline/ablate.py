@@ -1,7 +1,7 @@
-"""Stage: what each part of the linker contributes, on dev.
+"""Stage: measures what each part of the linker contributes, on dev.
 
-Each row is the linker with something left out or added, its weights fitted anew without it. All mentions of
-dev that have a concept are judged, by weights that were fitted on other documents; test has no part in it.
+Each row is the linker with a part left out or added, and with weights fitted for that choice. All mentions of
+dev that have a concept are decided, by weights that were fitted on other documents. Test is not used.
 """
 
 import sys
@@ -35,14 +35,14 @@ from el.runtime.compile import make_engine
 
 @dataclass(frozen=True)
 class Setting:
-    """A linker to compare.
+    """A variant of the linker to compare.
 
     Attributes:
-        name: of its row.
-        groups: of evidence that are used.
-        without: kinds of evidence that are not used all the same.
+        name: the name of its row.
+        groups: the groups of evidence that are used.
+        without: kinds of evidence that are not used, even if their group is.
         expand: whether abbreviations are written out.
-        all_names: whether all names of a concept are candidates, or its preferred name alone.
+        all_names: whether all names of a concept are candidates, or only its preferred name.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Setting:
     all_names: bool = True
 
 
-# The first is what the others are compared with: the linker without learned synonyms.
+# The others are compared with the first setting: the linker without learned synonyms.
 SETTINGS = (
     Setting("linker"),
     Setting("with learned synonyms", ("dictionary", "learned", "types", "document")),
@@ -73,13 +73,13 @@ class AblationRow:
     """Accuracy@1 of a setting on held-out mentions of dev.
 
     Attributes:
-        name: the setting's.
-        all: of all mentions; None, as below, where there are none.
-        seen_form: of those whose form the training documents have.
-        unseen_form: of the others.
-        difference: of `all` from the first setting's.
+        name: the name of the setting.
+        all: accuracy on all mentions; None if there are none, as in the next two.
+        seen_form: accuracy on mentions whose form occurs in the training documents.
+        unseen_form: accuracy on the other mentions.
+        difference: `all` minus `all` of the first setting.
         lo: lower end of the difference's 95 % interval, by bootstrap over documents.
-        hi: upper end.
+        hi: upper end of that interval.
     """
 
     name: str
@@ -92,7 +92,7 @@ class AblationRow:
 
 
 class Ablation:
-    """Judges settings; evidence that two settings share is collected once."""
+    """Decides mentions under several settings. Evidence that settings share is collected once."""
 
     def __init__(self, ranker: ModelRanker, synonyms: LearnedSynonyms, queries: Sequence[Query]) -> None:
         self.ranker = ranker
@@ -103,14 +103,14 @@ class Ablation:
         self._collected: dict[tuple[bool, ...], list[Evidence]] = {}
 
     def right(self, setting: Setting) -> npt.NDArray[np.bool_]:
-        """(m,) bool: of the mentions with gold ids, those whose first concept is one."""
+        """Returns (m,) bool for the m mentions with gold ids: whether the first concept is a gold concept."""
         kinds = [kind for kind in kinds_of(setting.groups) if kind not in setting.without]
         decided = held_out(self.queries, self.evidence(setting), kinds, self.ranker.ontology)
         right: npt.NDArray[np.bool_] = decided.right[self.judged]
         return right
 
     def evidence(self, setting: Setting) -> list[Evidence]:
-        """The evidence for each mention, where the setting has its way."""
+        """Returns the evidence for each mention under a setting."""
         dictionary, learned = "dictionary" in setting.groups, "learned" in setting.groups
         key = (dictionary, learned, setting.expand, setting.all_names)
         if key not in self._collected:
@@ -131,13 +131,13 @@ class Ablation:
 def ablation_rows(
     ablation: Ablation, unseen: npt.NDArray[np.bool_], samples: int, seed: int
 ) -> list[AblationRow]:
-    """Judges all `SETTINGS`.
+    """Compares all `SETTINGS`.
 
     Args:
-        ablation: of some mentions, m of them with gold ids.
-        unseen: (m,) bool, those whose form the training documents do not have.
-        samples: of the bootstrap.
-        seed: of the bootstrap.
+        ablation: the ablation, with m mentions that have gold ids.
+        unseen: (m,) bool, whether the form of a mention is missing in the training documents.
+        samples: the number of bootstrap samples.
+        seed: the seed of the bootstrap.
     """
     documents = [query.document_id for query in ablation.queries if query.gold]
     rows = []
@@ -163,7 +163,7 @@ def main() -> None:
     ranker = ModelRanker(make_engine(model), space.vectors(model), space.ontology, config.retrieved)
     split = load_split(space.data / "corpus", "dev")
     context = space.inputs.context_characters
-    # Those without a concept are read too, and judged in no row.
+    # Mentions without a concept are read too, as evidence in their documents; no row counts them.
     queries = full_queries(split.documents, context) + nil_queries(split.documents, context)
     known = known_documents(space.data / "corpus", "dev")
     ablation = Ablation(ranker, LearnedSynonyms.of_documents(known, space.ontology), queries)
@@ -173,7 +173,7 @@ def main() -> None:
     try:
         rows = ablation_rows(ablation, unseen, protocol.bootstrap_samples, protocol.bootstrap_seed)
     except ConfigError as error:
-        # A small corpus has a comparison all the same.
+        # The corpus is too small. The stage still writes its output, so that the comparison can be made.
         print(f"no ablation: {error}", file=sys.stderr)
         rows = []
     with atomic_folder(space.evaluation("ablation")) as out:

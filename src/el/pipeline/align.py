@@ -1,10 +1,10 @@
-"""Stage: alignment of the encoder with the ontology's own synonyms.
+"""Stage: aligns the encoder with the synonyms of the ontology.
 
-SapBERT's recipe (Liu et al. 2021) in its plain form: names of one concept are drawn together, names of
-others apart, with in-batch negatives. With `mentions_per_batch` the training mentions are drawn to the
-preferred names of their concepts in the same way; where `finetune.passages` is frozen, this is the only
-training that the tower of the names gets. An encoder that is aligned already, such as SapBERT itself, is
-passed through.
+This is the recipe of SapBERT (Liu et al. 2021) in a simple form. Training moves the vectors of a concept's
+names together and those of other concepts apart, with in-batch negatives. If `mentions_per_batch` is not 0,
+training mentions are moved to the preferred names of their concepts in the same way. If `finetune.passages`
+is frozen, the tower of the names gets no other training. An encoder that is already aligned, such as SapBERT
+itself, is saved unchanged.
 """
 
 from typing import Any

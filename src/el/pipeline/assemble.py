@@ -1,4 +1,4 @@
-"""Stage: the winner on dev, the ontology and its vectors, put together as a linker."""
+"""Stage: makes the linker from the system that was best on dev, the ontology and its vectors."""
 
 from el.base.cli import run_command
 from el.base.errors import InputError
@@ -19,10 +19,10 @@ from el.runtime.compile import make_engine
 
 
 def winner(space: Workspace) -> str:
-    """The system that was chosen on dev.
+    """Returns the system that was chosen on dev.
 
     Raises:
-        InputError: none has been chosen, or one that the parameters do not know.
+        InputError: metrics/winner.json is missing, or names a system that the parameters do not have.
     """
     path = METRICS / "winner.json"
     chosen = read_json(path)
@@ -33,7 +33,7 @@ def winner(space: Workspace) -> str:
 
 
 def _combinations(space: Workspace, ranker: ModelRanker) -> dict[str, Combination]:
-    """Weights fitted on dev, where the learned synonyms are those of train."""
+    """Fits the weights on dev, with the learned synonyms of train."""
     corpus = space.data / "corpus"
     known = LearnedSynonyms.of_documents(known_documents(corpus, "dev"), space.ontology)
     documents, context = load_split(corpus, "dev").documents, space.inputs.context_characters
@@ -45,7 +45,7 @@ def main() -> None:
     space = Workspace.here()
     system = winner(space)
     model = space.finetuned(system)
-    # What may be known when test is scored: train and dev.
+    # The learned synonyms may come from train and dev, because the linker is scored on test.
     documents = known_documents(space.data / "corpus", "test")
     config = load_section(LinkerConfig, space.params, "link")
     loaded = load_model(model)

@@ -1,4 +1,4 @@
-"""Stage: how fast the trained systems link by name, in one run, on dev mentions."""
+"""Stage: measures how fast the trained systems link the mentions of dev by name, in one run."""
 
 from el.base.cli import run_command
 from el.base.files import atomic_folder, read_json, write_json
@@ -11,7 +11,7 @@ from el.models.loading import load_model
 from el.pipeline.common import METRICS, RUNS, Workspace
 from el.pipeline.machine import MACHINE
 
-# What `dvc metrics` shows of each system.
+# The figures of each system that `dvc metrics` shows: (name there, name in latency.json).
 _SHOWN = (
     ("ms", "total_p50_ms"),
     ("ratio", "total_p50_ratio"),

@@ -1,4 +1,4 @@
-"""Stage: the winner, the system with the best accuracy@1 on dev; the test split has no say."""
+"""Stage: chooses the winner, the system with the best accuracy@1 on dev. Test is not used."""
 
 from el.base.cli import run_command
 from el.base.errors import ConfigError
@@ -15,10 +15,11 @@ def main() -> None:
         path, key = space.evaluation(system) / "dev.json", f"full/{system}/all/accuracy@1"
         if not path.is_file() or key not in (figures := read_json(path)):
             raise ConfigError(
-                "a winner is chosen on dev: evaluate.splits must hold dev, evaluate.protocols full"
+                f"{path}: has no {key}, by which the winner is chosen. Put dev into evaluate.splits, and "
+                "full into evaluate.protocols"
             )
         scores[system] = figures[key]
-    # Of equals the first, which costs the least to run.
+    # Of equal systems `max` takes the first, which is the cheapest to run.
     winner = max(scores, key=lambda system: scores[system])
     write_json(
         METRICS / "winner.json", {"system": winner, "criterion": CRITERION, "accuracy": scores[winner]}

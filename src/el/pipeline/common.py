@@ -1,4 +1,4 @@
-"""Where the stages keep things, and parameters that several of them read."""
+"""What the stages share: their folders, and the parameters that several of them read."""
 
 import argparse
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from el.models.inputs import InputVariant, name_inputs, tokens_for
 from el.models.tower import EncoderSource
 from el.ontology.ontology import Ontology
 
-# Checkpoints and half-built artefacts; outside the stages' outputs, which DVC deletes before a stage.
+# Checkpoints and unfinished artefacts. They are outside the outputs of stages, because DVC deletes outputs
+# before a stage runs.
 RUNS = Path("runs")
 METRICS = Path("metrics")
 LINKER = Path("models") / "linker"
@@ -44,11 +45,11 @@ class QNetSection:
     """The q-nets that are compared.
 
     Attributes:
-        depths: numbers of hidden layers.
-        activation_type: of the hidden layers.
-        start: of a fresh head, "dot_product" or "published"; the first is not published.
-        pretrained: a released-layout checkpoint to start from, "{depth}" in its name; None for one of
-            our own making.
+        depths: numbers of hidden layers; one system is trained for each.
+        activation_type: the activation of the hidden layers.
+        start: the initialisation of a fresh head: "dot_product" (this project's) or "published".
+        pretrained: a checkpoint in the released layout to start from, with "{depth}" in its name; None to
+            train a fresh head.
     """
 
     depths: tuple[int, ...]
@@ -58,7 +59,7 @@ class QNetSection:
 
     def __post_init__(self) -> None:
         if not self.depths or min(self.depths) < 1 or len(set(self.depths)) != len(self.depths):
-            raise ConfigError(f"depths is {list(self.depths)}; different numbers from 1 are needed")
+            raise ConfigError(f"depths is {list(self.depths)}; distinct numbers of 1 or more are needed")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Workspace:
 
     @classmethod
     def here(cls) -> "Workspace":
-        """Reads params.yaml. Raises ConfigError where it has sections that no stage knows."""
+        """Reads params.yaml. Raises ConfigError if it has a section that no stage knows."""
         params = load_params()
         unknown = sorted(set(params) - set(SECTIONS))
         if unknown:
@@ -84,7 +85,7 @@ class Workspace:
 
     @property
     def label(self) -> str:
-        """What tells this run's folders from those of others: corpus and encoder."""
+        """The name of this run's folders: corpus and encoder."""
         return f"{self.params['data']['name']}-{self.params['encoder']['name']}"
 
     @property
@@ -101,12 +102,12 @@ class Workspace:
 
     @property
     def trained_systems(self) -> list[str]:
-        """The systems that are fine-tuned and compared, the cheapest to run first."""
+        """The systems that are fine-tuned and compared. The cheapest to run comes first."""
         return ["bi_encoder", *(f"hypencoder_{depth}" for depth in self.qnet.depths)]
 
     @property
     def inputs(self) -> InputVariant:
-        """What the towers read. Raises ConfigError where context would not fit into the tower's input."""
+        """What the towers read. Raises ConfigError if the context does not fit into the tower's input."""
         inputs = load_section(InputVariant, self.params, "inputs")
         needed = tokens_for(inputs.context_characters)
         if inputs.context_characters and self.encoder.max_tokens < needed:
@@ -117,11 +118,14 @@ class Workspace:
         return inputs
 
     def finetuned(self, system: str) -> Path:
-        """The folder of a trained system's model."""
+        """Returns the folder of a trained system's model."""
         return self.models / "finetuned" / system
 
     def evaluation(self, system: str) -> Path:
-        """The folder of a system's figures and predictions; grouped by what the next stages wait for."""
+        """Returns the folder of a system's figures and predictions.
+
+        Systems are grouped by stage, so that a later stage can depend on one group.
+        """
         if system in self.trained_systems:
             group = "finetuned"
         else:
@@ -137,7 +141,7 @@ class Workspace:
         return Ontology.load(self.data / "ontology")
 
     def vectors(self, model: RetrievalModel) -> NameVectors:
-        """Opens the names' vectors that fit a model; those of a trained passage tower are built once."""
+        """Opens the names' vectors of a model. Vectors of a trained passage tower are built once and kept."""
         ontology = self.ontology
         aligned = NameVectors.open(self.aligned_vectors, ontology)
         if aligned.manifest["model"] == model.passage_tower.fingerprint():
@@ -147,8 +151,8 @@ class Workspace:
 
 
 def depth_argument(description: str) -> int:
-    """Parses the one argument of a stage that is run for each q-net depth."""
+    """Parses the argument of a stage that runs once per q-net depth. Returns the depth."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--depth", type=int, required=True, help="hidden layers of the q-nets, such as 2")
+    parser.add_argument("--depth", type=int, required=True, help="number of hidden layers, such as 2")
     depth: int = parser.parse_args().depth
     return depth

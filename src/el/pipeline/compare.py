@@ -1,4 +1,4 @@
-"""Stage: all systems side by side: tables, flat figures, plots, and report/index.html to look at."""
+"""Stage: compares all systems. Writes tables, flat figures, plots and the page report/index.html."""
 
 import csv
 import subprocess
@@ -41,13 +41,13 @@ _COMPARED_ROWS = ("all", "chemical", "disease", "unseen_form", "unseen_id")
 
 
 def all_systems(space: Workspace) -> list[str]:
-    """Every system of the comparison, in the order of the table."""
+    """Returns the systems of the comparison, in the order of the table."""
     encoders = ["encoder", "aligned", *space.trained_systems]
     return [*LEXICAL, *encoders, "el_link", "el_link_learned"]
 
 
 class Comparison:
-    """What the stages before left, as tables and plots."""
+    """Reads the outputs of the earlier stages and turns them into tables and plots."""
 
     def __init__(self, space: Workspace) -> None:
         self.space = space
@@ -67,15 +67,15 @@ class Comparison:
         self.ablation = read_json(space.evaluation("ablation") / "dev.json")
 
     def result_tables(self, split: str) -> list[Table]:
-        """For each protocol the systems' figures, and where measured, what the first stage costs."""
+        """Returns for each protocol the systems' figures and, if measured, the cost of the first stage."""
         tables = []
         for protocol in self.protocols:
             figures, retrieved = self.figures[split], self.space.params["evaluate"]["candidates"]
             caption = self._caption(split, protocol, figures, retrieved)
             tables.append(result_table(caption, figures, protocol, self.systems, self.latency, retrieved))
             caption = (
-                "What the first stage costs: surface forms, spread evenly, ranked over all names by the "
-                "q-net."
+                "What the first stage costs in accuracy: a sample of surface forms, spread evenly, for which "
+                "the q-net also ranks all names."
             )
             sampled = exhaustive_table(caption, figures, protocol, self.systems)
             tables += [sampled] if sampled else []
@@ -87,16 +87,16 @@ class Comparison:
         data = self.space.params["data"]["name"]
         fitted_on = "this split" if split == "dev" else "dev"
         return (
-            f"Protocol `{protocol.name}`, {data} {split}, {count:,} mentions against {against}. No learned "
-            "synonyms (but for el_link_learned), no type filter (but the linker counts whether a concept is "
-            f"of the mention's type; its weights were fitted on {fitted_on}), abbreviations that a document "
-            f"defines written out. Models retrieve {retrieved} names, with the recall stated; a Hypencoder "
-            "ranks these by its q-net alone. NIL: the share of mentions without a concept that get no "
-            f"answer. ms: p50 of one mention at a time; ratio: to the bi-encoder."
+            f"Protocol `{protocol.name}`, {data} {split}, {count:,} mentions against {against}. Only "
+            "el_link_learned uses learned synonyms. There is no type filter, but the linker uses the "
+            f"mention's type as evidence; its weights were fitted on {fitted_on}. Abbreviations that a "
+            f"document defines are written out. Models retrieve {retrieved} names, with the stated recall; a "
+            "Hypencoder ranks these by its q-net alone. NIL is the share of mentions without a concept that "
+            "get no answer. ms is the p50 of one mention at a time; ratio is relative to the bi-encoder."
         )
 
     def write_differences(self, split: str, out: Path) -> None:
-        """Writes every system against the bi-encoder, as JSON for each protocol and as one page."""
+        """Writes the differences of all systems from the bi-encoder: JSON per protocol, and one page."""
         pages = []
         for protocol in self.protocols:
             predictions = {
@@ -114,24 +114,24 @@ class Comparison:
         (out / f"{split}-differences.md").write_text("\n".join(pages), encoding="utf-8")
 
     def latency_page(self) -> Table:
-        """Milliseconds by step."""
+        """Returns the table of milliseconds by step."""
         config = load_section(BenchmarkConfig, self.space.params, "benchmark")
         machine = read_json(METRICS / "latency_machine.json")
         return latency_page(self.latency, config, machine, systems_of(self.latency))
 
     def ablation_tables(self) -> list[Table]:
-        """What each part of the linker contributes; nothing where dev was too small to tell."""
+        """Returns the table of what each part of the linker contributes; none if dev was too small."""
         if not self.ablation:
             return []
         caption = (
-            f"Dev, protocol `full`, the linker of {self.winner} with something left out or added and its "
-            "weights fitted anew without it; each mention is judged by weights fitted on other documents. "
-            "Accuracy@1; differences by paired bootstrap over documents."
+            f"Accuracy@1 on dev, protocol `full`, of the linker of {self.winner} with a part left out or "
+            "added. The weights are fitted for each row. Each mention is decided by weights that were fitted "
+            "on other documents. Differences are by paired bootstrap over documents."
         )
         return [ablation_table(caption, self.ablation)]
 
     def _measured(self, split: str, row: str) -> list[Measured]:
-        """The systems' figures of protocol `full`, for plots."""
+        """Returns the systems' figures of protocol `full`, for plots."""
         found = []
         for system in self.systems:
             key, figures = f"full/{system}/{row}/accuracy@1", self.figures[split]
@@ -141,7 +141,7 @@ class Comparison:
         return found
 
     def plots(self) -> dict[str, str]:
-        """The plots, as SVG, by name; those without figures are left out."""
+        """Returns the plots as SVG, by name. Plots without figures are left out."""
         plots = {}
         for split in self.splits:
             for row, label in (("all", "all mentions"), ("unseen_form", "forms unseen in training")):
@@ -156,7 +156,7 @@ class Comparison:
         return {name: plot for name, plot in plots.items() if plot}
 
     def _coverage(self) -> str:
-        """The linker's precision and coverage, with and without learned synonyms, as a plot; or ""."""
+        """Returns a plot of the linker's precision and coverage, with and without learned synonyms; or ""."""
         parts = read_trained(LINKER)
         others = {group for group in parts.config.groups if group != "learned"}
         names = {
@@ -168,9 +168,7 @@ class Comparison:
             for label, name in names.items()
             if name in parts.combinations and parts.combinations[name].curve
         }
-        return (
-            coverage_plot(curves, "Held-out mentions of dev, those without a concept too") if curves else ""
-        )
+        return coverage_plot(curves, "Held-out mentions of dev, also without a concept") if curves else ""
 
     @cached_property
     def errors(self) -> dict[str, list[LinkingError]]:
@@ -189,10 +187,10 @@ class Comparison:
 
 
 def error_page(comparison: Comparison) -> Table:
-    """How many mentions of dev each system gets wrong, and how."""
+    """Returns the table of how many mentions of dev each system gets wrong, by kind of error."""
     caption = (
-        "Wrong first answers on dev, protocol `full`, in mentions. What is wrong is guessed from MeSH's "
-        "trees and from spelling (`el.evaluation.error_analysis`)."
+        "Number of mentions of dev with a wrong first answer, protocol `full`. The kinds of errors are "
+        "guessed from the trees of MeSH and from spelling (`el.evaluation.error_analysis`)."
     )
     return error_table(caption, comparison.errors)
 
@@ -245,7 +243,7 @@ def main() -> None:
             (out / "ablation.md").write_text(table.markdown(), encoding="utf-8")
         write_json(out / "ablation.json", comparison.ablation)
         (out / "errors.md").write_text(error_page(comparison).markdown(), encoding="utf-8")
-        # All of them: what the figures rest on.
+        # All parameters are kept, because the figures depend on them.
         write_json(out / "params.json", comparison.space.params)
         write_json(out / "code.json", _code())
         plots = comparison.plots()
@@ -256,13 +254,13 @@ def main() -> None:
 
 
 def _code() -> dict[str, str | bool]:
-    """The commit that is checked out, and whether tracked code differs from it."""
+    """Returns the commit that is checked out, and whether tracked code differs from it."""
 
     def git(*arguments: str) -> str:
         try:
             done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
         except OSError:
-            # Without git, or outside a repository, nothing is known.
+            # git is not installed: the commit is unknown.
             return ""
         return done.stdout.strip()
 
@@ -270,7 +268,10 @@ def _code() -> dict[str, str | bool]:
 
 
 def _write_plots(comparison: Comparison) -> None:
-    """Writes accuracy on dev by depth and by latency; a bi-encoder has depth 0."""
+    """Writes plots/comparison.csv: accuracy on dev, depth and latency of each trained system.
+
+    The bi-encoder has depth 0.
+    """
     rows = []
     for system in comparison.space.trained_systems:
         accuracy = read_json(METRICS / f"{system}.json").get("dev.full.accuracy@1")

@@ -1,7 +1,7 @@
-"""Command: composes params.yaml from configs/ without running anything.
+"""Command: composes params.yaml from configs/, without running a stage.
 
-python -m el.pipeline.compose                       the committed default
-python -m el.pipeline.compose data=bc5cdr_indra     real data, for every `dvc repro` from now on
+python -m el.pipeline.compose                       the default, as committed
+python -m el.pipeline.compose data=bc5cdr_indra     real data, for every later `dvc repro`
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ def composed(overrides: list[str], configs: Path = CONFIGS) -> str:
         configs: the folder of the groups.
 
     Raises:
-        ConfigError: an override names no group, option or parameter.
+        ConfigError: an override names an unknown group, option or parameter.
     """
     try:
         with initialize_config_dir(str(configs.resolve()), version_base=None):

@@ -1,4 +1,4 @@
-"""Stage: the aligned tower's vectors of all names of the ontology."""
+"""Stage: encodes all names of the ontology with the aligned tower."""
 
 from el.base.cli import run_command
 from el.index.build import build_name_vectors

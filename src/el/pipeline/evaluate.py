@@ -1,9 +1,16 @@
-"""Stage: systems, each scored on every split and protocol of the parameters.
+"""Stage: scores systems on every split and protocol of the parameters.
 
-Systems: `lookup` (majority of the training annotations), `exact` (names), `lookup_exact` (the first, then
-the second), `tfidf` (character 3-grams), `encoder` (as it was pretrained), `aligned` (on synonyms and
-training mentions), `bi_encoder` and `hypencoder_N` (fine-tuned), `el_link` and `el_link_learned` (the linker
-as shipped, without and with what the training documents' mentions were linked to).
+The systems are:
+lookup            majority of the training annotations of a form
+exact             names with the spelling of the mention
+lookup_exact      lookup, then exact
+tfidf             character 3-grams
+encoder           the encoder, as it was pretrained
+aligned           the encoder after the stage `align`
+bi_encoder        fine-tuned
+hypencoder_N      fine-tuned, with N hidden layers
+el_link           the linker without learned synonyms
+el_link_learned   the linker with the learned synonyms of the training documents
 """
 
 import functools
@@ -40,10 +47,10 @@ class EvaluateConfig:
 
     Attributes:
         splits: dev, test or both; choices are made on dev alone.
-        protocols: names of protocols that come with the package, such as "full".
-        candidates: names that a model's first stage retrieves.
-        exhaustive: distinct surface forms of each split, spread evenly, for which the q-nets also rank
-            all names, to see what the first stage costs.
+        protocols: names of protocols that ship with the package, such as "full".
+        candidates: number of names that a model's first stage retrieves per mention.
+        exhaustive: number of distinct surface forms of each split, spread evenly, for which the q-nets also
+            rank all names. They show what the first stage costs in accuracy; 0 measures nothing.
     """
 
     splits: tuple[str, ...]
@@ -56,13 +63,13 @@ class EvaluateConfig:
             raise ConfigError(f"splits is {list(self.splits)}; some of dev and test are needed")
         if self.candidates < 1 or self.exhaustive < 0:
             raise ConfigError(
-                f"candidates is {self.candidates}, exhaustive {self.exhaustive}; they must be 1 or more, and "
-                "0 or more"
+                f"candidates is {self.candidates}; it must be 1 or more. exhaustive is {self.exhaustive}; it "
+                "must be 0 or more"
             )
 
 
 class SystemMaker:
-    """Makes rankers of one system, for one split at a time."""
+    """Makes the rankers of one system, for one split at a time. A model is loaded once for all of them."""
 
     def __init__(self, space: Workspace, system: str, config: EvaluateConfig) -> None:
         self.space = space
@@ -78,7 +85,7 @@ class SystemMaker:
         return load_model(self.space.finetuned(self.system))
 
     def make(self, split: str, candidates: set[str] | None) -> Ranker:
-        """Makes the system for the ids that may be ranked; None for all."""
+        """Makes a ranker for a split. `candidates` are the ids that may be ranked; None for all."""
         if self.model is not None:
             return self.model_ranker(split, candidates)
         if self.system.startswith("el_link"):
@@ -92,10 +99,11 @@ class SystemMaker:
 
     @property
     def has_qnets(self) -> bool:
+        """Whether the system generates q-nets."""
         return self.model is not None and self.model.kind == "hypencoder"
 
     def model_ranker(self, split: str, candidates: set[str] | None) -> ModelRanker:
-        """The ranker of a system that is a model."""
+        """Makes the ranker of a system that is a model."""
         assert self.model is not None
         vectors = self.space.vectors(self.model)
         description = f"{self.system} on {split}"
@@ -128,7 +136,7 @@ class SystemMaker:
 
 
 def exhaustive_metrics(maker: SystemMaker, split: Split, protocol: Protocol) -> dict[str, float]:
-    """Accuracy@1 of a model over all names and over its first stage's names, on the same sample."""
+    """Returns accuracy@1 of a Hypencoder over all names and over retrieved names, on the same sample."""
     queries = split_queries(split, protocol, maker.space.inputs.context_characters)
     texts, positions = distinct_inputs(queries)
     chosen = np.unique(np.linspace(0, len(texts) - 1, maker.config.exhaustive).astype(int))
@@ -156,12 +164,12 @@ def exhaustive_metrics(maker: SystemMaker, split: Split, protocol: Protocol) -> 
 
 
 def protocols(space: Workspace) -> list[Protocol]:
-    """The protocols of the parameters."""
+    """Returns the protocols of the parameters."""
     return [named_protocol(name) for name in space.params["evaluate"]["protocols"]]
 
 
 def evaluate_system(space: Workspace, system: str, config: EvaluateConfig) -> None:
-    """Writes a system's figures and predictions, and the few figures that `dvc metrics` shows."""
+    """Scores a system. Writes its figures, its predictions, and the few figures that `dvc metrics` shows."""
     maker = SystemMaker(space, system, config)
     summary: dict[str, float] = {}
     with atomic_folder(space.evaluation(system)) as out:
@@ -192,7 +200,7 @@ def main() -> None:
 
 
 def _summary(split: str, protocol: Protocol, system: str, metrics: dict[str, float]) -> dict[str, float]:
-    """The few figures that `dvc metrics diff` shows."""
+    """Returns the few figures that `dvc metrics diff` shows."""
     row = f"{protocol.name}/{system}/all"
     names = ("accuracy@1", "mrr")
     return {f"{split}.{protocol.name}.{m}": metrics[f"{row}/{m}"] for m in names if f"{row}/{m}" in metrics}

@@ -1,10 +1,13 @@
-"""Command: how well mentions are found in plain text, and linked.
+"""Command: measures how well mentions are found in plain text and linked.
 
     python -m el.pipeline.evaluate_tagger -l models/mesh --split test -o results/bc5cdr_indra-minilm/tagger
 
-Takes the mentions away from the documents of a split of params.yaml's corpus, finds mentions by the linker's
-tagger and, beside it, by the dictionary alone, and links them; learned synonyms are those of the splits that
-may be known. Writes <split>.json and a table, <split>.md. The tagger must not have been trained on the split.
+Removes the mentions from the documents of a split, finds mentions with the linker's tagger, and links them.
+For comparison, mentions are also found with the dictionary alone. The corpus is that of params.yaml. Learned
+synonyms are those of train, and of dev too if the split is test. The tagger must not have been trained on the
+split.
+
+Writes the figures, <split>.json, and a table, <split>.md.
 """
 
 from dataclasses import replace
@@ -28,10 +31,10 @@ _TITLES = {"all": "span and type", "mentions": "span, type and id", "documents":
 
 
 def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
-    """Returns the flat figures `<system>/<row>/<metric>`; systems are "tagger" and "dictionary".
+    """Returns the flat figures `<system>/<row>/<metric>`. Systems are "tagger" and "dictionary".
 
     Args:
-        linker: has a tagger.
+        linker: a linker with a tagger.
         corpus: the folder of the converted corpus.
         split: "dev" or "test".
 
@@ -39,7 +42,10 @@ def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
         ElError: the linker has no tagger.
     """
     if not linker.mention_finder.has_tagger:
-        raise ElError("the linker has no tagger to be measured; names of its ontology are all that it finds")
+        raise ElError(
+            "the linker has no tagger that can be measured: it finds only names of its ontology. Give "
+            "another --linker"
+        )
     documents = load_split(corpus, split).documents
     linker = linker.restricted(None, known_documents(corpus, split))
     bare = [replace(document, mentions=()) for document in documents]
@@ -50,7 +56,7 @@ def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
     }
     flat: dict[str, float] = {}
     for system, mentions in systems.items():
-        given = [replace(d, mentions=own) for d, own in zip(bare, mentions, strict=True)]
+        given = [replace(d, mentions=found) for d, found in zip(bare, mentions, strict=True)]
         linked = list(linker.link(given, "never"))
         tally = span_tally(documents, mentions) | linked_tally(documents, linked)
         flat |= prefixed(system, figures(tally))
@@ -58,7 +64,7 @@ def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
 
 
 def table(flat: dict[str, float], caption: str) -> Table:
-    """The figures for people."""
+    """Returns the figures as a table."""
     systems = list(dict.fromkeys(key.split("/")[0] for key in flat))
     rows = []
     for row in _ROWS:

@@ -1,13 +1,14 @@
-"""Command: the learned parts of models/linker, small enough for the repository.
+"""Command: exports the trained parts of models/linker, small enough for the repository.
 
     python -m el.pipeline.export
 
-Writes trained/<data>-<encoder>, which `python -m el.index` makes a linker of. A README.md that stands there
-stays.
+Writes src/el/trained/<data>-<encoder>, which ships with the package. `el index` makes a linker from it. A
+README.md in that folder is kept.
 """
 
 from el.base.cli import run_command
-from el.linking.build import TRAINED, export_trained
+from el.linking.build import export_trained
+from el.linking.places import TRAINED
 from el.pipeline.common import LINKER, Workspace
 
 

@@ -1,4 +1,4 @@
-"""Stage, run every time: which machine this is, so that timings are taken anew on another machine."""
+"""Stage: describes the machine. DVC runs it every time, so that timings are repeated on another machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stage: hard negatives, the names that the aligned tower finds nearest to each query."""
+"""Stage: mines hard negatives, the names that the aligned tower finds nearest to each query."""
 
 from el.base.cli import run_command
 from el.base.files import atomic_folder

@@ -1,8 +1,9 @@
-"""Stage: a pretrained Hypencoder of one q-net depth.
+"""Stage: makes a pretrained Hypencoder of one q-net depth.
 
-A released checkpoint where one is configured (`qnet.pretrained`). Otherwise a fresh head on the aligned
-tower, which starts as that tower's dot product or is taught it (`qnet.start`) on names of the ontology: a
-q-net that has learned from few labels alone fits what it has seen and generalises badly.
+With `qnet.pretrained` it is a released checkpoint. Otherwise it is a fresh head on the aligned tower. The
+head starts as the dot product of that tower, or learns the dot product on names of the ontology
+(`qnet.start`). Without this, a q-net learns from a few labels only: it fits the training mentions and
+generalises badly.
 """
 
 import math
@@ -19,15 +20,15 @@ from el.pipeline.common import Workspace, depth_argument
 from el.pipeline.training import mined_pairs, train
 from el.training.config import TEACHER_TEMPERATURE
 
-# Names that show a fresh head what its queries will look like.
+# The number of names that stand for queries when a fresh head is initialised. More take more time.
 _SHOWN_NAMES = 500
 
 
 def fresh_hypencoder(space: Workspace, aligned: BiEncoder, depth: int, seed: int) -> Hypencoder:
     """Puts a fresh head of `depth` hidden layers on a copy of the aligned tower.
 
-    The passage tower stays the aligned one. Its vectors have length 1; q-nets take them times the
-    square root of their width, which gives each coordinate a variance of 1.
+    The passage tower is the aligned tower. Its vectors have length 1. The q-nets multiply them by the square
+    root of their width, so that each coordinate has variance 1.
     """
     section = space.qnet
     torch.manual_seed(seed)
@@ -50,8 +51,8 @@ def given_hypencoder(location: str, depth: int) -> Hypencoder:
     """Loads the checkpoint of a depth.
 
     Args:
-        location: a folder or hub name, "{depth}" in it.
-        depth: the q-nets' hidden layers.
+        location: a folder or hub name that contains "{depth}".
+        depth: the number of hidden layers of the q-nets.
 
     Raises:
         ConfigError: the checkpoint has another depth.
@@ -61,7 +62,7 @@ def given_hypencoder(location: str, depth: int) -> Hypencoder:
     if model.spec.qnet.depth != depth:
         raise ConfigError(
             f"qnet.pretrained: {name} has q-nets of {model.spec.qnet.depth} hidden layers, not of {depth}. "
-            'Put "{depth}" into the name, or set qnet.depths to what there is'
+            'Put "{depth}" into the name, or set qnet.depths to the depths that are released'
         )
     return model
 

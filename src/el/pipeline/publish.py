@@ -1,10 +1,11 @@
-"""Command: copies the figures of a finished run to results/, which git keeps and DVC does not track.
+"""Command: copies the figures of a finished run to results/, which is in git and which DVC does not track.
 
     python -m el.pipeline.publish --command "dvc exp run -S data=bc5cdr_indra"
 
-For each split the flat figures, the tables and the predictions; besides the parameters, the training
-outcomes, the latencies with the machine that they were measured on, the command as it was given, and the
-commit that made the report. What was made apart stays: studies, and figures of the shipped parts.
+Copies the flat figures, tables and predictions of each split. Copies also the parameters, the outcomes of the
+trainings, and the latencies with the machine that they were measured on. Writes the given command, and the
+commit that made the report. Outputs of other commands are kept: studies, and figures of the shipped parts and
+of the tagger.
 """
 
 import json
@@ -22,34 +23,36 @@ from el.pipeline.common import METRICS, Workspace
 from el.pipeline.compare import REPORT, all_systems
 
 RESULTS = Path("results")
+# The number of ids of each ranking that are published. More make the files in git larger.
 PUBLISHED_IDS = 10
-# The study whose seeds stand singly among the figures of test.
+# The study whose figures are added to those of test, one per seed.
 SEEDS = "seeds"
-# Studies, the figures of the trained parts that are shipped, and those of the tagger.
+# Folders that other commands write: studies, figures of the shipped trained parts, and figures of the tagger.
 _MADE_APART = ("study", "shipped", "tagger")
 
 
 def publish(space: Workspace, command: str) -> Path:
-    """Writes results/<data>-<encoder>, replacing what stood there. Returns the folder.
+    """Writes results/<data>-<encoder>; the run's earlier figures there are replaced. Returns the folder.
 
     Args:
         space: the run.
-        command: what was run, for whoever wants to repeat it.
+        command: the command of the run, so that it can be repeated.
 
     Raises:
         ElError: the run is not finished.
-        MismatchError: the report is of a run with other parameters, or the seeds are of another.
+        MismatchError: the report is of a run with other parameters, or the study of seeds started from
+            another tower.
     """
     folder = RESULTS / space.label
     if not REPORT.is_dir():
-        raise ElError(f"{REPORT}: no such folder. Run `dvc repro` to its end first")
+        raise ElError(f"{REPORT}: no such folder. Run `dvc repro` to the end first")
     if read_json(REPORT / "params.json") != space.params:
         raise MismatchError(
-            f"{REPORT}: made with other parameters than params.yaml has. Run `dvc repro` first"
+            f"{REPORT}: was made with other parameters than those in params.yaml. Run `dvc repro` first"
         )
     with atomic_folder(folder) as out:
         for path in sorted(REPORT.iterdir()):
-            # The page has texts of the corpus.
+            # The page is left out, because it contains texts of the corpus. code.json goes into run.json.
             if path.name not in ("code.json", "index.html"):
                 shutil.copy(path, out)
         for system in all_systems(space):
@@ -68,10 +71,10 @@ def publish(space: Workspace, command: str) -> Path:
 
 
 def add_seeds(results: Path, aligned: str) -> None:
-    """Adds to test.json what the study `seeds` found on test, if it was made; keys end with `_seed<N>`.
+    """Adds the figures of the study `seeds` to test.json, if there are any. Their keys end with `_seed<N>`.
 
     Args:
-        results: the folder.
+        results: the folder of the results.
         aligned: the fingerprint of the run's aligned tower.
 
     Raises:
@@ -84,7 +87,9 @@ def add_seeds(results: Path, aligned: str) -> None:
     for path in paths:
         record = read_json(path)
         if record["inputs"]["aligned"] != aligned:
-            raise MismatchError(f"{path.name}: the study {SEEDS} is of another aligned tower. Make it again")
+            raise MismatchError(
+                f"{path.name}: the study {SEEDS} started from another aligned tower. Run it again"
+            )
         seed = path.stem.removesuffix("-test").rpartition("-")[2]
         figures |= {f"{key}_seed{seed}": value for key, value in record["metrics"].items()}
     write_json(results / "test.json", figures)
@@ -93,8 +98,8 @@ def add_seeds(results: Path, aligned: str) -> None:
 def publish_predictions(path: Path, folder: Path) -> None:
     """Writes predictions in a tenth of their size, for git: `<name>.jsonl.xz`.
 
-    Of each ranking the first 10 ids with their scores, and as "gold_rank" the place, from 1, of the first
-    gold id among all that were kept (0 where there is none), so that every figure can be counted again.
+    Each ranking keeps its first 10 ids with their scores. "gold_rank" is the place, from 1, of the first gold
+    id in the ranking before it is shortened; 0 if there is none. So every figure can be computed again.
     """
     lines = []
     for prediction in read_predictions(path):
@@ -106,7 +111,7 @@ def publish_predictions(path: Path, folder: Path) -> None:
 
 
 def shortened(prediction: Prediction) -> Prediction:
-    """A prediction as results keep it: its first ids and their scores."""
+    """Returns a prediction with only its first ids and their scores, as in the results."""
     return replace(
         prediction, ranked=prediction.ranked[:PUBLISHED_IDS], scores=prediction.scores[:PUBLISHED_IDS]
     )

@@ -1,4 +1,4 @@
-"""Stage: the aligned bi-encoder, fine-tuned on the corpus by the recipe that the Hypencoders get too."""
+"""Stage: fine-tunes the aligned bi-encoder on the corpus, by the same recipe as the Hypencoders."""
 
 from el.base.cli import run_command
 from el.models.biencoder import BiEncoder

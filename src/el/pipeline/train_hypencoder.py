@@ -1,4 +1,4 @@
-"""Stage: a pretrained Hypencoder of one q-net depth, fine-tuned on the corpus."""
+"""Stage: fine-tunes a pretrained Hypencoder of one q-net depth on the corpus."""
 
 from el.base.cli import run_command
 from el.models.hypencoder import Hypencoder

@@ -1,7 +1,7 @@
-"""Stage: the tagger, which finds mentions in plain text.
+"""Stage: trains the tagger, which finds mentions in plain text.
 
-Trained on train and measured on dev; with `tagger.with_dev` trained once more, by the same recipe on both,
-and that one is kept. The encoder starts as the aligned tower.
+The tagger is trained on train and measured on dev. With `tagger.with_dev`, a second tagger is trained by the
+same recipe on both splits, and this one is saved. The encoder starts as the aligned tower.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from el.training.config import run_key
 
 
 class Trainings:
-    """Trainings of one recipe from one start, each on some splits of the corpus."""
+    """Trains taggers by one recipe from the same start, on different splits of the corpus."""
 
     def __init__(self, space: Workspace) -> None:
         self.space = space
@@ -34,10 +34,11 @@ class Trainings:
         self.finder = DictionaryFinder(Spellings.of_ontology(space.ontology))
 
     def documents(self, split: str) -> Sequence[Document]:
+        """Returns the documents of a split."""
         return load_split(self.space.data / "corpus", split).documents
 
     def train(self, splits: Sequence[str]) -> TrainedTagger:
-        """Trains a tagger, going on where an interrupted training stopped."""
+        """Trains a tagger on some splits. An interrupted training continues where it stopped."""
         tagger = fresh_tagger(self.start, self.config)
         encoder = WordEncoder(tagger.tokenizer, self.finder, tagger.reading.max_pieces)
         data = [
@@ -63,7 +64,7 @@ def main() -> None:
     if trainings.config.with_dev:
         tagger = trainings.train(["train", "dev"])
     tagger.save(space.models / "tagger")
-    # What `dvc metrics` shows; `python -m el.pipeline.evaluate_tagger` tells all.
+    # Only the figure that `dvc metrics` shows; `python -m el.pipeline.evaluate_tagger` measures all.
     write_json(METRICS / "tagger.json", {"dev.f1": measured["all/f1"]})
 
 

@@ -1,4 +1,4 @@
-"""What the training stages share: a recipe from the parameters, and what a training leaves behind."""
+"""What the training stages share: the recipe from the parameters, and the outputs of a training."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ CURVES = Path("dvclive")
 
 
 def mined_pairs(space: Workspace, *, with_mentions: bool) -> PairFiles:
-    """The mined pairs: names of the ontology and, of the corpus, dev and maybe training mentions."""
+    """Returns the files of mined pairs: names of the ontology, mentions of dev, and optionally of train."""
     mined = space.models / "mined"
     mentions = mined / "train.jsonl" if with_mentions else None
     return PairFiles(dev=mined / "dev.jsonl", mentions=mentions, names=mined / "names.jsonl")
@@ -32,9 +32,17 @@ def train(
     straightened: bool = False,
     **changes: Any,
 ) -> None:
-    """Trains a model by the recipe of a section, with changes to it, and saves it as `name`.
+    """Trains a model by the recipe of a section of the parameters, and saves it as `name`.
 
-    `straightened` is that of `run_recipe`.
+    Args:
+        space: the workspace.
+        model: the model; trained in place.
+        section: the section of the recipe.
+        files: the training pairs.
+        name: the name of the model's folder below `space.models`.
+        vectors: the names' vectors; see `run_recipe`.
+        straightened: see `run_recipe`.
+        changes: fields of the recipe that differ from the section.
     """
     recipe = load_section(Recipe, space.params, section, **changes)
     out = space.models / name
@@ -45,17 +53,17 @@ def train(
 
 
 def finetune_changes(space: Workspace, model: RetrievalModel) -> dict[str, Any]:
-    """What the section `finetune_bi_encoder` changes in `finetune`; nothing for other models."""
+    """Returns the changes of the section `finetune_bi_encoder` to `finetune`; none for other models."""
     return dict(space.params["finetune_bi_encoder"]) if isinstance(model, BiEncoder) else {}
 
 
 def finetune(space: Workspace, model: RetrievalModel, name: str) -> None:
-    """Fine-tunes a model of either kind: same pairs, same batches, same steps, same selection.
+    """Fine-tunes a model. All kinds of models get the same pairs, batches, steps and selection.
 
     Args:
         space: the workspace.
-        model: trained in place; where names are frozen, passages get a tower of their own.
-        name: what it is called.
+        model: trained in place. If `finetune.passages` is frozen, it gets a separate passage tower.
+        name: the name of the system.
     """
     vectors = None
     if space.params["finetune"]["passages"] == "frozen":

@@ -1,4 +1,7 @@
-"""The query side of a model compiled by OpenVINO, for `CompiledEngine` to run, or run as it is."""
+"""Makes engines: it compiles the query side of a model with OpenVINO, or runs the model in PyTorch.
+
+It is apart from `el.runtime.engine`, which runs compiled models without PyTorch.
+"""
 
 import copy
 import tempfile
@@ -32,12 +35,18 @@ from el.runtime.engine import (
 )
 from el.runtime.openvino import save_compiled
 
-# What tracing sees.
+# The texts that the networks are traced with.
 _EXAMPLES = ["cold", "acute liver failure"]
 
 
 class TorchEngine:
-    """Any model as it is. Encodes mentions for their vectors, and once more whenever it scores."""
+    """Runs any model in PyTorch. It encodes mentions for their vectors, and again for each call of `score`.
+
+    See `Engine` for the methods.
+
+    Args:
+        model: the model, in evaluation mode.
+    """
 
     def __init__(self, model: RetrievalModel) -> None:
         self.model = model
@@ -51,16 +60,16 @@ class TorchEngine:
     @torch.inference_mode()
     def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
         assert self.model.tokenizer is not None
-        # What is padded is masked; any id will do where there is none for it.
+        # Padding is masked, so any id will do if the tokenizer has none for it.
         padding = self.model.tokenizer.pad_token_id or 0
-        ids = pad_sequence([torch.tensor(own) for own in tokens], batch_first=True, padding_value=padding)
-        lengths = torch.tensor([len(own) for own in tokens])
+        ids = pad_sequence([torch.tensor(text) for text in tokens], batch_first=True, padding_value=padding)
+        lengths = torch.tensor([len(text) for text in tokens])
         mask = (torch.arange(ids.shape[1]) < lengths.unsqueeze(1)).long()
         inputs = ids.to(self.model.device), mask.to(self.model.device)
         return Encoded(self._retrieve(*inputs).cpu().numpy(), inputs)
 
     def wait(self, encoded: Encoded) -> None:
-        """Nothing has begun."""
+        """Returns at once: `encode` does not begin to generate q-nets."""
 
     @torch.inference_mode()
     def score(self, encoded: Encoded, passages: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
@@ -72,7 +81,7 @@ class TorchEngine:
 
 
 def make_engine(model: RetrievalModel) -> Engine:
-    """The fastest engine there is for a model."""
+    """Returns the fastest engine for a model: compiled on a CPU, PyTorch on other devices."""
     if not isinstance(model, BiEncoder | Hypencoder) or model.device.type != "cpu":
         return TorchEngine(model)
     with tempfile.TemporaryDirectory() as scratch:
@@ -81,27 +90,27 @@ def make_engine(model: RetrievalModel) -> Engine:
 
 
 def compile_model(model: RetrievalModel, folder: Path) -> None:
-    """Writes the query side of a model for `CompiledEngine`, weights in half precision.
+    """Writes the query side of a model for `CompiledEngine`, with weights in half precision.
 
     Args:
-        model: a bi-encoder or a Hypencoder with a tokenizer; in evaluation mode, on the CPU.
-        folder: where to; whole or not at all.
+        model: a bi-encoder or a Hypencoder with a tokenizer, in evaluation mode, on the CPU.
+        folder: the folder to write, atomically.
     """
     assert isinstance(model, BiEncoder | Hypencoder)
     assert model.tokenizer is not None
     with atomic_folder(folder) as temporary, torch.no_grad():
-        # What differs between the two may have any size.
+        # Each network gets two examples. A dimension whose sizes differ in them may have any size.
         tokens, others = (tuple(model.tokenize(texts).values()) for texts in (_EXAMPLES, _EXAMPLES[:1]))
         low_rank = isinstance(model, Hypencoder) and model.scores_at_low_rank()
         query = _query_side(model, low_rank)
         _save(query, tokens, others, temporary / QUERY)
         if isinstance(model, Hypencoder):
             generator, qnets = _generator_and_qnets(model, low_rank)
-            inputs, other_inputs = ((*query(*own)[1:], own[1]) for own in (tokens, others))
+            inputs, other_inputs = ((*query(*example)[1:], example[1]) for example in (tokens, others))
             _save(generator, inputs, other_inputs, temporary / GENERATOR)
             names, other_names = (
-                torch.randn(len(own[0]), 2 + len(own[0]), model.passage_tower.width).half()
-                for own in (tokens, others)
+                torch.randn(len(ids), 2 + len(ids), model.passage_tower.width).half()
+                for ids, _ in (tokens, others)
             )
             inputs, other_inputs = (names, *generator(*inputs)), (other_names, *generator(*other_inputs))
             _save(qnets, inputs, other_inputs, temporary / SCORER)
@@ -120,7 +129,10 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
 
 
 def _query_side(model: BiEncoder | Hypencoder, low_rank: bool) -> nn.Module:
-    """From token ids and mask, (B, S), to vectors that retrieve (B, D) and what q-nets are generated from."""
+    """Returns the network from (B, S) token ids and mask to retrieving vectors and the generator's inputs.
+
+    The vectors are (B, D). A bi-encoder has no generator, and so no inputs for it.
+    """
     if not isinstance(model, Hypencoder):
         return _Vectors(model.query_tower).eval()
     if low_rank:
@@ -129,12 +141,14 @@ def _query_side(model: BiEncoder | Hypencoder, low_rank: bool) -> nn.Module:
 
 
 def _generator_and_qnets(model: Hypencoder, low_rank: bool) -> tuple[nn.Module, nn.Module]:
+    """Returns the networks that generate q-nets and that score with them."""
     if low_rank:
         return LowRankGenerator(model.head).eval(), LowRankQNets(model.head).eval()
     return FoldedGenerator(model.head).eval(), FoldedQNets(model.head).eval()
 
 
 def _save(module: nn.Module, example: tuple[Tensor, ...], other: tuple[Tensor, ...], path: Path) -> None:
+    """Writes a network. The dimensions whose sizes differ between two examples may have any size."""
     shapes = [
         [size if size == another else -1 for size, another in zip(one.shape, two.shape, strict=True)]
         for one, two in zip(example, other, strict=True)
@@ -143,7 +157,7 @@ def _save(module: nn.Module, example: tuple[Tensor, ...], other: tuple[Tensor, .
 
 
 class _Traceable(nn.Module):
-    """A tower that can be traced for any shape."""
+    """A copy of a tower that can be traced for inputs of any shape."""
 
     def __init__(self, tower: Tower) -> None:
         super().__init__()
@@ -152,7 +166,7 @@ class _Traceable(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Returns (B, S, D) token vectors."""
-        # Not `Tower.hidden`: its checks of the input cannot be traced.
+        # `Tower.hidden` checks its input, which cannot be traced.
         hidden: Tensor = self.tower.transformer(
             input_ids=input_ids, attention_mask=attention_mask
         ).last_hidden_state
@@ -160,7 +174,7 @@ class _Traceable(nn.Module):
 
 
 class _Vectors(nn.Module):
-    """A tower's (B, D) vectors."""
+    """Returns a tower's (B, D) vectors."""
 
     def __init__(self, tower: Tower) -> None:
         super().__init__()
@@ -171,23 +185,26 @@ class _Vectors(nn.Module):
 
 
 class _VectorsAndTokens(nn.Module):
-    """The retrieving tower's (B, D) vectors, and the query tower's (B, S, D) token vectors."""
+    """Returns the retrieval tower's (B, D) vectors and the query tower's (B, S, D) token vectors."""
 
     def __init__(self, model: Hypencoder) -> None:
         super().__init__()
-        self.tower = self.retrieving = _Traceable(model.query_tower)
+        self.tower = self.retrieval_tower = _Traceable(model.query_tower)
         if model.retrieval_tower is not model.query_tower:
-            self.retrieving = _Traceable(model.retrieval_tower)
+            self.retrieval_tower = _Traceable(model.retrieval_tower)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        hidden = retrieving = self.tower(input_ids, attention_mask)
-        if self.retrieving is not self.tower:
-            retrieving = self.retrieving(input_ids, attention_mask)
-        return self.retrieving.tower.pool(retrieving, attention_mask), hidden
+        hidden = to_pool = self.tower(input_ids, attention_mask)
+        if self.retrieval_tower is not self.tower:
+            to_pool = self.retrieval_tower(input_ids, attention_mask)
+        return self.retrieval_tower.tower.pool(to_pool, attention_mask), hidden
 
 
 class _OutputWeights(nn.Module):
-    """The q-nets' output weights, scaled to length 1, (B, D), and as they are, (B, 1, D); token vectors."""
+    """Returns the q-nets' output weights and the (B, S, D) token vectors.
+
+    The output weights come twice: scaled to length 1, (B, D), and as generated, (B, 1, D).
+    """
 
     def __init__(self, model: Hypencoder) -> None:
         super().__init__()

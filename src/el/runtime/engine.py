@@ -1,7 +1,7 @@
-"""The query side of a model, ready to run: mentions to vectors and q-nets, and scores of candidate names.
+"""Engines: they turn mentions into vectors and q-nets, and score candidate names.
 
-OpenVINO runs it, as `el.runtime.compile` wrote it. What the models do stays in `el.models`. PyTorch is not
-needed here: it takes as long to load as all the rest of a linker.
+`CompiledEngine` runs with OpenVINO what `el.runtime.compile` writes. The architectures are in `el.models`.
+This module does not import PyTorch, which takes as long to load as the rest of a linker together.
 """
 
 from collections import Counter
@@ -21,13 +21,17 @@ from el.runtime.single import SingleMention
 FORMAT = "el-compiled-4"
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 QUERY, GENERATOR, SCORER = "query.xml", "generator.xml", "scorer.xml"
-# A batch's tokens are a multiple, and its mentions so many, or a multiple of the last: each other shape than
-# the last takes the compiled networks milliseconds, and each new one some megabytes.
+# Batches are padded to a few shapes. A batch of another shape than the one before costs milliseconds, and
+# each new shape some megabytes of memory.
+# Tokens of a mention are padded to a multiple of this number. With a larger number, there are fewer shapes
+# and more padding.
 _MULTIPLE = 8
+# Mentions of a batch are padded to one of these numbers, or to a multiple of the last.
 _ROWS = (1, 8, 16, 32)
-# Mentions of as many tokens that come one at a time before it is worth half a second to compile for them.
+# Single mentions of equal length that go through the networks for batches first. The next one compiles
+# networks for this length, which takes half a second. With a larger number, fewer lengths get such networks.
 _FEW = 8
-# Of the manifest, beside the format.
+# The manifest's keys besides "format".
 _KEYS = {"kind", "model", "passage_tower", "weights", "factor", "max_tokens", "padding"}
 
 
@@ -36,9 +40,9 @@ class Encoded:
     """B encoded mentions.
 
     Attributes:
-        vectors: (B, D) float32; retrieve candidates.
-        others: what the engine keeps of them for their q-nets; maybe of more than B, which fill up a batch.
-            Last comes the mask.
+        vectors: (B, D) float32, the vectors that retrieve candidates.
+        others: what the engine needs for the q-nets, then the mask. These may have more than B rows, because
+            batches are padded.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -49,47 +53,48 @@ class Engine(Protocol):
     """Encodes mentions, generates their q-nets and scores names with them.
 
     Attributes:
-        kind: the model's, such as "hypencoder".
-        passage_tower: fingerprint of the tower whose vectors of names it scores.
+        kind: the kind of the model, such as "hypencoder".
+        passage_tower: the fingerprint of the tower that must have made the vectors of names.
     """
 
     kind: str
     passage_tower: str
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the token ids of texts, as `query_input` gives them; each is cut to the model's length."""
+        """Returns the token ids of texts from `query_input`. Each is cut to the model's maximal length."""
 
     def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
-        """Encodes B tokenized texts, one at least, best such of a similar length."""
+        """Encodes B >= 1 tokenized texts. Texts of similar length are encoded fastest."""
 
     def wait(self, encoded: Encoded) -> None:
-        """Waits for q-nets that began to be generated when the mentions were encoded; `score` does so too."""
+        """Waits until the q-nets are generated, if `encode` has begun to generate them. So does `score`."""
 
     def score(self, encoded: Encoded, passages: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-        """Scores (B, M, D) float16 names, each mention's own: (B, M) float32."""
+        """Returns (B, M) float32 scores of (B, M, D) float16 names, M different names for each mention."""
 
 
 class CompiledEngine:
-    """A Hypencoder's or bi-encoder's query side, compiled. One pass of the tower serves vectors and q-nets.
+    """The compiled query side of a Hypencoder or bi-encoder.
 
-    Mentions that come one at a time go through networks of their own (`SingleMention`), once as many of the
-    same number of tokens have come. Not for several threads at once.
+    One pass of a tower serves the vectors and the q-nets, if the query tower or the output weights retrieve.
+    Mentions that come one at a time go through separate networks of fixed shape (`SingleMention`), once
+    `_FEW` of the same length have come. Several threads must not use one engine at the same time.
 
     Args:
-        folder: what `compile_model` wrote; not needed any more when it is open.
+        folder: a folder from `compile_model`. It may be removed when the engine is open.
 
     Attributes:
-        model: the model's fingerprint.
+        model: the fingerprint of the model.
 
     Raises:
         InputError: a file is missing or broken.
-        MismatchError: another version wrote it.
+        MismatchError: another version of this project wrote the folder.
     """
 
     def __init__(self, folder: Path) -> None:
         manifest = read_json(folder / MANIFEST)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise MismatchError(f"{folder}: not {FORMAT!r}. Make the linker again")
+            raise MismatchError(f"{folder}: its format is not {FORMAT!r}. Make the linker again")
         if missing := _KEYS - set(manifest):
             problem = f"{', '.join(sorted(missing))} is missing"
             raise InputError(folder / MANIFEST, "", problem, "Make the linker again")
@@ -107,10 +112,10 @@ class CompiledEngine:
         self._networks = [read_network(folder / name) for name in names]
         self._query = compiled(self._networks[0])
         self._scorer = compiled(chained(*self._networks[1:])) if generates else None
-        # By the number of tokens: how many mentions came one at a time, and what they go through.
-        self._met: Counter[int] = Counter()
+        # By the padded number of tokens: how many single mentions have come, and the networks for them.
+        self._single_counts: Counter[int] = Counter()
         self._singles: dict[int, SingleMention] = {}
-        # The mention whose q-net was begun last, and where.
+        # The last mention, if it was a single one, and the networks that generate its q-net.
         self._begun: tuple[Encoded, SingleMention] | None = None
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
@@ -149,23 +154,23 @@ class CompiledEngine:
         return scores[:count]
 
     def _padded(self, tokens: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """(B, S) ids and their mask; the first mention fills up B."""
+        """Returns padded ids and their mask, (rows, S) each. Copies of the first mention fill up the rows."""
         rows = next((rows for rows in _ROWS if rows >= len(tokens)), _round_up(len(tokens), _ROWS[-1]))
         tokens = [*tokens, *[tokens[0]] * (rows - len(tokens))]
-        lengths = np.array([len(own) for own in tokens])
+        lengths = np.array([len(mention) for mention in tokens])
         ids = np.full((rows, _round_up(max(lengths), _MULTIPLE)), self._padding, dtype=np.int64)
-        for row, own in zip(ids, tokens, strict=True):
-            row[: len(own)] = own
+        for row, mention in zip(ids, tokens, strict=True):
+            row[: len(mention)] = mention
         return ids, (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
 
     def _scoring(self, encoded: Encoded) -> SingleMention | None:
-        """What is generating a mention's q-net, unless another mention was encoded since."""
+        """Returns the networks that generate a mention's q-net; None if another mention was encoded later."""
         return self._begun[1] if self._begun is not None and self._begun[0] is encoded else None
 
     def _single(self, tokens: int) -> SingleMention | None:
-        """What a mention of so many tokens goes through by itself; None as long as few have come."""
-        self._met[tokens] += 1
-        if tokens not in self._singles and self._met[tokens] > _FEW:
+        """Returns the networks for single mentions of a length; None if few of them have come."""
+        self._single_counts[tokens] += 1
+        if tokens not in self._singles and self._single_counts[tokens] > _FEW:
             self._singles[tokens] = SingleMention(self._networks, tokens)
         return self._singles.get(tokens)
 

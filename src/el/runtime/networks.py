@@ -1,6 +1,6 @@
-"""Networks that OpenVINO compiles for the CPU that they run on, and the tokenizers beside them, opened.
+"""Opens networks with OpenVINO, which compiles them for the CPU at hand, and tokenizers.
 
-PyTorch is not needed here.
+It is apart from `el.runtime.openvino`, which writes networks, because opening needs no PyTorch.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _AGAIN = "Make the linker again"
 
 
 def check_file(path: Path, expected: str) -> None:
-    """Raises InputError where a file does not have the expected checksum (`sampled_sha256`)."""
+    """Raises InputError if a file is missing or has another checksum (`sampled_sha256`)."""
     if not path.is_file() or sampled_sha256(path) != expected:
         raise InputError(path, "", "missing, truncated or altered", _AGAIN)
 
@@ -26,7 +26,7 @@ def read_network(path: Path) -> openvino.Model:
     """Reads a network that `el.runtime.openvino` wrote.
 
     Raises:
-        InputError: it is broken.
+        InputError: the file is missing or broken.
     """
     try:
         return openvino.Core().read_model(str(path))
@@ -35,9 +35,10 @@ def read_network(path: Path) -> openvino.Model:
 
 
 def chained(first: openvino.Model, second: openvino.Model) -> openvino.Model:
-    """One network of two: the inputs of the second but its first one are the outputs of the first, in order.
+    """Joins two networks into one.
 
-    Its inputs are the first's, then the one that is left of the second.
+    The outputs of the first network become the inputs of the second one, in order, from its second input on.
+    The inputs of the result are those of the first network, then the first input of the second.
     """
     first, second = first.clone(), second.clone()
     for output, parameter in zip(first.outputs, second.get_parameters()[1:], strict=True):
@@ -46,12 +47,13 @@ def chained(first: openvino.Model, second: openvino.Model) -> openvino.Model:
 
 
 def compiled(network: openvino.Model, shapes: Sequence[Sequence[int]] | None = None, threads: int = 0) -> Any:
-    """Compiles a network: OpenVINO's inference request.
+    """Compiles a network and returns OpenVINO's inference request.
 
     Args:
-        network: stays as it is.
-        shapes: of its inputs, where they are always the same: that saves what shapes take to work out.
-        threads: that it runs in, on any processors; 0 for all.
+        network: the network. It is not changed.
+        shapes: the shapes of the inputs, if they are always the same; a run then computes no shapes. None for
+            the shapes in the network.
+        threads: how many threads the network runs in, on any cores; 0 for the cores' number.
     """
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if threads:
@@ -63,23 +65,23 @@ def compiled(network: openvino.Model, shapes: Sequence[Sequence[int]] | None = N
 
 
 def open_compiled(path: Path) -> Any:
-    """Opens a network that `el.runtime.openvino` wrote, as OpenVINO's inference request.
+    """Opens a network that `el.runtime.openvino` wrote, and returns OpenVINO's inference request.
 
     Raises:
-        InputError: it is broken.
+        InputError: the file is missing or broken.
     """
     return compiled(read_network(path))
 
 
 def open_tokenizer(path: Path) -> Tokenizer:
-    """Opens a tokenizer's file. It neither cuts nor pads.
+    """Opens a tokenizer's file. The tokenizer neither cuts nor pads texts.
 
     Raises:
-        InputError: it is missing or broken.
+        InputError: the file is missing or broken.
     """
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    # What the library raises for a broken file is a bare Exception.
+    # The library raises a bare Exception for a broken file.
     except Exception as error:
         raise InputError(path, "", f"broken ({_first_line(error)})", _AGAIN) from error
     tokenizer.no_truncation()

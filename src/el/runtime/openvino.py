@@ -1,4 +1,4 @@
-"""PyTorch's networks as files that OpenVINO opens."""
+"""Saves PyTorch modules as OpenVINO files. Opening them needs no PyTorch (`el.runtime.networks`)."""
 
 import warnings
 from pathlib import Path
@@ -14,19 +14,19 @@ from transformers.utils import logging
 def save_compiled(
     module: nn.Module, example: tuple[Tensor, ...], shapes: list[list[int]], path: Path
 ) -> None:
-    """Writes a network as `path` (.xml) with its weights, in half precision, beside it (.bin).
+    """Writes a network as `path` (.xml), and its weights in half precision beside it (.bin).
 
     Args:
-        module: in evaluation mode, on the CPU.
-        example: inputs to trace it with.
-        shapes: of its inputs; -1 where any size may be given.
-        path: where to.
+        module: the network, in evaluation mode, on the CPU.
+        example: inputs to trace the network with.
+        shapes: the shapes of the inputs; -1 for a dimension of any size.
+        path: the file to write.
     """
-    # The front end itself, and not `openvino.convert_model`, which may send statistics of its use.
+    # Not `openvino.convert_model`: it may send statistics of its use.
     front_end = FrontEndManager().load_by_framework("pytorch")
     verbosity = logging.get_verbosity()
     with warnings.catch_warnings():
-        # Of tracing itself, which torch wants to replace, and of branches that shapes do not change here.
+        # Tracing warns that it is deprecated, and that branches may depend on shapes. Here they do not.
         warnings.simplefilter("ignore")
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]

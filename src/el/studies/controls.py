@@ -1,7 +1,7 @@
-"""Controls: how much of a Hypencoder's gain comes from generating networks?
+"""Controls of the studies: how much of a Hypencoder's gain comes from generating a network per query?
 
-`FixedScorer` scores with one network for all queries. `fix_hidden_layers` leaves a Hypencoder nothing but the
-generated output weights.
+`FixedScorer` scores with one network for all queries. `fix_hidden_layers` makes a Hypencoder generate the
+output layer only.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ _TOWERS_FOLDER = "towers"
 
 @dataclass(frozen=True, eq=False)
 class FixedScores:
-    """B query vectors, scored with passages by a network that they share.
+    """B query vectors and the network that scores them with passages. All queries share the network.
 
     Attributes:
-        vectors: (B, D), of length 1.
-        network: (..., 3 D) to (..., 1).
-        scale: a factor on the dot products; 1 / temperature.
+        vectors: (B, D), vectors of length 1.
+        network: maps (..., 3 D) to (..., 1).
+        scale: the factor of the dot products; 1 / temperature.
     """
 
     vectors: Tensor
@@ -37,11 +37,11 @@ class FixedScores:
     scale: float
 
     def __call__(self, passages: Tensor) -> Tensor:
-        """Scores (M, D) shared or (B, M, D) own passages: (B, M)."""
+        """Returns (B, M) scores of passages: (M, D) shared by all queries, or (B, M, D), M per query."""
         queries = self.vectors.unsqueeze(1)
         products = queries * passages
         shape = products.shape
-        # Unit vectors times the root of their width have coordinates of unit variance.
+        # All inputs are scaled to variance 1: unit vectors by the square root of their width, products by it.
         root = shape[-1] ** 0.5
         inputs = [queries.expand(shape) * root, passages.expand(shape) * root, products * shape[-1]]
         learned: Tensor = self.network(torch.cat(inputs, dim=-1))
@@ -55,14 +55,14 @@ class FixedScorer(RetrievalModel):
     """Two towers, the dot product of their vectors, and a network over both vectors that corrects it.
 
     score(q, p) = q p / temperature + MLP([q, p, q * p]), with hidden layers of width D and ReLU. The output
-    layer starts at zero, so that the whole starts as the dot product, as our q-nets do.
+    layer starts at zero, so the model starts as the dot product, like the q-nets of this project.
 
     Args:
         query_tower: encodes queries; its vectors have length 1.
-        passage_tower: encodes passages; None where the query tower does both.
-        tokenizer: cuts texts to the towers' length; needed to save the model.
-        depth: the network's hidden layers.
-        temperature: the dot products are divided by it.
+        passage_tower: encodes passages; None if the query tower encodes both.
+        tokenizer: cuts texts to the length of the towers; needed to save the model.
+        depth: number of hidden layers of the network.
+        temperature: the divisor of the dot products.
     """
 
     kind = "fixed_scorer"
@@ -116,7 +116,7 @@ class FixedScorer(RetrievalModel):
         config = read_json(folder / "config.json")
         for name in ("depth", "temperature"):
             if not isinstance(config, dict) or not isinstance(config.get(name), int | float):
-                raise InputError(folder / "config.json", name, "no number", "Train the model again")
+                raise InputError(folder / "config.json", name, "not a number", "Train the model again")
         model = cls(*load_towers(folder / _TOWERS_FOLDER), int(config["depth"]), config["temperature"])
         path, tensors = load_tensors(folder)
         assign_tensors(path, "", model.head, tensors)
@@ -125,10 +125,10 @@ class FixedScorer(RetrievalModel):
 
 @torch.no_grad()
 def fix_hidden_layers(model: Hypencoder) -> None:
-    """Makes a Hypencoder's hidden layers the same for every query, for good.
+    """Makes a Hypencoder's hidden layers the same for every query, permanently.
 
-    The projections of what is generated become zero and are kept from training. What is left of a hidden
-    layer is its base, which goes on learning.
+    The projections that generate hidden layers are set to zero and frozen. A hidden layer then equals its
+    base, which is still trained.
     """
     head = model.head
     hidden = range(head.config.depth)

@@ -1,12 +1,12 @@
-"""Command: a study. Variants of the fine-tuned models, with several seeds, scored on dev.
+"""Command: runs a study, which compares variants of the fine-tuned models, with several seeds, on dev.
 
     python -m el.studies.study configs/study/depths.yaml
 
-Starts from the pipeline's aligned tower, vectors and mined names (`dvc repro mine`), trains each variant
-with the parameters of params.yaml and its own changes, and writes results/<data>-<encoder>/study/<name>:
-figures and predictions (the first ids) of each variant and seed, and a table with differences from the
-baseline. What is there already is not done again. The test split has no part in it unless the study's file
-names it, for variants that are finished.
+A study starts from the aligned tower, vectors and mined names of the pipeline (`dvc repro mine`). It trains
+each variant with the parameters of params.yaml and the changes of the variant. It writes
+results/<data>-<encoder>/study/<name>: figures and predictions (the first ids) of each variant and seed, and a
+table with differences from the baseline. Variants that are already scored are not trained again. The test
+split is used only if the study's file names it; that is for variants that are finished.
 """
 
 import copy
@@ -54,11 +54,12 @@ from el.training.pairs import read_pairs, write_pairs
 from el.training.recipes import PairFiles, Recipe, run_recipe
 
 ROWS = ("all", "unseen_form")
-# What a variant may change: all else is the pipeline's and the same for all.
+# The parameters that a variant may change. All others are the same for all variants, because they change what
+# the variants start from.
 _CHANGEABLE_SECTIONS = ("pretrain", "finetune", "finetune_bi_encoder")
 CONTEXT = "inputs.context_characters"
 _CHANGEABLE = ("qnet.start", "qnet.activation_type", CONTEXT)
-# What a variant's figures rest on.
+# The sections of params.yaml that a variant's figures depend on. If one changes, the variant is run again.
 _SECTIONS = ("encoder", "evaluate", "finetune", "finetune_bi_encoder", "inputs", "pretrain", "qnet")
 
 
@@ -71,14 +72,14 @@ class Variant:
     """One way to train.
 
     Attributes:
-        depth: hidden layers of the q-nets; 0 for a bi-encoder.
-        seeds: of heads and batches.
+        depth: number of hidden layers of the q-nets; 0 for a bi-encoder.
+        seeds: the seeds of heads and batches; the variant is trained once per seed.
         changes: parameters that differ from params.yaml, by their dotted names.
-        scorer: "generated", a q-net for each query; "fixed_hidden", one of whose layers only the last is
-            generated; "fixed", one network for all queries (`FixedScorer`).
+        scorer: "generated": a q-net for each query; "fixed_hidden": a q-net of which only the last layer is
+            generated; "fixed": one network for all queries (`FixedScorer`).
         against: the variant that it is compared with; None for the study's baseline.
-        rounds: how often it is trained, from the same start; from the second round on the mentions' hard
-            negatives are those that the model of the round before finds nearest.
+        rounds: the number of trainings, each from the same start. From the second round on, the hard
+            negatives of mentions are the names that the model of the round before finds nearest.
     """
 
     depth: int
@@ -90,11 +91,12 @@ class Variant:
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
-            raise ValueError(f"rounds {self.rounds}; 1 or more are needed")
+            raise ValueError(f"rounds is {self.rounds}; 1 or more are needed")
         if self.scorer not in get_args(Scorer):
-            raise ValueError(f"scorer {self.scorer!r}; one of {', '.join(get_args(Scorer))} is needed")
-        if self.depth < (0 if self.scorer == "generated" else 1):
-            raise ValueError(f"depth {self.depth} with scorer {self.scorer}")
+            raise ValueError(f"scorer is {self.scorer!r}; one of {', '.join(get_args(Scorer))} is needed")
+        least = 0 if self.scorer == "generated" else 1
+        if self.depth < least:
+            raise ValueError(f"depth is {self.depth}; with scorer {self.scorer} it must be {least} or more")
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,15 @@ class Study:
     """Variants, and how they are scored and compared.
 
     Attributes:
-        name: the file's, without its suffix.
+        name: the name of the file, without its suffix.
         baseline: the variant that the others are compared with, unless they name another.
-        variants: by name.
+        variants: name -> variant.
         splits: the splits that are scored.
-        contexts: characters of context on each side that every variant is scored with, on the splits; None
-            for its own alone.
-        names: about so many names, of concepts drawn at random, are ranked beside those of all gold concepts;
-            None for all.
-        every: of each split every so-manieth document is scored.
+        contexts: characters of context on each side; every variant is scored with each of them, and with the
+            context that it was trained with. None for the latter only.
+        names: the approximate number of names, of concepts drawn at random, that are ranked in addition to
+            those of all gold concepts; None for all names.
+        every: n to score every n-th document of a split.
     """
 
     name: str
@@ -123,17 +125,17 @@ class Study:
 
     def __post_init__(self) -> None:
         if not set(self.splits) <= set(_SPLITS):
-            raise ValueError(f"splits {list(self.splits)}; of {', '.join(_SPLITS)}")
+            raise ValueError(f"splits is {list(self.splits)}; some of {', '.join(_SPLITS)} are needed")
         if self.every < 1 or (self.names is not None and self.names < 1):
-            raise ValueError(f"every {self.every}, names {self.names}; 1 or more are needed")
+            raise ValueError(f"every is {self.every}, names is {self.names}; 1 or more are needed")
 
     def scorings(self, own_context: int) -> list["Scoring"]:
-        """How a variant is scored that was trained with so much context."""
+        """Returns the scorings of a variant. `own_context` is the context that it was trained with."""
         contexts = sorted({own_context, *(self.contexts or ())})
         return [self.scoring(split, context) for split in self.splits for context in contexts]
 
     def scoring(self, split: str, context: int) -> "Scoring":
-        """A scoring with so many characters of context on each side."""
+        """Returns the scoring of a split with `context` characters of context on each side."""
         return Scoring(split, context, self.names, self.every)
 
 
@@ -147,13 +149,13 @@ class Scoring:
     every: int = 1
 
     def path(self, folder: Path, variant: str, seed: int, own_context: int) -> Path:
-        """Where the predictions are kept."""
+        """Returns the file of the predictions."""
         context = "" if self.context == own_context else f"-context{self.context}"
         return folder / f"{variant}-{seed}{_suffix(self.split)}{context}.jsonl.gz"
 
 
 def _suffix(split: str) -> str:
-    """What a split adds to the names of its files; dev, which studies are made for, adds nothing."""
+    """Returns the suffix of the names of a split's files; "" for dev, the usual split of studies."""
     return "" if split == "dev" else f"-{split}"
 
 
@@ -161,21 +163,21 @@ def load_study(path: Path) -> Study:
     """Reads a study's YAML file.
 
     Raises:
-        InputError: the file is missing or is no study.
+        InputError: the file is missing, or it is not a study.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         variants = {name: Variant(**_tuples(variant)) for name, variant in values.pop("variants").items()}
-        # A key that is misspelt is one that the class does not know.
+        # Misspelt keys raise a TypeError here.
         study = Study(name=path.stem, variants=variants, **_tuples(values))
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        remedy = "See configs/study for how one looks"
+        remedy = "See configs/study for examples"
         raise InputError(path, "", f"not a study ({type(error).__name__}: {error})", remedy) from error
     named = {"baseline": study.baseline}
     named |= {f"variant {name}, against": v.against for name, v in variants.items() if v.against}
     for place, name in named.items():
         if name not in variants:
-            raise InputError(path, place, f"{name!r} is no variant", "Name one of the variants")
+            raise InputError(path, place, f"{name!r} is no variant", "Give the name of a variant")
     return study
 
 
@@ -184,21 +186,21 @@ def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changed(params: Mapping[str, Any], changes: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Returns parameters with some changed, and the seed in both trainings of a model.
+    """Returns parameters with some changes, and with the seed in both trainings of a model.
 
-    Where there is to be context, the towers read as many tokens as it takes.
+    If the context is changed, the input length of the towers is raised to fit it.
 
     Raises:
-        ConfigError: a changed parameter does not exist, or is not one of a model's own training.
+        ConfigError: a changed parameter does not exist, or does not belong to the training of a model.
     """
     new = copy.deepcopy(dict(params))
     for name, value in changes.items():
         section, _, key = name.partition(".")
-        own = section in _CHANGEABLE_SECTIONS or name in _CHANGEABLE
-        if not own or key not in new[section]:
+        changeable = section in _CHANGEABLE_SECTIONS or name in _CHANGEABLE
+        if not changeable or key not in new[section]:
             raise ConfigError(
-                f"study: {name} cannot be changed; parameters of {', '.join(_CHANGEABLE_SECTIONS)}, and "
-                f"{', '.join(_CHANGEABLE)} can"
+                f"study: {name} cannot be changed. Only parameters of {', '.join(_CHANGEABLE_SECTIONS)}, and "
+                f"{', '.join(_CHANGEABLE)}, can be changed"
             )
         new[section][key] = value
     if CONTEXT in changes:
@@ -209,12 +211,12 @@ def changed(params: Mapping[str, Any], changes: Mapping[str, Any], seed: int) ->
 
 
 def train_variant(space: Workspace, variant: Variant, scratch: Path) -> RetrievalModel:
-    """Trains a model as the stages do; goes on where an interrupted run stopped.
+    """Trains a model as the stages do. An interrupted training continues where it stopped.
 
     Args:
         space: the workspace, with the variant's parameters.
         variant: what is trained.
-        scratch: a folder of the variant's own, kept until it is done.
+        scratch: a folder for this variant only; it is kept until the variant is scored.
     """
     if (scratch / "model").is_dir():
         return _load(scratch / "model", variant)
@@ -230,7 +232,7 @@ def train_variant(space: Workspace, variant: Variant, scratch: Path) -> Retrieva
 def _train_round(
     space: Workspace, variant: Variant, files: PairFiles, scratch: Path, name: str
 ) -> RetrievalModel:
-    """Trains a model of its own, unless it is there."""
+    """Trains a new model, unless `scratch` has it. Returns the model."""
     if not (scratch / name).is_dir():
         model = _fresh_model(space, variant, scratch)
         recipe = load_section(Recipe, space.params, "finetune", **finetune_changes(space, model))
@@ -242,14 +244,14 @@ def _train_round(
 
 
 def mined_again(space: Workspace, model: RetrievalModel, files: PairFiles, folder: Path) -> PairFiles:
-    """Writes the training mentions with the names that are nearest by a model's own vectors.
+    """Writes the training mentions with new hard negatives: the names that are nearest by a model's vectors.
 
-    Names of the ontology, as queries, and what training is selected by stay as they were.
+    The pairs of names and the pairs of dev stay as they are.
     """
     assert files.mentions is not None
     vectors = NameVectors.open(space.aligned_vectors, space.ontology)
     vectors.check_model(model.passage_tower.fingerprint())
-    # Mined for are queries: the tower that encodes them takes the other's place.
+    # The miner encodes queries, so it gets the query tower of the model as a bi-encoder.
     queries = BiEncoder(model.retrieval_tower, None, model.tokenizer)
     texts = name_inputs(space.ontology, space.inputs.definition_characters)
     config = load_section(MiningConfig, space.params, "mining")
@@ -272,7 +274,7 @@ def _fresh_model(space: Workspace, variant: Variant, scratch: Path) -> Retrieval
         if variant.scorer == "fixed_hidden":
             fix_hidden_layers(fresh)
         _run(space, fresh, recipe, mined_pairs(space, with_mentions=False), scratch, "pretrained")
-    # Read again as a stage would: training has frozen this and switched off that.
+    # Loaded from disk as a stage does, because training froze parameters and switched off dropout.
     return _load(scratch / "pretrained", variant)
 
 
@@ -295,9 +297,9 @@ def _run(
 
 
 def pairs_in_context(space: Workspace, mined: PairFiles, folder: Path) -> PairFiles:
-    """Writes the mined pairs of mentions anew, one for each mention, in its document's context.
+    """Writes the mined pairs of mentions again, one for each mention, with the context of its document.
 
-    The names are those that were mined for the bare mention.
+    The names of a pair are those that were mined for the bare mention.
     """
     written = {}
     for split, path in (("train", mined.mentions), ("dev", mined.dev)):
@@ -314,7 +316,7 @@ def pairs_in_context(space: Workspace, mined: PairFiles, folder: Path) -> PairFi
 
 
 def _read_context(model: RetrievalModel, characters: int) -> None:
-    """Lets a model read mentions with so many characters of context on each side."""
+    """Raises the input length of a model, so that it reads `characters` of context on each side."""
     assert model.tokenizer is not None
     if characters:
         model.tokenizer.model_max_length = tokens_for(characters)
@@ -323,7 +325,7 @@ def _read_context(model: RetrievalModel, characters: int) -> None:
 def score_variant(
     space: Workspace, model: RetrievalModel, name: str, protocol: Protocol, scoring: Scoring
 ) -> tuple[dict[str, float], list[Prediction]]:
-    """Ranks names for the mentions of a split."""
+    """Scores a model on the mentions of a split. Returns its figures and predictions."""
     config = load_section(EvaluateConfig, space.params, "evaluate")
     vectors = space.vectors(model)
     pool = None if scoring.names is None else _pool(space, scoring.names, scoring.split)
@@ -341,7 +343,10 @@ def score_variant(
 
 
 def _pool(space: Workspace, names: int, split: str) -> set[str]:
-    """The gold concepts of train, dev and the split, and others drawn at random, of about so many names."""
+    """Returns the gold concepts of train, dev and the split, and concepts drawn at random.
+
+    The concepts drawn at random have about `names` names.
+    """
     ontology = space.ontology
     gold = {
         concept_id
@@ -356,7 +361,7 @@ def _pool(space: Workspace, names: int, split: str) -> set[str]:
 
 
 def mean_hits(runs: Sequence[Sequence[Prediction]], row: str, retrieved: int) -> npt.NDArray[np.float64]:
-    """(n,) float64: for each mention of a row, the share of runs (seeds) whose first concept is right."""
+    """Returns (n,) float64: for each mention of a row, the share of seeds whose first concept is right."""
     each = [hits(gold_ranks([p for p in run if row in p.rows], retrieved), 1) for run in runs]
     mean: npt.NDArray[np.float64] = np.mean(each, axis=0)
     return mean
@@ -368,7 +373,10 @@ def difference(
     row: str,
     protocol: Protocol,
 ) -> PairedDifference:
-    """How two variants differ in accuracy@1, each averaged over its seeds, by documents."""
+    """Returns the difference of two variants in accuracy@1, each averaged over its seeds.
+
+    The interval is by bootstrap over documents.
+    """
     documents = [p.document_id for p in baseline[0] if row in p.rows]
     return paired_bootstrap(
         mean_hits(ours, row, protocol.retrieved),
@@ -380,7 +388,7 @@ def difference(
 
 
 def study_table(study: Study, runs: Mapping[str, Sequence[Sequence[Prediction]]], protocol: Protocol) -> str:
-    """Returns a Markdown table: for each variant accuracy@1, by seed and against the baseline."""
+    """Returns a Markdown table: for each variant accuracy@1, its values by seed, and the difference."""
     headings = ["variant", "seeds"]
     for row in ROWS:
         headings += [row, f"{row}, by seed", f"{row}, against {study.baseline} (95 %)"]
@@ -414,13 +422,13 @@ def _compared(
 
 
 def run_study(space: Workspace, study: Study, protocol: Protocol) -> list[Path]:
-    """Trains and scores what is not there yet, and writes the tables. Returns their paths.
+    """Trains and scores the variants that are not scored yet, and writes the tables. Returns their paths.
 
     Raises:
-        ConfigError: the models of the parameters are given ones.
+        ConfigError: the parameters name released checkpoints, `qnet.pretrained`.
     """
     if space.qnet.pretrained:
-        raise ConfigError("a study makes its own heads: set qnet.pretrained to null")
+        raise ConfigError("a study trains fresh heads: set qnet.pretrained to null")
     folder = RESULTS / space.label / "study" / study.name
     runs: dict[str, list[dict[Scoring, list[Prediction]]]] = {}
     for name, variant in study.variants.items():
@@ -439,7 +447,7 @@ def run_study(space: Workspace, study: Study, protocol: Protocol) -> list[Path]:
 def run_variant(
     space: Workspace, study: Study, name: str, seed: int, folder: Path, protocol: Protocol
 ) -> dict[Scoring, list[Prediction]]:
-    """Trains a variant with one seed and scores it, where that has not been done. Returns its predictions."""
+    """Trains and scores a variant with one seed, unless it is already scored. Returns its predictions."""
     variant = study.variants[name]
     own_context = space.inputs.context_characters
     training: dict[str, Any] = {
@@ -461,7 +469,7 @@ def run_variant(
             model = train_variant(space, variant, scratch)
             metrics, predictions = score_variant(space, model, name, protocol, scoring)
             write_predictions(path, [shortened(prediction) for prediction in predictions])
-            # Last, for it says that the run is done.
+            # Written last, because this file marks the run as done.
             write_json(_record_path(path), {**record, "metrics": metrics})
         found[scoring] = read_predictions(path)
     shutil.rmtree(scratch, ignore_errors=True)
@@ -469,7 +477,7 @@ def run_variant(
 
 
 def _scoring_record(space: Workspace, scoring: Scoring, own_context: int) -> dict[str, Any]:
-    """What a scoring depends on, beside the training, where it is not the usual one."""
+    """Returns what a scoring depends on in addition to the training; only values that are not the default."""
     record: dict[str, Any] = {}
     if scoring.split != "dev":
         path = space.data / "corpus" / f"{scoring.split}.jsonl"
@@ -490,9 +498,9 @@ def _caption(space: Workspace, study: Study, split: str, protocol: Protocol) -> 
     documents = "" if study.every == 1 else f" (one document of {study.every})"
     retrieved = space.params["evaluate"]["candidates"]
     return (
-        f"Protocol `{protocol.name}`, {split}{documents}, {names}; accuracy@1 of the model's own scores over "
-        f"the {retrieved} names that it retrieves. Differences: paired bootstrap over documents, seeds "
-        f"averaged. `python -m el.studies.study configs/study/{study.name}.yaml`\n\n"
+        f"Protocol `{protocol.name}`, {split}{documents}, {names}; accuracy@1 of the model's scores alone, "
+        f"over the {retrieved} names that it retrieves. Differences are by paired bootstrap over documents, "
+        f"with seeds averaged. `python -m el.studies.study configs/study/{study.name}.yaml`\n\n"
     )
 
 
@@ -503,14 +511,18 @@ def _tables(
     runs: Mapping[str, Sequence[Mapping[Scoring, list[Prediction]]]],
     protocol: Protocol,
 ) -> str:
-    """The table of a split, each variant with its own context; and one for each row with all contexts."""
-    own = {
+    """Returns the tables of a split, as Markdown.
+
+    The first has each variant with the context that it was trained with. With `study.contexts`, one more
+    table for each row has all contexts.
+    """
+    contexts = {
         name: variant.changes.get(CONTEXT, space.inputs.context_characters)
         for name, variant in study.variants.items()
     }
     text = study_table(
         study,
-        {name: [run[study.scoring(split, own[name])] for run in runs[name]] for name in runs},
+        {name: [run[study.scoring(split, contexts[name])] for run in runs[name]] for name in runs},
         protocol,
     )
     for row in ROWS if study.contexts else ():
@@ -529,7 +541,7 @@ def _mean(runs: Sequence[Sequence[Prediction]], row: str, protocol: Protocol) ->
 
 
 def _inputs(space: Workspace) -> dict[str, str]:
-    """Checksums of what all variants start from."""
+    """Returns checksums of the files and the tower that all variants start from."""
     mined = space.models / "mined"
     files = [mined / f"{name}.jsonl" for name in ("dev", "names", "train")]
     vectors = read_json(space.aligned_vectors / "manifest.json")
@@ -546,7 +558,7 @@ def _record_path(predictions: Path) -> Path:
 
 
 def _is_done(predictions: Path, record: Mapping[str, Any]) -> bool:
-    """Whether a run is there, made with these parameters from these inputs."""
+    """Whether a run is complete and was made with these parameters and inputs."""
     path = _record_path(predictions)
     if not path.is_file() or not predictions.is_file():
         return False

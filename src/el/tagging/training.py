@@ -6,7 +6,6 @@ uninterrupted one.
 
 import random
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainingArguments
+from torch.utils.data import Dataset
 
 from el.models.base import inference_precision
 from el.tagging.config import TaggerConfig
@@ -24,7 +22,7 @@ from el.tagging.encoding import Reading, Window, Words, make_batch, piece_count,
 from el.tagging.finder import Found
 from el.tagging.labels import labels_of
 from el.tagging.model import TaggerModel, crf_loss, word_scores
-from el.training.trainer import last_checkpoint
+from el.training.planned import PlannedTrainer, last_checkpoint, planned_arguments, two_rate_adamw
 
 # How many batches are filled from examples that are sorted by length together. A larger value means less
 # padding, and batches that differ less from epoch to epoch.
@@ -154,7 +152,7 @@ class _Steps(Dataset[int]):
         return step
 
 
-class TaggerTrainer(Trainer):
+class TaggerTrainer(PlannedTrainer):
     """Trains on planned batches, one a step."""
 
     def __init__(
@@ -173,28 +171,30 @@ class TaggerTrainer(Trainer):
             generator = np.random.default_rng([config.seed, step])
             return collate([data[row] for row in steps[step]], reading, config, generator)
 
-        self.steps = _Steps(len(steps))
         super().__init__(
             model=model,
-            args=_arguments(config, len(steps), scratch),
-            train_dataset=self.steps,
+            args=planned_arguments(
+                scratch,
+                steps=len(steps),
+                learning_rate=config.learning_rate,
+                warmup_steps=len(steps) // 10,
+                save_steps=config.checkpoint_every,
+                seed=config.seed,
+            ),
+            train_dataset=_Steps(len(steps)),
             data_collator=batch,
         )
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:  # noqa: ARG002
-        return SequentialSampler(self.steps)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Returns AdamW with one learning rate for the encoder, and one for weights not pretrained."""
         model = self.model if model is None else model
-        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        tower = [p for name, p in named if name.startswith("transformer.")]
-        new = [p for name, p in named if not name.startswith("transformer.")]
-        groups = [
-            {"params": tower, "lr": self.config.learning_rate},
-            {"params": new, "lr": self.config.head_learning_rate},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, fused=True)
+        self.optimizer = two_rate_adamw(
+            model,
+            lambda name: name.startswith("transformer."),
+            learning_rate=self.config.learning_rate,
+            head_learning_rate=self.config.head_learning_rate,
+            weight_decay=self.config.weight_decay,
+        )
         return self.optimizer
 
     def compute_loss(  # type: ignore[override]
@@ -239,23 +239,3 @@ def train_tagger(
     # The trainer may have moved the model to a GPU. Saving and compiling need it on the CPU.
     model.eval().cpu()
     shutil.rmtree(scratch)
-
-
-def _arguments(config: TaggerConfig, steps: int, scratch: Path) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(scratch),
-        max_steps=steps,
-        per_device_train_batch_size=1,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=steps // 10,
-        logging_steps=10,
-        save_strategy="steps",
-        save_steps=config.checkpoint_every,
-        save_total_limit=1,
-        seed=config.seed,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        report_to="none",
-        disable_tqdm=not sys.stderr.isatty(),
-    )

@@ -67,7 +67,7 @@ class _Stream:
         self.queue: deque[int] = deque()
 
     def take(self, count: int, taken: set[str]) -> list[Pair]:
-        """Takes up to `count` pairs that share no concept with `taken`, and adds their concepts to `taken`."""
+        """Takes up to `count` pairs that share no concept with `taken`; their concepts are added to it."""
         batch: list[Pair] = []
         waiting: list[int] = []
         seen: set[int] = set()

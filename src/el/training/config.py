@@ -33,10 +33,9 @@ class TrainConfig:
             scores, as dot products at the temperature `TEACHER_TEMPERATURE`.
         distillation_weight: the weight of the distance to the scores of a teacher.
         joint_weight: the weight of a second sum of these losses, for the dot products of a Hypencoder's query
-            tower: its vectors retrieve the names that the q-net then scores. The scores of a bi-encoder
-                already
-            are such dot products, so it takes 0. A Hypencoder whose vectors are not of length 1 also takes 0,
-            here and for `distillation_weight`. `run_recipe` refuses other values.
+            tower. The vectors of that tower retrieve the names that the q-net then scores. A bi-encoder must
+            have 0 here, because its scores already are such dot products. A Hypencoder whose vectors are not
+            of length 1 must have 0 here and as `distillation_weight`. `run_recipe` refuses other values.
         joint_distillation_weight: takes the place of `distillation_weight` in that second sum. The teacher is
             always the frozen passage tower.
         teacher: the teacher in a q-net's distillation. "frozen": the dot products of the frozen passage

@@ -98,7 +98,7 @@ def _draw_concepts(
 
 
 def mention_pairs(documents: Iterable[Document], ontology: Ontology, variant: InputVariant) -> Iterator[Pair]:
-    """Yields a pair for each gold mention, and for each part of a composite, whose concept is in the ontology.
+    """Yields a pair for each gold mention, and each part of a composite, whose concept is in the ontology.
 
     Abbreviations that the document defines are expanded, as in evaluation and linking. Without context,
     mentions with equal surface forms and equal concepts are one pair, and its `count` is their number.
@@ -172,8 +172,8 @@ def make_pairs(
         counts = {"names": write_pairs(temporary / "names.jsonl", pairs)}
         if not counts["names"]:
             raise ConfigError(
-                f"no concept of the kinds {', '.join(config.kinds)} has two names to pair; add a kind, or raise "
-                "max_characters"
+                f"no concept of the kinds {', '.join(config.kinds)} has two names to pair; add a kind, or "
+                "raise max_characters"
             )
         for split in splits:
             pairs = mention_pairs(read_documents(corpus / f"{split}.jsonl"), ontology, variant)

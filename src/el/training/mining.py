@@ -1,4 +1,4 @@
-"""Hard negatives: for each query the names that a model finds nearest."""
+"""Mines hard negatives: for each query, the names whose vectors are nearest."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ from el.training.pairs import Item, ItemType, Pair
 
 @dataclass(frozen=True)
 class MiningConfig:
-    """How names are mined.
+    """How many names are mined.
 
     Attributes:
-        names: the first so many name pairs are mined for.
-        nearest: names kept for each query, gold or not.
-        positives: at most so many names of the query's own concepts are kept besides, nearest first.
+        names: for how many of the pairs of names negatives are mined, counted from the first.
+        nearest: how many of the nearest names are found for each query, whatever their concepts.
+        positives: the most names of the query's concepts that are kept for training, nearest first.
     """
 
     names: int
@@ -39,14 +39,14 @@ class MiningConfig:
 
 
 class Miner:
-    """Finds names near a query, and makes them a pair's items.
+    """Finds the names near a query, and makes them the items of a pair.
 
     Args:
-        model: encodes the queries' mentions; made the vectors.
-        vectors: of all names.
-        ontology: the names.
-        config: how many.
-        texts: what the passage tower reads for each name row, from `name_inputs`.
+        model: the model that made the vectors. It encodes the queries' mentions.
+        vectors: the vectors of all names.
+        ontology: gives the names and their concepts.
+        config: how many names are mined.
+        texts: the text that the passage tower reads for each name row, from `name_inputs`.
     """
 
     def __init__(
@@ -64,31 +64,40 @@ class Miner:
         self.texts = texts
 
     def for_training(self, pairs: Sequence[Pair], description: str, *, names: bool) -> Iterator[Pair]:
-        """Yields pairs with names of their own concepts, nearest first, then the nearest others.
+        """Yields pairs with new items: names of the pair's concepts, then negatives, both nearest first.
 
         Args:
-            pairs: the queries.
+            pairs: the pairs.
             description: shown with the progress.
-            names: whether queries are names of the ontology; then they are no positives of their own, and
-                a pair whose concept has no other name is left out.
+            names: whether the queries are names of the ontology. A name is not a positive for itself, so a
+                pair whose concept has no other name is left out.
         """
         queries, scores, rows = self._nearest(pairs, description)
         for number, pair in enumerate(pairs):
-            own = np.array([row for id_ in pair.concept_ids for row in self.ontology.name_rows(id_)])
-            fit = own[[self.ontology.name_texts[row] != pair.mention for row in own]] if names else own
-            if not len(fit):
+            gold = np.array([row for id_ in pair.concept_ids for row in self.ontology.name_rows(id_)])
+            positive = (
+                gold[[self.ontology.name_texts[row] != pair.mention for row in gold]] if names else gold
+            )
+            if not len(positive):
                 continue
-            own_scores = self.vectors.gather(fit) @ queries[number]
-            order = np.argsort(-own_scores, kind="stable")[: self.config.positives]
-            other = ~np.isin(rows[number], own)
+            positive_scores = self.vectors.gather(positive) @ queries[number]
+            order = np.argsort(-positive_scores, kind="stable")[: self.config.positives]
+            negative = ~np.isin(rows[number], gold)
             yield self._with_items(
                 pair,
-                np.concatenate([fit[order], rows[number][other]]),
-                np.concatenate([own_scores[order], scores[number][other]]),
+                np.concatenate([positive[order], rows[number][negative]]),
+                np.concatenate([positive_scores[order], scores[number][negative]]),
             )
 
     def for_selection(self, pairs: Sequence[Pair], description: str) -> Iterator[Pair]:
-        """Yields pairs with just their nearest names, as retrieval finds them."""
+        """Yields pairs with their nearest names as items, as retrieval finds them.
+
+        A pair whose concepts are not among the nearest names has no positive.
+
+        Args:
+            pairs: the pairs.
+            description: shown with the progress.
+        """
         _, scores, rows = self._nearest(pairs, description)
         for number, pair in enumerate(pairs):
             yield self._with_items(pair, rows[number], scores[number])

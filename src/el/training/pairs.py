@@ -1,13 +1,13 @@
-"""Contrastive pairs as JSON lines: a query, its concepts, and names that fit or do not fit.
+"""Contrastive pairs as JSON lines: a query, its concepts, and names of these and of other concepts.
 
-The layout is the one of the released Hypencoder's training data, with concept ids added:
+The format is that of the released Hypencoder's training data, with concept ids added:
 
     {"query": {"id": "227508/0", "content": "Naloxone", "mention": "Naloxone", "count": 3},
      "concepts": ["D009270"],
      "items": [{"id": "D009270/0", "content": "Naloxone", "type": "positive", "score": 1.0}, ...]}
 
-An item's id is its concept's id and the name's place among the concept's names, from 0. `score` is
-the similarity that the miner gave it, or 1 where nothing was mined. `count` may be left out; it is 1 then.
+An item's id is the id of its concept and the place of the name among the concept's names, from 0. `score` is
+the similarity that the miner computed, or 1 before mining. `count` may be left out, and is then 1.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,14 +23,15 @@ ItemType = Literal["positive", "negative"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A name offered to a query.
+    """A name that a query is compared with.
 
     Attributes:
-        concept_id: whose name it is.
-        place: which of the concept's names, from 0.
-        content: the name, with a definition where the variant has one.
-        type: positive, if the concept is one of the query's; otherwise negative.
-        score: similarity to the query when it was mined.
+        concept_id: the id of the name's concept.
+        place: the place of the name among the concept's names, from 0.
+        content: what the passage tower reads: the name, with a definition if the input variant has
+            definitions.
+        type: "positive" if the concept is one of the query's, otherwise "negative".
+        score: the similarity to the query, computed by the miner; 1 before mining.
     """
 
     concept_id: str
@@ -45,12 +46,12 @@ class Pair:
     """A query with the names that it is trained on.
 
     Attributes:
-        id: where it comes from: document, mention and part, or concept and name.
-        content: what the query tower reads: the mention, with context where the variant has it.
-        mention: the bare surface form, by which names are mined.
-        concept_ids: the concepts that it may be linked to.
-        items: the names; positives first.
-        count: how many mentions it stands for: equal ones are one pair.
+        id: the origin of the query: document, mention and part, or concept and name.
+        content: what the query tower reads: the mention, with context if the input variant has context.
+        mention: the surface form alone. Names are mined by it.
+        concept_ids: the ids that the query may be linked to.
+        items: the names, positives first.
+        count: how many equal mentions the pair stands for.
     """
 
     id: str
@@ -62,12 +63,12 @@ class Pair:
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> int:
-    """Writes pairs atomically. Returns how many."""
+    """Writes pairs, the file completely or not at all. Returns the number of pairs."""
     return write_jsonl(path, (_to_row(pair) for pair in pairs))
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
-    """Reads pairs.
+    """Yields the pairs of a file.
 
     Raises:
         InputError: the file is missing, or a line is not a pair.
@@ -105,7 +106,7 @@ def _to_row(pair: Pair) -> dict[str, Any]:
 def _from_row(row: dict[str, Any]) -> Pair:
     count = row["query"].get("count", 1)
     if not isinstance(count, int) or count < 1:
-        raise ValueError(f"count {count!r}")
+        raise ValueError(f"count is {count!r}; it must be a whole number of 1 or more")
     return Pair(
         id=row["query"]["id"],
         content=row["query"]["content"],
@@ -118,6 +119,6 @@ def _from_row(row: dict[str, Any]) -> Pair:
 
 def _item(row: dict[str, Any]) -> Item:
     if row["type"] not in ("positive", "negative"):
-        raise ValueError(f"type {row['type']!r}")
+        raise ValueError(f"an item's type is {row['type']!r}; it must be positive or negative")
     concept_id, _, place = row["id"].rpartition("/")
     return Item(concept_id, int(place), row["content"], row["type"], row["score"])

@@ -1,4 +1,8 @@
-"""The three trainings of the pipeline: align a tower, pretrain a hyper-head, fine-tune on a corpus."""
+"""Trains a model by a recipe: its parameters and its batches.
+
+All trainings of the pipeline are recipes: aligning a tower, pretraining a hyper-head, and fine-tuning on a
+corpus.
+"""
 
 import shutil
 import sys
@@ -23,30 +27,31 @@ from el.training.collator import Candidates, Collator, InBatch
 from el.training.config import TrainConfig, run_key
 from el.training.pairs import Pair, read_pairs
 
-# Queries, mentions first, that show how a head is to be straightened.
+# How many queries, mentions first, show to straightening which values occur. More take more time.
 _SHOWN_QUERIES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(TrainConfig):
-    """A training and the batches that it takes.
+    """The parameters of a training and of its batches. Those of `TrainConfig` are described there.
 
     Attributes:
-        passages: "frozen" takes the names' vectors as they are; "trained" encodes names with
-            gradients, which costs a pass over each candidate.
-        mentions_per_batch: queries of a batch that are gold mentions.
-        names_per_batch: queries of a batch that are names of the ontology.
-        own_items: candidates of each query's own: its positives, nearest first, then the nearest others.
-        random_names: names of the whole ontology, shared by a batch.
-        dev_queries: at most so many dev mentions are looked at during training.
-        dropout: whether the towers' dropout is on. Short trainings do not need it, and on a CPU
-            drawing its random numbers takes as long as the rest of a pass.
-        in_batch: which items of the other queries of a batch are candidates too.
-        gradient_checkpointing: whether the towers keep only the inputs of their layers and compute the
-            rest again for the gradients: less memory, a third more time.
-        freeze_embeddings: whether the towers' embeddings of tokens stay as they are. A step is faster then,
-            and two towers that began as one keep these weights, half of a small tower's, in common.
-        repeat_mentions: whether a form of many mentions comes more often, as `Source.repeated` says.
+        passages: "frozen": the names' stored vectors are used. "trained": names are encoded with gradients,
+            which costs a pass over each candidate.
+        mentions_per_batch: how many queries of a batch are gold mentions.
+        names_per_batch: how many queries of a batch are names of the ontology.
+        own_items: how many of a query's own items are candidates: its positives, nearest first, then the
+            nearest negatives.
+        random_names: how many names of the whole ontology all queries of a batch share as candidates.
+        dev_queries: the most dev mentions on which dev accuracy is measured during training.
+        dropout: whether the towers' dropout is on. Short trainings do not need dropout, and on a CPU drawing
+            its random numbers takes as long as the rest of a pass.
+        in_batch: which items of the batch's other queries are candidates too.
+        gradient_checkpointing: whether the towers keep only the inputs of their layers, and compute the rest
+            again for the gradients. This takes less memory and a third more time.
+        freeze_embeddings: whether the towers' word embeddings stay as they are. Steps are then faster. Two
+            towers that started as one also keep these weights in common, which are half of a small tower's.
+        repeat_mentions: whether a form with many mentions occurs more often, as `Source.repeated` describes.
     """
 
     passages: Literal["frozen", "trained"]
@@ -63,29 +68,42 @@ class Recipe(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.mentions_per_batch < 0 or self.names_per_batch < 0 or self.random_names < 0:
-            raise ConfigError("mentions_per_batch, names_per_batch and random_names must not be negative")
+        for name in ("mentions_per_batch", "names_per_batch", "random_names"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
         if self.mentions_per_batch + self.names_per_batch < 2:
             raise ConfigError(
-                "a batch needs two queries or more: raise mentions_per_batch or names_per_batch"
+                f"mentions_per_batch is {self.mentions_per_batch} and names_per_batch is "
+                f"{self.names_per_batch}; a batch needs two queries or more. Raise one of them"
             )
-        if self.own_items < 1 or self.dev_queries < 1:
-            raise ConfigError("own_items and dev_queries must be 1 or more")
-        alone = self.in_batch == "none" and not self.random_names
-        if self.label_weight and alone and 1 in (self.own_items, self.label_items):
+        for name in ("own_items", "dev_queries"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        shares_nothing = self.in_batch == "none" and not self.random_names
+        if self.label_weight and shares_nothing and 1 in (self.own_items, self.label_items):
             raise ConfigError(
-                "a single item and nothing shared leave nothing to tell apart: raise own_items, label_items "
-                "or random_names, or set in_batch to first"
+                "each query has a single candidate, so there is nothing to choose between. Raise own_items, "
+                "label_items or random_names, or set in_batch to first"
             )
         if self.margin_weight and self.own_items == 1:
-            raise ConfigError("margin_weight needs own_items of 2 or more: a positive and a negative")
+            raise ConfigError(
+                "margin_weight needs a positive and a negative for each query; set own_items to 2 or more"
+            )
         if self.needs_frozen_teacher and self.passages == "trained":
-            raise ConfigError("distillation needs passages: frozen; its teacher is the frozen passage tower")
+            raise ConfigError(
+                "distillation needs the frozen passage tower as its teacher; set passages to frozen"
+            )
 
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The pair files of a training; a part that the recipe does not use may be left out."""
+    """The files of pairs for a training.
+
+    Attributes:
+        dev: the dev mentions with mined candidates, to select on.
+        mentions: the training mentions; None if the recipe uses none.
+        names: the pairs of names; None if the recipe uses none.
+    """
 
     dev: Path
     mentions: Path | None = None
@@ -104,36 +122,38 @@ def run_recipe(
     *,
     straightened: bool = False,
 ) -> dict[str, float]:
-    """Trains a model by a recipe and saves it, going on where an interrupted run of the same recipe stopped.
+    """Trains a model by a recipe and saves the model.
+
+    An interrupted run continues from its last checkpoint if the recipe and all inputs are the same.
 
     Args:
-        model: trained in place.
-        recipe: how.
+        model: the model, which is trained in place.
+        recipe: the parameters.
         files: the pairs.
-        ontology: whose names are candidates.
-        vectors: of the names; needed where passages are frozen.
-        runs: where checkpoints are kept while it runs.
-        curves: a folder for the curves of loss and dev accuracy; None to log none.
-        out: where the model is saved.
+        ontology: the ontology whose names are candidates.
+        vectors: the vectors of the names; needed if passages are frozen.
+        runs: the folder for checkpoints, which are deleted at the end.
+        curves: the folder for the curves of loss and dev accuracy; None to log no curves.
+        out: the folder for the trained model.
         straightened: whether a head near the identity is straightened (`el.models.straightening`) before the
             model is saved.
 
     Returns:
-        What `train` returns, of before, and dev_accuracy_straightened where that was done; of 0 steps just
-        their number.
+        What `train` returns, measured before straightening, and "dev_accuracy_straightened" if the head was
+        straightened. For a recipe of 0 steps, "steps" only.
 
     Raises:
-        InputError: a pair file is missing, broken or empty.
+        InputError: a file of pairs is missing, broken or empty.
         MismatchError: the vectors were made by another passage tower.
-        ConfigError: the recipe takes mentions or names that `files` does not have.
+        ConfigError: the recipe uses mentions or names that `files` lacks, or does not fit the model.
     """
     if recipe.steps == 0:
         model.save_pretrained(out)
-        # Curves of nothing: git, which keeps them, keeps no empty folders.
+        # The curves are kept in git, and git keeps no empty folder.
         if curves is not None:
             write_json(curves / "metrics.json", {"step": 0})
         return {"steps": 0}
-    # Here, because importing it takes seconds, and recipes without steps do without.
+    # Imported here, because importing the trainer takes seconds and a recipe of 0 steps does not need it.
     from el.training.trainer import rerank_accuracy, train
 
     for name, path, count in (
@@ -153,7 +173,7 @@ def run_recipe(
         for tower in {model.query_tower, model.passage_tower}:
             tower.transformer.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     if not torch.cuda.is_available():
-        # The fused attention is fast forwards, but takes thrice as long as the plain one backwards.
+        # On a CPU, the fused attention's backward pass takes three times as long as the plain attention's.
         model.query_tower.transformer.set_attn_implementation("eager")  # type: ignore[operator]
     frozen = recipe.passages == "frozen"
     if frozen:
@@ -192,27 +212,31 @@ def run_recipe(
         if straighten(model, shown[:_SHOWN_QUERIES]):
             before, after = outcome["dev_accuracy"], rerank_accuracy(model, dev, dev_collator)
             outcome["dev_accuracy_straightened"] = after
-            print(f"straightened: accuracy on dev {before:.4f}, now {after:.4f}", file=sys.stderr)
-    # Only now are the checkpoints of no more use.
+            print(f"head straightened: dev accuracy {before:.4f} before, {after:.4f} after", file=sys.stderr)
+    # The checkpoints are deleted last, so that a run interrupted before this line loses nothing.
     model.save_pretrained(out)
     shutil.rmtree(scratch)
     return outcome
 
 
 def _check_fits(recipe: Recipe, model: RetrievalModel) -> None:
-    """Raises ConfigError where a recipe asks for what a model cannot learn."""
+    """Raises ConfigError if a recipe has losses or parameters that do not fit the model."""
     if isinstance(model, BiEncoder) and recipe.joint_weight:
         raise ConfigError(
-            "a bi-encoder's scores are the dot products of its query tower already; set joint_weight to 0"
+            f"joint_weight is {recipe.joint_weight}, but the scores of a bi-encoder already are the dot "
+            "products of its query tower; set joint_weight to 0"
         )
     if not isinstance(model, Hypencoder):
         return
     if recipe.head_learning_rate is None:
-        raise ConfigError("head_learning_rate is missing; a Hypencoder has a head")
+        raise ConfigError(
+            "head_learning_rate is missing; a Hypencoder has a head. Set it to a rate between 0 and 1"
+        )
     if not model.spec.normalize and (recipe.joint_weight or recipe.distillation_weight):
         raise ConfigError(
-            "distillation_weight and joint_weight need vectors of length 1, for their temperature is one of "
-            "cosines; this checkpoint has vectors of any length. Set both to 0 and teacher to frozen"
+            "distillation_weight and joint_weight need vectors of length 1, because their temperature is "
+            "meant for cosines. The vectors of this checkpoint have any length. Set both to 0 and teacher to "
+            "frozen"
         )
 
 
@@ -225,5 +249,5 @@ def _switch_off_dropout(model: RetrievalModel) -> None:
 def _read(path: Path) -> Sequence[Pair]:
     pairs = list(read_pairs(path))
     if not pairs:
-        raise InputError(path, "", "holds no pairs", "Check the split that it was made from")
+        raise InputError(path, "", "holds no pairs", "Check the split that the file was made from")
     return pairs

@@ -1,8 +1,7 @@
-"""One trainer for both kinds of model, on the trainer of transformers."""
+"""The trainer of bi-encoders and Hypencoders, and the selection of the best state on dev."""
 
 import importlib
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
+from torch.utils.data import Dataset
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from el.base.errors import ElError
 from el.base.extras import needs_extra
@@ -23,16 +21,19 @@ from el.training.collator import Collator, batch_scores, candidate_scores, passa
 from el.training.config import TEACHER_TEMPERATURE, TrainConfig
 from el.training.losses import distillation, margin_mse, masked_cross_entropy
 from el.training.pairs import Pair
+from el.training.planned import PlannedTrainer, last_checkpoint, planned_arguments, step_of, two_rate_adamw
 
 if TYPE_CHECKING:
     from dvclive.live import Live
 
-# Less free space than this cannot hold a checkpoint of even a small tower with its optimiser.
+# If training fails with less free space than this, in bytes, the error is reported as a full disk. A
+# checkpoint of even a small tower with its optimiser needs more space. With a larger value, other errors on a
+# nearly full disk are reported as a full disk too.
 _CHECKPOINT_BYTES = 1 << 28
 
 
 class _Steps(Dataset[tuple[int, list[Pair]]]):
-    """The planned batches; item i is step i, so that a resume goes on where it stopped."""
+    """The planned batches. Item i is the batch of step i, so that a resumed training skips the steps done."""
 
     def __init__(self, batches: Sequence[list[Pair]]) -> None:
         self.batches = batches
@@ -44,8 +45,19 @@ class _Steps(Dataset[tuple[int, list[Pair]]]):
         return step, self.batches[step]
 
 
-class PairTrainer(Trainer):
-    """Trains on planned batches, one batch a step, and selects on dev accuracy."""
+class PairTrainer(PlannedTrainer):
+    """Trains on planned batches, one batch a step, and selects the state with the best dev accuracy.
+
+    Args:
+        model: the model to train.
+        config: the parameters.
+        batches: the batch of each step, from `plan_batches`.
+        collator: makes training batches.
+        dev: mentions with mined candidates, to select on.
+        dev_collator: makes dev batches, without random names.
+        arguments: the arguments of the trainer of transformers.
+        callbacks: the callbacks of the trainer of transformers.
+    """
 
     def __init__(
         self,
@@ -58,44 +70,33 @@ class PairTrainer(Trainer):
         arguments: TrainingArguments,
         callbacks: list[TrainerCallback],
     ) -> None:
-        self.batches = _Steps(batches)
         self.config = config
         self.dev = dev
         self.dev_collator = dev_collator
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=self.batches,
+            train_dataset=_Steps(batches),
             eval_dataset=_Steps([list(dev)]),
             data_collator=lambda items: collator(*items[0]),
             callbacks=callbacks,
         )
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:  # noqa: ARG002
-        return SequentialSampler(self.batches)
-
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW with a learning rate of its own for the hyper-head."""
-        model = self._retrieval_model() if model is None else model
-        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        head = [p for name, p in named if name.startswith("head.")]
-        tower = [p for name, p in named if not name.startswith("head.")]
-        groups: list[dict[str, Any]] = [
-            {"params": tower, "lr": self.config.learning_rate},
-            {"params": head, "lr": self.config.head_learning_rate},
-        ]
-        self.optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]],
+        """Returns AdamW with one learning rate for the tower and one for the hyper-head."""
+        self.optimizer = two_rate_adamw(
+            self._retrieval_model() if model is None else model,
+            lambda name: not name.startswith("head."),
+            learning_rate=self.config.learning_rate,
+            head_learning_rate=self.config.head_learning_rate,
             weight_decay=self.config.weight_decay,
-            # One pass over the parameters instead of ten: a third of a step on a CPU.
-            fused=True,
         )
         return self.optimizer
 
     def compute_loss(  # type: ignore[override]
         self, model: RetrievalModel, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
-        """The weighted sum of the losses."""
+        """Returns the weighted sum of the losses that the parameters ask for."""
         config = self.config
         mentions = inputs["query_ids"], inputs["query_mask"]
         with inference_precision(model.device):
@@ -110,7 +111,7 @@ class PairTrainer(Trainer):
         if products is None:
             loss = self._loss(scores, teacher, config.distillation_weight, inputs)
         else:
-            # Own products learn from labels too, and so teach more than the frozen tower's.
+            # The query tower learns from labels too, so its products teach more than the frozen tower's.
             taught = products.detach() if config.teacher == "own" else teacher
             joint = self._loss(products, teacher, config.joint_distillation_weight, inputs)
             loss = self._loss(scores, taught, config.distillation_weight, inputs)
@@ -138,7 +139,8 @@ class PairTrainer(Trainer):
             loss = loss + config.margin_weight * margins
         if distillation_weight:
             assert teacher is not None
-            # Ignored own places hold nothing. Shared names are names like others here, whoever's they are.
+            # Ignored places of the query's own items hold no candidate. Shared names always hold one: for a
+            # teacher it does not matter whose concept a name belongs to.
             empty = inputs["ignored"].clone()
             empty[:, own:] = False
             distance = distillation(scores, teacher, config.squared_weight, empty)
@@ -146,7 +148,7 @@ class PairTrainer(Trainer):
         return loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Accuracy@1 on dev among the mined candidates of each mention."""
+        """Returns accuracy@1 on dev among the mined candidates of each mention."""
         metrics = {"eval_accuracy": rerank_accuracy(self._retrieval_model(), self.dev, self.dev_collator)}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -171,16 +173,16 @@ def _at_teaching_scale(vectors: Tensor) -> DotProducts:
 def rerank_accuracy(
     model: RetrievalModel, pairs: Sequence[Pair], collator: Collator, batch: int = 64
 ) -> float:
-    """The share of mentions whose best-scored candidate is a positive.
+    """Returns the share of mentions whose candidate with the highest score is a positive.
 
-    Candidates are a query's own items and the first items of the queries in its batch.
+    The candidates are the query's items, and the first items of the other queries in its batch.
 
     Args:
-        model: scores.
-        pairs: queries with their own items; one with no positive among them counts as wrong, and one that
-            stands for several mentions counts for all of them.
-        collator: one without random names.
-        batch: queries at once.
+        model: the model that scores.
+        pairs: queries with their items. A query without a positive counts as wrong. A pair counts as often as
+            its `count` says.
+        collator: a collator without random names.
+        batch: how many queries are scored together.
     """
     was_training = model.training
     model.eval()
@@ -198,7 +200,7 @@ def rerank_accuracy(
 
 
 class _LiveCallback(TrainerCallback):
-    """Logs loss, learning rates and dev accuracy through DVCLive."""
+    """Logs the loss and dev accuracy through DVCLive."""
 
     def __init__(self, live: "Live") -> None:
         self.live = live
@@ -228,21 +230,28 @@ def train(
     scratch: Path,
     curves: Path | None,
 ) -> dict[str, float]:
-    """Trains a model in place and leaves it in its best state on dev; that may be the one it came in.
+    """Trains a model in place, and leaves it in the state with the best dev accuracy.
+
+    The state before training is kept if no later state is as good.
 
     Args:
-        model: as it starts.
-        config: how.
-        batches: one a step, from `plan_batches`.
+        model: the model to train.
+        config: the parameters.
+        batches: the batch of each step, from `plan_batches`.
         collator: makes training batches.
         dev: mentions with mined candidates, to select on.
         dev_collator: makes dev batches, without random names.
-        scratch: keeps checkpoints; an interrupted training that finds one there goes on. Without an
-            interruption the weights would be the same.
-        curves: the folder that gets DVCLive's curves at the end; None to log none.
+        scratch: the folder of the checkpoints. A training that finds a checkpoint there continues from it,
+            and ends in the same weights as an uninterrupted one.
+        curves: the folder that gets DVCLive's curves at the end; None to log no curves.
 
     Returns:
-        steps, dev_accuracy at the start, dev_accuracy of the state that was kept.
+        "steps"; "dev_accuracy_start", the dev accuracy before training; and "dev_accuracy", that of the state
+        that is kept.
+
+    Raises:
+        ElError: the disk is full.
+        MissingExtraError: a package of the extra "pipeline" is not installed.
     """
     torch.manual_seed(config.seed)
     start = rerank_accuracy(model, dev, dev_collator)
@@ -250,7 +259,7 @@ def train(
     last = last_checkpoint(scratch)
     logged = None if curves is None else _logged(scratch / "dvclive", last)
     with needs_extra("pipeline"):
-        # transformers asks for it where it trains.
+        # transformers needs accelerate to train. Without this import, its error would not name our extra.
         importlib.import_module("accelerate")
     trainer = PairTrainer(
         model,
@@ -265,52 +274,42 @@ def train(
     try:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     except (RuntimeError, SafetensorError) as error:
-        # torch and safetensors report a full disk as errors of their own.
+        # On a full disk torch and safetensors raise these errors instead of OSError.
         if shutil.disk_usage(scratch).free < _CHECKPOINT_BYTES:
-            raise ElError(f"{scratch}: the disk is full; make room and run the same command again") from error
+            raise ElError(
+                f"{scratch}: the disk is full; free some space and run the same command again"
+            ) from error
         raise
     if curves is not None and logged is not None:
         logged.live.end()  # type: ignore[no-untyped-call]
         shutil.copytree(scratch / "dvclive", curves, dirs_exist_ok=True)
     best = trainer.state.best_metric
-    if best is None:  # fewer steps than `evaluate_every`
+    if best is None:
+        # Fewer steps than `evaluate_every`: dev accuracy was not measured during training.
         best = rerank_accuracy(model, dev, dev_collator)
     if best < start:
-        # What training has made worse is left as it was.
+        # Training made the model worse.
         model.load_state_dict(start_state)
         best = start
     model.eval()
     return {"steps": config.steps, "dev_accuracy_start": start, "dev_accuracy": best}
 
 
-def last_checkpoint(scratch: Path) -> Path | None:
-    """Finds the newest checkpoint that was written to its end, and deletes those that were not."""
-    complete = []
-    for folder in scratch.glob("checkpoint-*"):
-        # The trainer writes this file last.
-        if (folder / TRAINER_STATE_NAME).is_file():
-            complete.append(folder)
-        else:
-            shutil.rmtree(folder)
-    return max(complete, key=_step_of, default=None)
-
-
 def _logged(folder: Path, last: Path | None) -> _LiveCallback:
-    """Logs into a folder, in which curves of an interrupted training go on from its last checkpoint."""
+    """Returns a callback that logs into a folder.
+
+    A resumed training continues the folder's curves from its last checkpoint.
+    """
     with needs_extra("pipeline"):
         from dvclive.live import Live
 
     if last is not None:
-        _cut_curves(folder, _step_of(last))
+        _cut_curves(folder, step_of(last))
     return _LiveCallback(Live(str(folder), resume=last is not None, save_dvc_exp=False, dvcyaml=None))
 
 
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
-
-
 def _cut_curves(folder: Path, step: int) -> None:
-    """Deletes from DVCLive's curves what was logged after `step`, for it will be logged again."""
+    """Deletes the values after `step` from DVCLive's curves. The resumed training logs them again."""
     for path in folder.rglob("*.tsv"):
         header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
         column = header.split("\t").index("step")
@@ -320,26 +319,16 @@ def _cut_curves(folder: Path, step: int) -> None:
 
 
 def _arguments(config: TrainConfig, scratch: Path) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(scratch),
-        max_steps=config.steps,
-        per_device_train_batch_size=1,
+    return planned_arguments(
+        scratch,
+        steps=config.steps,
         learning_rate=config.learning_rate,
-        lr_scheduler_type="linear",
         warmup_steps=config.warmup_steps,
-        logging_steps=10,
+        save_steps=config.evaluate_every,
+        seed=config.seed,
         eval_strategy="steps",
         eval_steps=config.evaluate_every,
-        save_strategy="steps",
-        save_steps=config.evaluate_every,
-        save_total_limit=1,
         load_best_model_at_end=True,
         metric_for_best_model="accuracy",
         greater_is_better=True,
-        seed=config.seed,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        report_to="none",
-        # In a log, lines with the loss; a bar only on a terminal.
-        disable_tqdm=not sys.stderr.isatty(),
     )

@@ -61,7 +61,7 @@ def serve() -> Iterator[Server]:
             yield Server(running.server_port, behaviour)
         finally:
             running.shutdown()
-            thread.join()
+            thread.join(60)
 
 
 def closed_url(path: str) -> str:

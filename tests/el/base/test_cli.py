@@ -145,6 +145,7 @@ def test_what_a_section_refuses_is_named_with_its_place() -> None:
 
 def test_bugs_keep_their_traceback() -> None:
     for bug in (ValueError("bug"), OSError("of a library, with no number")):
-        with pytest.raises(type(bug)):
+        with pytest.raises(type(bug)) as caught:
             run_command(raising(bug))
+        assert caught.value is bug
     run_command(lambda: None)

@@ -197,6 +197,7 @@ def test_a_password_in_the_address_is_not_shown(server: Server, target: Path) ->
     url = server.url("/absent.bin").replace("//", "//user:secret@")
     with pytest.raises(FetchError) as caught:
         get(url, target)
+    assert "/absent.bin" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 

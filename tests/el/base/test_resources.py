@@ -10,6 +10,8 @@ from el.base.resources import check_room
 
 def test_what_fits_may_begin(tmp_path: Path) -> None:
     check_room(tmp_path / "not" / "there", 1, 1, "the index")
+    # To ask for room makes no folder.
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

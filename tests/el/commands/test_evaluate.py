@@ -57,7 +57,7 @@ def test_what_counts(corpus: Path) -> None:
     ]
     assert notes == [
         "left out: 1 mentions of type gene",
-        "ids that the ontology does not have: 2 (OMIM:123456, D999999, ...)",
+        "ids that are not in the ontology: 2 (OMIM:123456, D999999, ...)",
     ]
 
 

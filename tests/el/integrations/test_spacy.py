@@ -1,14 +1,11 @@
-"""The linker in spaCy; skipped where that is not installed."""
+"""The linker in spaCy, which finds the component by the project's entry point."""
 
 from pathlib import Path
 
 import pytest
+import spacy
 
 from tests.tiny import save_tiny_linker
-
-spacy = pytest.importorskip("spacy", reason="spaCy, an optional extra, is not installed")
-# Where the project is installed, spaCy finds the component by itself.
-pytest.importorskip("el.integrations.spacy")
 
 
 @pytest.fixture(scope="module")

@@ -411,7 +411,7 @@ class TestFolder:
         write_json(copy / "combinations.json", {"model": {"weights": {"model": 1.0}, "curve": []}})
         assert Linker.load(copy, use_dictionary=False, use_types=False, use_document=False)
         with pytest.raises(
-            ConfigError, match=r"no weights for model\+dictionary\+types\+document, but for model"
+            ConfigError, match=r"no weights for model\+dictionary\+types\+document; it has weights for model"
         ):
             Linker.load(copy)
 
@@ -469,7 +469,7 @@ def test_a_composite_gets_the_concepts_of_its_parts(folder: Path, linker: Linker
     linked = link_one(linker, mentions_of(text, text)).mentions[0]
     assert linked.predicted == ("D006261", "D003139", "D017093")
     assert [link.concept_id for link in linked.links[:3]] == list(linked.predicted)
-    assert all(score is not None for score in linked.scores)
+    assert [score is not None for score in linked.scores] == [True] * 3
     assert len({link.concept_id for link in linked.links}) == len(linked.links)
     few = link_one(Linker.load(folder, top_k=1), mentions_of(text, text)).mentions[0]
     assert few.predicted == linked.predicted

@@ -179,7 +179,7 @@ def test_truncated_files(parity: Path, share: float, layout: str) -> None:
 @pytest.mark.parametrize("content", [[1, 2], {"state_dict": {}}, {"weight": 3.0}])
 def test_bin_that_holds_something_else(tmp_path: Path, content: Any) -> None:
     to_bin(tmp_path, content)
-    with pytest.raises(InputError, match="something else than tensors by name"):
+    with pytest.raises(InputError, match="other things than tensors by name"):
         load_tensors(tmp_path)
 
 

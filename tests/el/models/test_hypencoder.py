@@ -241,7 +241,7 @@ def test_config_that_is_no_object(parity: Path) -> None:
     (parity / "2_layer" / "config.json").write_text("[]")
     with pytest.raises(InputError, match="not a JSON object"):
         Hypencoder.from_pretrained(parity / "2_layer")
-    with pytest.raises(ConfigError, match="sections are needed"):
+    with pytest.raises(ConfigError, match="must be JSON objects"):
         HypencoderConfig.from_dict({"query_encoder_kwargs": "tiny-bert"})
 
 

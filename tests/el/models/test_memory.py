@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
 from el.models.hypencoder import Hypencoder
@@ -50,14 +51,14 @@ def test_peak_memory_of_loading(layout: str, tmp_path: Path) -> None:
     model.save_pretrained(folder)
     path = folder / "model.safetensors"
     if layout == "bin":
-        tensors = model._released_names()
-        torch.save(tensors, folder / "pytorch_model.bin")
+        torch.save(load_file(path), folder / "pytorch_model.bin")
         path.unlink()
         path = folder / "pytorch_model.bin"
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT, str(folder)], capture_output=True, text=True, check=True, timeout=300
     )
-    assert int(run.stdout) < 1.3 * path.stat().st_size
+    # Below, nothing was measured.
+    assert 0.8 < int(run.stdout) / path.stat().st_size < 1.3
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """q-nets against a loop over queries and passages, one at a time."""
 
-import itertools
 import math
 from typing import Any
 
@@ -112,7 +111,7 @@ def test_indexing_and_slicing() -> None:
     assert [len(qnets[1]), len(qnets[1:3]), len(qnets)] == [1, 2, 4]
     torch.testing.assert_close(torch.cat([one(passages) for one in qnets]), scores)
     for wrong in (4, -5):
-        with pytest.raises(IndexError, match=f"q-net {wrong} of 4"):
+        with pytest.raises(IndexError, match=f"no q-net {wrong}: the batch has 4"):
             qnets[wrong]
 
 
@@ -133,13 +132,15 @@ def test_dropout_in_training_only() -> None:
 
 
 def test_residual_adds_what_dropout_has_not_touched() -> None:
-    # Weights of zero leave only the residual.
-    config = QNetConfig((4, 4, 4, 1), do_dropout=True, dropout_prob=0.9, do_layer_norm=False)
+    # Hidden weights of zero leave only the residuals, which the output layer then weighs.
+    config = QNetConfig(
+        (4, 4, 4, 1), do_dropout=True, dropout_prob=0.9, do_layer_norm=False, do_residual_on_last=True
+    )
     qnets = make_qnets(config, 1, training=True)
-    qnets.weights[0].zero_()
-    qnets.biases[0].zero_()
+    for tensor in (*qnets.weights[:-1], *qnets.biases):
+        tensor.zero_()
     passages = make_passages(64, 4)
-    assert torch.equal(qnets._hidden(0, passages, qnets.biases[0])[0], passages)
+    torch.testing.assert_close(qnets(passages)[0], passages @ qnets.weights[-1][0, :, 0])
 
 
 def test_gradients_reach_every_layer() -> None:
@@ -176,7 +177,7 @@ def test_keys_left_out_take_the_released_defaults() -> None:
     ("values", "message"),
     [
         ({}, "vector_dimensions is missing"),
-        ({"vector_dimensions": 8}, "is no list"),
+        ({"vector_dimensions": 8}, "is not a list"),
         ({"vector_dimensions": [8, "8", 1]}, "whole numbers"),
         ({"vector_dimensions": [8, 8]}, "expected"),
         ({"vector_dimensions": [8, 1]}, "at least one hidden layer"),
@@ -203,7 +204,5 @@ def test_what_makes_no_qnet(values: dict[str, Any], message: str) -> None:
 def test_scores_of_unit_vectors_scaled_are_those_of_scaled_vectors() -> None:
     passages = nn.functional.normalize(make_passages(5, 6), dim=-1)
     scaled = QNetConfig(SQUARE, input_scale=math.sqrt(6))
-    for before in itertools.islice(make_qnets(scaled), 1):
-        torch.testing.assert_close(
-            before(passages), make_qnets(QNetConfig(SQUARE))[0](passages * math.sqrt(6))
-        )
+    before, *_ = make_qnets(scaled)
+    torch.testing.assert_close(before(passages), make_qnets(QNetConfig(SQUARE))[0](passages * math.sqrt(6)))

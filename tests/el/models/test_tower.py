@@ -74,7 +74,7 @@ def test_longest_input(tower: Tower) -> None:
     longest = torch.full((1, tower.max_positions), 10)
     assert tower(longest, torch.ones_like(longest)).shape == (1, WIDTH)
     longer = torch.full((1, tower.max_positions + 1), 10)
-    with pytest.raises(ValueError, match="input of 65 tokens, the tower has 64 positions"):
+    with pytest.raises(ValueError, match="input of 65 tokens, but the tower has 64 positions"):
         tower(longer, torch.ones_like(longer))
 
 

@@ -97,16 +97,15 @@ def test_descriptor(tmp_path: Path) -> None:
         Concept(
             id="D000001",
             names=(
-                Name("Calcimycin", "preferred", "NON"),
-                Name("Antibiotic A23187", "preferred", "TRD"),
-                Name("A-23187", "narrower", "LAB"),
-                Name("calcimycin", "narrower", "NON"),
+                Name("Calcimycin", "preferred"),
+                Name("Antibiotic A23187", "preferred"),
+                Name("A-23187", "narrower"),
+                Name("calcimycin", "narrower"),
             ),
             kind="chemical",
             record="descriptor",
             definition="An ionophorous antibiotic.",
             tree_numbers=("D03.633", "D04.345"),
-            record_class="1",
         )
     ]
 
@@ -137,23 +136,7 @@ def test_relation(
         concept("M2", "" if in_preferred else listing, term("two")),
     )
     [found] = read_descriptors(write_desc(tmp_path, record))
-    assert found.names[1] == Name("two", relation, "NON")
-
-
-@pytest.mark.parametrize("tag", ["ABB", "ABX", "ACR", "ACX", "EPO", "LAB", "NAM", "NON", "TRD"])
-def test_lexical_tag(tmp_path: Path, tag: str) -> None:
-    record = descriptor("D1", "one", concept("M1", term("one", tag), preferred=True))
-    [found] = read_descriptors(write_desc(tmp_path, record))
-    assert found.names == (Name("one", "preferred", tag),)
-
-
-@pytest.mark.parametrize("record_class", ["1", "2", "3", "4"])
-def test_descriptor_class(tmp_path: Path, record_class: str) -> None:
-    record = descriptor("D1", "one", concept("M1", preferred=True), record_class=record_class)
-    [found] = read_descriptors(write_desc(tmp_path, record))
-    assert found.record_class == record_class
-    assert found.tree_numbers == ()
-    assert found.kind == "other"
+    assert found.names[1] == Name("two", relation)
 
 
 def test_repeated_name_is_kept_once_with_the_nearest_relation(tmp_path: Path) -> None:
@@ -165,16 +148,16 @@ def test_repeated_name_is_kept_once_with_the_nearest_relation(tmp_path: Path) ->
     )
     [found] = read_descriptors(write_desc(tmp_path, record))
     assert found.names == (
-        Name("one", "preferred", "NON"),
-        Name("same", "preferred", "NON"),
-        Name("two", "narrower", "NON"),
+        Name("one", "preferred"),
+        Name("same", "preferred"),
+        Name("two", "narrower"),
     )
 
 
 def test_name_that_no_term_carries(tmp_path: Path) -> None:
     record = descriptor("D1", "one", concept("M1", term("two"), preferred=True))
     [found] = read_descriptors(write_desc(tmp_path, record))
-    assert found.names == (Name("one"), Name("two", "preferred", "NON"))
+    assert found.names == (Name("one"), Name("two", "preferred"))
 
 
 def test_escaped_and_non_ascii_names(tmp_path: Path) -> None:
@@ -192,11 +175,10 @@ def test_supplementary_class(tmp_path: Path, record_class: str, kind: str) -> No
     assert list(read_supplementary(path, {"D001561": "other"})) == [
         Concept(
             id="C000002",
-            names=(Name("bevonium", "preferred", "NON"),),
+            names=(Name("bevonium", "preferred"),),
             kind=kind,
             record="supplementary",
             mapped_to=("D001561", "D000117"),
-            record_class=record_class,
         )
     ]
 

@@ -1,4 +1,5 @@
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ from hypothesis import strategies as st
 
 from el.base.errors import InputError, MismatchError
 from el.base.text import normalise, spelling
-from el.ontology import spellings as module
 from el.ontology.ontology import Concept, Name, Ontology
 from el.ontology.spellings import Spellings
 
@@ -32,9 +32,12 @@ def test_an_index_of_some_names() -> None:
     assert spellings.among(np.array([1, 2])).names("lead").tolist() == [2]
 
 
-def test_two_spellings_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_key", lambda _: 7)
+def test_two_spellings_of_one_hash_are_told_apart() -> None:
+    lead = Spellings.of_ontology(ontology_of("Lead")).keys
     spellings = Spellings.of_ontology(ontology_of("Lead", "Lithium", "LEAD"))
+    # As if "lithium" had the hash of "lead".
+    spellings = replace(spellings, keys=lead.repeat(3), rows=np.sort(spellings.rows))
+    assert spellings.known(["lead", "lithium"]).tolist() == [True, False]
     assert spellings.names("lead").tolist() == [0, 2]
 
 

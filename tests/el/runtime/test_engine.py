@@ -17,8 +17,10 @@ from el.models.hypencoder import Hypencoder
 from el.models.straightening import straighten
 from el.models.tower import EncoderSource
 from el.runtime import engine as search_engine
+from el.runtime import single
 from el.runtime.compile import TorchEngine, compile_model, make_engine
 from el.runtime.engine import CompiledEngine, Encoded, Engine
+from el.runtime.networks import compiled
 from el.runtime.single import SingleMention
 from el.studies.controls import FixedScorer
 from tests.tiny import WIDTH, tiny_encoder, tiny_hypencoder, tiny_near_identity
@@ -160,24 +162,26 @@ def test_a_qnet_is_whole_before_the_next_begins(
     source: EncoderSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_engine, "_FEW", 0)
-    engine = make_engine(models(source)["one tower"])
-    encode(engine, ["cold"])
-    (single,) = engine._singles.values()
-    calls = []
+    names, calls = iter(["query", "generator"]), []
 
     class Recorded:
-        def __init__(self, name: str, request: Any) -> None:
-            self.name, self.request = name, request
+        """A network that is ready to run, in the order in which they are made."""
+
+        def __init__(self, request: Any) -> None:
+            self.name, self.request = next(names), request
 
         def __getattr__(self, call: str) -> Any:
-            calls.append(f"{self.name} {call}")
+            if call in ("infer", "start_async", "wait"):
+                calls.append(f"{self.name}: {call}")
             return getattr(self.request, call)
 
-    for name in ("_query", "_generator"):
-        monkeypatch.setattr(single, name, Recorded(name, getattr(single, name)))
-    encode(engine, ["lead"])
-    # What generates reads where the query's network writes.
-    assert calls[:3] == ["_generator wait", "_query infer", "_generator start_async"]
+    monkeypatch.setattr(single, "compiled", lambda *given, **options: Recorded(compiled(*given, **options)))
+    engine = make_engine(models(source)["one tower"])
+    for text in ("cold", "lead"):
+        calls.clear()
+        encode(engine, [text])
+        # What generates reads where the query's network writes.
+        assert calls == ["generator: wait", "query: infer", "generator: start_async"]
 
 
 def test_however_many_mentions_come(source: EncoderSource) -> None:

@@ -91,22 +91,37 @@ def test_heads_near_the_identity_are_straightened(
     assert ("dev_accuracy_straightened" in outcome) == (start == "dot product")
 
 
-@pytest.mark.parametrize("normalize", [True, False])
-def test_query_vectors_are_trained_where_they_have_length_one(
-    normalize: bool, source: EncoderSource, ontology: Ontology, files: PairFiles, tmp_path: Path
+def test_query_vectors_are_trained_with_a_joint_weight(
+    source: EncoderSource, ontology: Ontology, files: PairFiles, tmp_path: Path
 ) -> None:
     def trained(joint_weight: float) -> Hypencoder:
         torch.manual_seed(1)
-        model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=True, normalize=normalize)
+        model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=True, normalize=True)
         recipe = replace(ALIGN, joint_weight=joint_weight, teacher="own" if joint_weight else "frozen")
         folder = tmp_path / str(joint_weight)
         run_recipe(model, recipe, files, ontology, None, folder / "runs", folder / "curves", folder / "model")
         return Hypencoder.from_pretrained(folder / "model")
 
     jointly, alone = trained(1.0), trained(0.0)
-    assert (jointly.fingerprint() != alone.fingerprint()) is normalize
-    assert (jointly.spec.embedding_representation == "mean") is normalize
+    assert jointly.fingerprint() != alone.fingerprint()
+    assert jointly.spec.embedding_representation == "mean"
     assert alone.spec.embedding_representation is None
+
+
+def test_vectors_of_any_length_take_no_losses_of_cosines(
+    source: EncoderSource, ontology: Ontology, files: PairFiles, vectors: NameVectors, tmp_path: Path
+) -> None:
+    def trained(recipe: Recipe) -> Hypencoder:
+        model = Hypencoder.from_encoder(source, [WIDTH, WIDTH, 1], shared_encoder=True, normalize=False)
+        run_recipe(model, recipe, files, ontology, vectors, tmp_path / "runs", None, tmp_path / "m")
+        return Hypencoder.from_pretrained(tmp_path / "m")
+
+    jointly = replace(ALIGN, joint_weight=1.0, teacher="own")
+    for recipe in (jointly, replace(RECIPE, distillation_weight=1.0)):
+        with pytest.raises(ConfigError, match="need vectors of length 1"):
+            trained(recipe)
+        assert not (tmp_path / "m").exists()
+    assert trained(ALIGN).spec.embedding_representation is None
 
 
 @pytest.mark.parametrize(
@@ -351,15 +366,15 @@ def test_word_embeddings_stay_where_they_are_frozen(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mentions_per_batch": -1}, "must not be negative"),
-        ({"own_items": 1, "in_batch": "none", "random_names": 0}, "nothing to tell apart"),
-        ({"label_items": 1, "in_batch": "none", "random_names": 0}, "nothing to tell apart"),
+        ({"mentions_per_batch": -1}, "mentions_per_batch is -1; it must not be negative"),
+        ({"own_items": 1, "in_batch": "none", "random_names": 0}, "nothing to choose between"),
+        ({"label_items": 1, "in_batch": "none", "random_names": 0}, "nothing to choose between"),
         ({"own_items": 1, "margin_weight": 1.0}, "a positive and a negative"),
-        ({"random_names": -1}, "must not be negative"),
+        ({"random_names": -1}, "random_names is -1; it must not be negative"),
         ({"mentions_per_batch": 1, "names_per_batch": 0}, "two queries or more"),
-        ({"own_items": 0}, "own_items and dev_queries"),
-        ({"dev_queries": 0}, "own_items and dev_queries"),
-        ({"passages": "trained"}, "distillation needs passages: frozen"),
+        ({"own_items": 0}, "own_items is 0"),
+        ({"dev_queries": 0}, "dev_queries is 0"),
+        ({"passages": "trained"}, "distillation needs the frozen passage tower"),
         ({"steps": -1}, "steps is -1"),
     ],
 )

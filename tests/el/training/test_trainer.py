@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 import torch
 from torch import Tensor
+from transformers import TrainingArguments
 
 from el.base.errors import ConfigError
 from el.index.vectors import NameVectors
@@ -25,7 +26,6 @@ from el.training.collator import Candidates, Collator, batch_scores, candidate_s
 from el.training.config import TrainConfig, run_key
 from el.training.losses import masked_cross_entropy
 from el.training.pairs import Pair
-from el.training.recipes import _switch_off_dropout
 from el.training.trainer import rerank_accuracy, train
 from tests.tiny import WIDTH, tiny_hypencoder
 
@@ -54,6 +54,13 @@ def make_model(kind: str, source: EncoderSource) -> RetrievalModel:
         # Scaled as the pipeline does, or else so small a q-net hardly learns from unit vectors.
         model = tiny_hypencoder(source, seed=5, input_scale=math.sqrt(WIDTH))
     model.freeze_passage_tower()
+    return model
+
+
+def without_dropout(model: RetrievalModel) -> RetrievalModel:
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
     return model
 
 
@@ -241,8 +248,7 @@ def test_fewer_steps_than_until_the_first_look(source: EncoderSource, run: Run, 
 
 @pytest.mark.parametrize("kind", ["bi_encoder", "hypencoder"])
 def test_loss_falls(kind: str, source: EncoderSource, run: Run, pairs: list[Pair]) -> None:
-    model = make_model(kind, source)
-    _switch_off_dropout(model)
+    model = without_dropout(make_model(kind, source))
     batch = Collator(model, run.ontology, Candidates(3, 0), run.vectors, 1)(0, pairs)
     before = label_loss(model, batch)
     outcome = run(model, replace(CONFIG, steps=20, evaluate_every=20, head_learning_rate=1e-2))
@@ -261,8 +267,7 @@ def test_distillation_draws_scores_to_the_frozen_tower(
     source: EncoderSource, run: Run, pairs: list[Pair]
 ) -> None:
     config = replace(CONFIG, label_weight=0.0, distillation_weight=1.0, steps=20, evaluate_every=20)
-    model = make_model("hypencoder", source)
-    _switch_off_dropout(model)
+    model = without_dropout(make_model("hypencoder", source))
     batch = Collator(model, run.ontology, Candidates(3, 0), run.vectors, 1)(0, pairs)
     before = gap(model, batch)
     run(model, config)
@@ -287,12 +292,11 @@ def test_weights_of_the_losses(source: EncoderSource, run: Run, pairs: list[Pair
             parameter.mul_(1.2)
     collator = Collator(model, run.ontology, Candidates(3, 0), run.vectors, 1)
     batch = collator(0, pairs)
+    arguments = TrainingArguments(str(tmp_path), report_to="none", use_cpu=True)
 
     def loss(**changes: Any) -> float:
         config = replace(CONFIG, **changes)
-        trainer = module.PairTrainer(
-            model, config, [pairs], collator, pairs, collator, module._arguments(config, tmp_path), []
-        )
+        trainer = module.PairTrainer(model, config, [pairs], collator, pairs, collator, arguments, [])
         with torch.no_grad():
             return float(trainer.compute_loss(model, batch))
 
