@@ -24,8 +24,6 @@ def needs_extra(extra: str) -> Iterator[None]:
     """
     try:
         yield
-    except MissingExtraError:
-        raise
     except ModuleNotFoundError as error:
         # A missing module of this project is a bug, not a missing extra.
         if error.name is None or error.name.partition(".")[0] in ("el", "etl"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from el.base.cli import command_parser
 from el.base.params import load_params, load_section
 from el.base.places import cache_folder, writable_folder
-from el.commands.arguments import EXIT_CODES, add_linker_argument, check_new
+from el.commands.arguments import EXIT_CODES, add_linker_argument, check_new, check_replaceable
 
 _DESCRIPTION = """\
 Measures on this machine how fast a linker and its parts link the mentions of a corpus.
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.output is not None:
         check_new(options.output, force=options.force)
+        check_replaceable(options.output, "latency.json", "folder of figures")
     from el.benchmark.linker import bench_linker
     from el.benchmark.run import BenchmarkConfig
     from el.linking.places import find_linker

@@ -48,13 +48,13 @@ def find_linker(given: str | Path | None = None) -> Path:
     if given is None:
         return _default_linker()
     folder = Path(given)
-    if folder.is_dir():
-        return folder
+    places = [folder]
     if folder.name == str(given):
-        for place in (_HERE / folder, linkers_folder() / folder):
-            if is_linker(place):
-                return place
-    raise InputError(given, "", "no linker here", f"{_INDEX}. {_known()}")
+        places += [_HERE / folder, linkers_folder() / folder]
+    found = next((place for place in places if is_linker(place)), None)
+    if found is None:
+        raise InputError(str(given) or '""', "", "no linker here", f"{_INDEX}. {_known()}".strip())
+    return found
 
 
 def _default_linker() -> Path:

@@ -74,6 +74,9 @@ def test_a_linker_is_timed(arguments: list[str], capsys: pytest.CaptureFixture[s
     assert [system for system in systems if f"| {system} |" not in printed] == []
     with pytest.raises(UsageError, match="--force"):
         main(arguments)
+    Path("out/latency.json").unlink()
+    with pytest.raises(UsageError, match=r"no latency\.json"):
+        main([*arguments, "--force"])
 
 
 def test_a_corpus_is_needed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,10 +79,18 @@ def test_what_is_no_linker_is_not_the_only_one(own: Path) -> None:
 
 def test_a_folder_is_taken_as_it_is_given(here: Path, own: Path) -> None:
     make_linker(own / "given")
-    (here / "given").mkdir()
-    # What is wrong with it is told when it is opened.
+    make_linker(here / "given")
     for given in ("given", "./given", Path("given"), here / "given"):
         assert find_linker(given) == Path(given)
+
+
+def test_a_folder_that_is_no_linker_does_not_hide_one_of_its_name(here: Path, own: Path) -> None:
+    (here / "given").mkdir()
+    assert "no linker here" in refused("given")
+    theirs = make_linker(own / "given")
+    assert find_linker("given") == theirs
+    assert refused("./given").startswith("./given: no linker here")
+    assert refused("").startswith('"": no linker here')
 
 
 def test_a_name_is_looked_up_here_and_then_in_the_users_folder(here: Path, own: Path) -> None:
