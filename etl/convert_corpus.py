@@ -18,7 +18,7 @@ from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, mentions_restricted, restricted_triples
 from el.ontology.ontology import Ontology
-from el.ontology.retired import load_retired_ids
+from el.ontology.retired import current_id, load_retired_ids
 
 SPLITS = ("train", "dev", "test")
 
@@ -148,10 +148,9 @@ def _with_current_ids(
     """Replaces retired ids and counts them in `replaced`. An id that is in the ontology is not replaced."""
 
     def current(concept_id: str) -> str:
-        if concept_id in ontology or concept_id not in retired:
-            return concept_id
-        replaced[concept_id] += 1
-        return retired[concept_id]
+        new = current_id(concept_id, ontology, retired)
+        replaced.update([concept_id] if new != concept_id else [])
+        return new
 
     mentions = tuple(
         replace(mention, concept_ids=tuple(current(concept_id) for concept_id in mention.concept_ids))

@@ -75,3 +75,8 @@ class MismatchError(ElError):
 
 class FetchError(ElError):
     """No source could provide a file."""
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of a library's message, or the error's class where there is no message."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -138,6 +138,17 @@ def open_unpacked(path: Path, *, by_name: bool = False) -> Iterator[BinaryIO]:
             yield file
 
 
+def check_sampled(path: Path, expected: str, remedy: str) -> Path:
+    """Returns a file with the expected `sampled_sha256`. The code that opens it trusts its content.
+
+    Raises:
+        InputError: the file is missing, or has another checksum.
+    """
+    if not path.is_file() or sampled_sha256(path) != expected:
+        raise InputError(path, "", "missing, truncated or altered (its checksum is wrong)", remedy)
+    return path
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON with sorted keys and a final newline, whole or not at all."""
     with atomic_file(path) as temporary:

@@ -12,7 +12,7 @@ import torch
 from el.base.errors import ConfigError
 from el.base.progress import progress
 from el.benchmark.memory import peak_memory_mb
-from el.benchmark.neighbours import GraphSearch, lowest_level
+from el.benchmark.published_search import GraphSearch, lowest_level
 from el.benchmark.scaling import scaled_vectors
 from el.benchmark.timing import (
     PAUSE_SECONDS,

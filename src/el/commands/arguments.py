@@ -26,6 +26,22 @@ def add_linker_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_corpus_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument for annotated documents, `corpus`: one file or several."""
+    parser.add_argument(
+        "corpus",
+        nargs="+",
+        metavar="CORPUS",
+        type=Path,
+        help="annotated documents: PubTator, BioC, brat or JSON lines",
+    )
+
+
+def add_force_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the option `--force`; see `check_new`."""
+    parser.add_argument("--force", action="store_true", help="replace an existing output")
+
+
 def check_new(output: Path, option: str = "--output", *, force: bool) -> None:
     """Refuses an output that exists, unless it may be replaced.
 

@@ -13,7 +13,14 @@ from pathlib import Path
 from el.base.cli import command_parser
 from el.base.params import load_params, load_section
 from el.base.places import cache_folder, writable_folder
-from el.commands.arguments import EXIT_CODES, add_linker_argument, check_new, check_replaceable
+from el.commands.arguments import (
+    EXIT_CODES,
+    add_corpus_argument,
+    add_force_argument,
+    add_linker_argument,
+    check_new,
+    check_replaceable,
+)
 
 _DESCRIPTION = """\
 Measures on this machine how fast a linker and its parts link the mentions of a corpus.
@@ -68,13 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(_DESCRIPTION, "el bench", _EPILOG)
-    parser.add_argument(
-        "corpus",
-        nargs="+",
-        metavar="CORPUS",
-        type=Path,
-        help="annotated documents: PubTator, BioC, brat or JSON lines",
-    )
+    add_corpus_argument(parser)
     add_linker_argument(parser)
     parser.add_argument(
         "-d",
@@ -99,5 +100,5 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="also write figures, table and plot into this folder",
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing output")
+    add_force_argument(parser)
     return parser

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser
 from el.base.errors import InputError
-from el.commands.arguments import EXIT_CODES, add_linker_argument, check_new, check_replaceable
+from el.commands.arguments import (
+    EXIT_CODES,
+    add_corpus_argument,
+    add_force_argument,
+    add_linker_argument,
+    check_new,
+    check_replaceable,
+)
 
 if TYPE_CHECKING:
     from el.corpus.types import Document, Mention
@@ -71,13 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(_DESCRIPTION, "el evaluate", _EPILOG)
-    parser.add_argument(
-        "input",
-        nargs="+",
-        metavar="CORPUS",
-        type=Path,
-        help="annotated documents: PubTator, BioC, brat or JSON lines",
-    )
+    add_corpus_argument(parser)
     add_linker_argument(parser)
     parser.add_argument(
         "-o",
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="also write figures and predictions into this folder",
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing output")
+    add_force_argument(parser)
     return parser
 
 
@@ -98,18 +99,18 @@ def _evaluate(options: argparse.Namespace) -> None:
     from el.ontology.retired import load_retired_ids
     from el.report.tables import result_table
 
-    documents = [document for path in options.input for document in open_corpus(path)]
+    documents = [document for path in options.corpus for document in open_corpus(path)]
     protocol = named_protocol("full")
     linker = Linker.load(options.linker, use_learned_synonyms=False)
     documents, notes = prepared(documents, linker.ontology, load_retired_ids())
     if not any(mention.concept_ids for document in documents for mention in document.mentions):
         raise InputError(
-            options.input[0], "", "no mention has an id of MeSH or the ontology", "Give an annotated corpus"
+            options.corpus[0], "", "no mention has an id of MeSH or the ontology", "Give an annotated corpus"
         )
     repeated = next((i for i, n in Counter(document.id for document in documents).items() if n > 1), None)
     if repeated is not None:
         remedy = "Give each document once, and each document another id"
-        raise InputError(options.input[0], f"document {repeated}", "occurs several times", remedy)
+        raise InputError(options.corpus[0], f"document {repeated}", "occurs several times", remedy)
     for note in notes:
         print(note, file=sys.stderr)
     split = Split("corpus", documents, _seen(documents, linker))
@@ -123,7 +124,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         retrieved = linker.config.retrieved if system == "model" else None
         found, predictions[system] = evaluate(system, make, split, protocol, context, retrieved)
         figures |= found
-    names = ", ".join(path.name for path in options.input)
+    names = ", ".join(path.name for path in options.corpus)
     count = int(figures["full/el_link/all/count"])
     caption = (
         f"Protocol `full`, {names}, {count:,} mentions against {len(linker.ontology):,} concepts. "
@@ -163,18 +164,18 @@ def prepared(
     """
     # Slow to import: the module loads the libraries that read ontologies.
     from el.ontology.ontology import kind_of_type
+    from el.ontology.retired import current_id
 
     out: list[Document] = []
     left_out: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
 
-    def current(concept_id: str) -> str:
-        return concept_id if concept_id in known else retired.get(concept_id, concept_id)
-
     for document in documents:
         mentions: list[Mention] = []
         for mention in document.mentions:
-            ids = tuple(current(i) for i in mention.concept_ids if i in known or _IDS.fullmatch(i))
+            ids = tuple(
+                current_id(i, known, retired) for i in mention.concept_ids if i in known or _IDS.fullmatch(i)
+            )
             if not ids and (mention.concept_ids or kind_of_type(mention.type) is None):
                 left_out[mention.type or "no type"] += 1
                 continue

@@ -40,10 +40,10 @@ gives no kind, --kind sets the kind of all its concepts. In plain text, `el link
 and chemicals; it finds other concepts only if the ontology has no diseases or chemicals. Given mentions can
 be linked to concepts of every kind; for mentions of other types use `el link --type`.
 
-All of MeSH, 784,000 names, takes 15 to 30 minutes on two cores. After an interruption, the same command
-continues where it stopped. If only some concepts were added or removed, --reuse takes much less time. Removed
-names are never found, but they stay in the index and take up space. If most names of the index are removed
-ones, the index is built again.
+All of MeSH, 784,000 names, takes 20 minutes to over an hour on two cores. After an interruption, the same
+command continues where it stopped. If only some concepts were added or removed, --reuse takes much less time.
+Removed names are never found, but they stay in the index and take up space. If most names of the index are
+removed ones, the index is built again.
 """
 
 _EPILOG = f"""\
@@ -103,7 +103,7 @@ def _name_of(ontologies: Sequence[str]) -> str:
 def _check_output(options: argparse.Namespace) -> None:
     """Refuses an output that would replace an input, or anything other than a linker.
 
-    Called before the names are encoded, which can take half an hour.
+    Called before the names are encoded, which can take over an hour.
     """
     output: Path = options.output
     for given in (options.trained, *map(Path, options.ontology)):

@@ -70,8 +70,8 @@ examples:
   cat notes.txt | el link - | cut -f4,6,8    in a pipe
 
 {EXIT_CODES}
-With --keep-going, code 1 comes after all other inputs are linked. If the reader of standard output, such as
-head, stops early, the code is 0, and a page of --html is complete.
+With --keep-going, all other inputs are linked before the command ends with code 1. If the reader of standard
+output stops early, as head does, the code is 0, and a page of --html is complete.
 """
 
 
@@ -191,8 +191,8 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--min-precision",
         metavar="P",
         type=_share,
-        help="answer only above the score from which this share of answers, such as 0.95, was right on "
-        "held-out given mentions; other mentions get -1 (default: answer all)",
+        help="answer only above a threshold: on held-out mentions, this share of the answers above it, such "
+        "as 0.95, was right; other mentions get -1 (default: answer all)",
     )
 
 

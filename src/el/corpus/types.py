@@ -120,7 +120,8 @@ class Link:
     Attributes:
         concept_id: the concept's id.
         name: the concept's preferred name.
-        score: higher is better. Scores of different mentions cannot be compared.
+        score: higher is better. The score of a linker is a probability, with weights that were fitted on dev.
+            So scores of different mentions can be compared; `nil_below` is one threshold for all of them.
         matched_name: the concept's name that is most similar to the mention.
     """
 

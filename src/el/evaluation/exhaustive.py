@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from el.base.errors import ElError
+from el.base.errors import ElError, first_line
 from el.base.progress import progress
 from el.index.exact import merge_best
 from el.index.vectors import NameVectors
@@ -214,9 +214,9 @@ class _Compiled:
                 raise
             # The errors for a missing compiler and for a missing Triton derive from RuntimeError.
             except RuntimeError as error:
-                reason = str(error).strip().partition("\n")[0]
                 print(
-                    f"note: all names are scored without torch.compile, because it failed: {reason}",
+                    "note: all names are scored without torch.compile, because it failed: "
+                    f"{first_line(error)}",
                     file=sys.stderr,
                 )
                 self._compiled = None

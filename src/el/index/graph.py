@@ -18,7 +18,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from el.base.errors import InputError
+from el.base.errors import InputError, first_line
 from el.base.files import atomic_file
 
 # Links of a name to others. The lowest level has twice as many, which take 128 bytes a name. A larger number
@@ -74,7 +74,7 @@ class NameGraph:
         try:
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
-            problem = f"broken ({str(error).splitlines()[0]})"
+            problem = f"broken ({first_line(error)})"
             raise InputError(path, "", problem, "Build it again") from error
         if not isinstance(index, faiss.IndexHNSWSQ):
             problem = f"holds a {type(index).__name__} instead of a graph of names"

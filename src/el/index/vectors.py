@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from el.base.errors import InputError, MismatchError
-from el.base.files import read_json, sampled_sha256
+from el.base.files import check_sampled, read_json
 from el.index.graph import NameGraph, StoredVectors
 from el.ontology.ontology import Ontology
 
 FORMAT = "el-vectors-3"
 NAMES = "names.faiss"
 PLACES = "places.npy"
+_REMEDY = "Build it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,20 +61,20 @@ class NameVectors:
         missing = {"model", "ontology", "names", "width", "sampled_sha256"} - set(manifest)
         if missing:
             problem = f"{', '.join(sorted(missing))} is missing"
-            raise InputError(folder / "manifest.json", "", problem, "Build it again")
+            raise InputError(folder / "manifest.json", "", problem, _REMEDY)
         if manifest["ontology"] != ontology.fingerprint:
             raise MismatchError(f"{folder}: made from another ontology than the given one. Build it again")
         places = None
         if "places_sha256" in manifest:
-            path = _checked(folder / PLACES, manifest["places_sha256"])
+            path = check_sampled(folder / PLACES, manifest["places_sha256"], _REMEDY)
             places = np.load(path, allow_pickle=False).astype(np.int64)
-        graph = NameGraph.open(_checked(folder / NAMES, manifest["sampled_sha256"]), places)
+        graph = NameGraph.open(check_sampled(folder / NAMES, manifest["sampled_sha256"], _REMEDY), places)
         vectors = cls(graph.vectors, manifest, graph, folder, places)
         shape = len(vectors), graph.vectors.shape[1]
         if shape != (manifest["names"], manifest["width"]):
             expected = manifest["names"], manifest["width"]
             problem = f"has shape {shape}, but its manifest says {expected}"
-            raise InputError(folder / NAMES, "", problem, "Build it again")
+            raise InputError(folder / NAMES, "", problem, _REMEDY)
         return vectors
 
     def check_model(self, passage_tower: str) -> None:
@@ -107,16 +108,3 @@ class NameVectors:
         names = np.full(len(self.vectors), -1, dtype=np.int64)
         names[self.places] = np.arange(len(self.places))
         return names
-
-
-def _checked(path: Path, expected: str) -> Path:
-    """Returns a file with the expected checksum. The code that opens the file trusts its content.
-
-    Raises:
-        InputError: the file is missing, or has another checksum.
-    """
-    if not path.is_file():
-        raise InputError(path, "", "no such file", "Build it again")
-    if sampled_sha256(path) != expected:
-        raise InputError(path, "", "truncated or altered (its checksum is wrong)", "Build it again")
-    return path

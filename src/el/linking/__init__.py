@@ -1,0 +1,1 @@
+"""From mentions in documents to ranked concepts: evidence, decisions, and linkers on disk."""

@@ -20,7 +20,6 @@ from el.base.text import spelling
 from el.linking.query import Query
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
-from el.models.inputs import query_input
 from el.ontology.spellings import Spellings
 
 # The kinds of evidence. Each is one number for every candidate.
@@ -148,7 +147,7 @@ class EvidenceCollector:
 
     def collect(self, queries: Sequence[Query]) -> list[Evidence]:
         """Returns the evidence for each query."""
-        keys = [(query_input(q.expanded, q.left, q.right), q.text, q.expanded) for q in queries]
+        keys = [(q.input, q.text, q.expanded) for q in queries]
         scored = self._scored(list(dict.fromkeys(keys)))
         # Equal mentions of one type share their evidence.
         places = [(key, query.type) for query, key in zip(queries, keys, strict=True)]
@@ -173,7 +172,8 @@ class EvidenceCollector:
 
     def _form(self, text: str, expanded: str) -> _Form:
         short = self._spelled(text if text != expanded else "")
-        return _Form(self._spelled(expanded), short, self._learned(expanded))
+        learned = self.synonyms.rows_of(expanded, self.ontology) if self.synonyms else Counter[int]()
+        return _Form(self._spelled(expanded), short, learned)
 
     def _proposed(self, form: _Form) -> npt.NDArray[np.int64]:
         names = [form.equal, form.short]
@@ -219,13 +219,6 @@ class EvidenceCollector:
             values[row, _COLUMN["learned_share"]] = count / learned.total()
             values[row, _COLUMN["learned_count"]] = np.log1p(count)
         values[:, _COLUMN["known"]] = self._known[concepts]
-
-    def _learned(self, text: str) -> Counter[int]:
-        """Returns concept row -> number of a form's training mentions that have the concept."""
-        if self.synonyms is None:
-            return Counter()
-        counts = self.synonyms.counts_of(text)
-        return Counter({self.ontology.row_of[concept_id]: count for concept_id, count in counts.items()})
 
     def _places(
         self, names: npt.NDArray[np.int64], concepts: npt.NDArray[np.int64]
@@ -353,8 +346,9 @@ class DocumentReading:
     def added_to(self, queries: Sequence[Query], evidence: Sequence[Evidence]) -> list[Evidence]:
         """Returns the evidence for mentions with `in_document`. Call it after `add` for all their documents.
 
-        The value for a concept is its largest probability as first candidate of a mention of the same
-        document with another spelling; 0 if it is the first candidate of none.
+        Only mentions of the same document with another spelling count, and only those whose first candidate
+        is the concept. The value is the largest probability that the concept has for one of them; 0 if there
+        are none.
         """
         # Two forms with the largest values are enough: one of them differs from the mention's form.
         most = {

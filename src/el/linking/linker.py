@@ -57,7 +57,9 @@ class Decision:
 
 
 class Linker:
-    """Links mentions to concepts. It is also a `Ranker`, so evaluation runs the same code.
+    """Links mentions to concepts. It is also a `Ranker`: evaluation ranks candidates by the same code.
+
+    `rank` does less than `link`: it finds no mentions, makes no composites and does not apply `nil_below`.
 
     Candidates are the concepts that the model's vectors retrieve, and those that dictionary and learned
     synonyms propose. A candidate's logit is the weighted sum of its evidence (`el.linking.evidence`), and the
@@ -222,8 +224,8 @@ class Linker:
         """Links the mentions of documents. Only a few documents are in memory at a time.
 
         Gold ids are not read. A mention that names several concepts at once (`el.linking.composites`) gets
-        the ids of all of them. Mentions of one document and type with the same meaning, such as an
-        abbreviation and its long form, get the same ids.
+        the ids of all of them. An abbreviation and its long form are read as the same text, so they usually
+        get the same ids. This is not guaranteed: some evidence differs, such as `short_form`.
 
         Args:
             documents: any number of documents.
@@ -291,7 +293,7 @@ class Linker:
         """Returns the concept rows that training mentions of this form have, if learned synonyms are used."""
         if self.synonyms is None or not self.config.use_learned_synonyms:
             return []
-        return [self.ontology.row_of[concept_id] for concept_id in self.synonyms.counts_of(text)]
+        return list(self.synonyms.rows_of(text, self.ontology))
 
     def weighted_evidence(self, query: Query) -> dict[str, dict[str, float]]:
         """Returns concept id -> kind of evidence -> value times weight, for all candidates of a query.

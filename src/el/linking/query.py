@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from el.base.text import context_window
 from el.corpus.abbreviations import document_abbreviations, expand
 from el.corpus.types import Document, Mention
+from el.models.inputs import query_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Query:
     expanded: str
     left: str = ""
     right: str = ""
+
+    @property
+    def input(self) -> str:
+        """What a model reads: the mention with abbreviations expanded, and its context."""
+        return query_input(self.expanded, self.left, self.right)
 
 
 def mention_queries(

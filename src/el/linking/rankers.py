@@ -13,7 +13,6 @@ from el.index.lengths import by_length
 from el.index.vectors import NameVectors
 from el.linking.query import Query
 from el.linking.ranking import Ranking, rank_concepts
-from el.models.inputs import query_input
 from el.ontology.ontology import Ontology
 from el.runtime.engine import Engine
 
@@ -90,7 +89,7 @@ class ModelRanker:
         """Retrieves names for texts and scores them.
 
         Args:
-            texts: B inputs, as `query_input` returns them.
+            texts: B inputs, as `Query.input` gives them.
             proposed: for each text, distinct name rows that are scored in any case, the most important first.
                 They come first in the result and replace the names that were retrieved last, so K does not
                 change.
@@ -129,8 +128,8 @@ class ModelRanker:
 def distinct_inputs(queries: Sequence[Query]) -> tuple[list[str], list[int]]:
     """Returns the distinct inputs of queries, and for each query the place of its input among them.
 
-    Abbreviations that a document defines are written out.
+    See `Query.input`.
     """
-    texts = [query_input(query.expanded, query.left, query.right) for query in queries]
+    texts = [query.input for query in queries]
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     return list(places), [places[text] for text in texts]

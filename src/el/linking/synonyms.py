@@ -11,6 +11,7 @@ from el.base.files import atomic_file
 from el.base.text import normalise
 from el.corpus.abbreviations import document_abbreviations, expand
 from el.corpus.types import Document
+from el.ontology.ontology import Ontology
 
 _HEADER = "form\tconcept\tcount\n"
 
@@ -50,6 +51,15 @@ class LearnedSynonyms:
     def counts_of(self, text: str) -> Counter[str]:
         """Returns for each concept id how many mentions of a form have it."""
         return self.counts.get(normalise(text), Counter())
+
+    def rows_of(self, text: str, ontology: Ontology) -> Counter[int]:
+        """Returns for each concept row how many mentions of a form have the concept.
+
+        Raises:
+            KeyError: a concept is not in the ontology; see `of_concepts`.
+        """
+        counts = self.counts_of(text)
+        return Counter({ontology.row_of[concept_id]: count for concept_id, count in counts.items()})
 
     @cached_property
     def concept_counts(self) -> Counter[str]:

@@ -26,6 +26,3 @@ class DotProducts:
 
     def __len__(self) -> int:
         return int(self.vectors.shape[0])
-
-    def __getitem__(self, index: slice) -> "DotProducts":
-        return DotProducts(self.vectors[index], self.scale)

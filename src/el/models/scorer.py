@@ -1,6 +1,6 @@
 """The contract of a scorer: how a batch of encoded queries scores passages.
 
-The kinds of models differ in their scorer alone. There are two scorers, in a module each: the dot product
+At scoring time, the kinds of models differ in their scorer alone. There are two scorers, in a module each: the dot product
 (`el.models.dot_product`) and the q-net (`el.models.qnet`).
 """
 

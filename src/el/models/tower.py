@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.initialization import no_init_weights
 
-from el.base.errors import ConfigError, ElError
+from el.base.errors import ConfigError, ElError, first_line
 
 Pooling = Literal["cls", "mean"]
 Source = Literal["package", "hub", "folder"]
@@ -172,7 +172,7 @@ def load_tower(source: EncoderSource, normalize: bool) -> Tower:
     # A folder without a model raises ValueError.
     except (OSError, ValueError) as error:
         raise ElError(
-            f"encoder {source.name}: cannot load {location} ({_first_line(error)}). Without a connection to "
+            f"encoder {source.name}: cannot load {location} ({first_line(error)}). Without a connection to "
             "the model hub, use encoder=minilm, or download the model elsewhere and give its folder"
         ) from error
     return Tower(transformer, source.pooling, normalize)
@@ -192,7 +192,7 @@ def load_tokenizer(location: str | Path, max_tokens: int | None = None) -> PreTr
         tokenizer = AutoTokenizer.from_pretrained(str(location))
     except (OSError, ValueError) as error:
         raise ElError(
-            f"{location}: no tokenizer ({_first_line(error)}). "
+            f"{location}: no tokenizer ({first_line(error)}). "
             "Put the encoder's tokenizer files beside its model"
         ) from error
     if max_tokens is not None:
@@ -220,7 +220,3 @@ def backbone_config(location: str | Path) -> PreTrainedConfig:
     """
     config: PreTrainedConfig = AutoConfig.from_pretrained(str(location))
     return config
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,5 +1,6 @@
 """MeSH ids that corpora use and that MeSH has replaced by other ids."""
 
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from el.base.errors import InputError
@@ -47,3 +48,8 @@ def load_retired_ids(path: Path = RETIRED_IDS) -> dict[str, str]:
             problem = f"{retired_id} is replaced by {current_id}, which is itself retired"
             raise InputError(path, place_of[retired_id], problem, "Replace it by an id that is not retired")
     return current
+
+
+def current_id(concept_id: str, known: Container[str], retired: Mapping[str, str]) -> str:
+    """Returns the current id of a concept. An id that is among the known ones is not replaced."""
+    return concept_id if concept_id in known else retired.get(concept_id, concept_id)

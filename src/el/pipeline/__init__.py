@@ -1,4 +1,7 @@
-"""The DVC stages that need models. Each reads params.yaml, calls the library and writes its outputs."""
+"""The DVC stages beyond fetching and converting, and commands beside them.
+
+Each reads params.yaml, calls the library and writes its outputs.
+"""
 
 from transformers.utils import logging
 

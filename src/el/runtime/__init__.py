@@ -1,1 +1,1 @@
-"""Finding the names that a model scores best: a compiled model, and candidates from a vector index."""
+"""The query side of a model, compiled by OpenVINO to run without PyTorch."""

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from el.base.errors import InputError, MismatchError
-from el.base.files import read_json
-from el.runtime.networks import chained, check_file, compiled, open_tokenizer, read_network
+from el.base.files import check_sampled, read_json
+from el.runtime.networks import AGAIN, chained, compiled, open_tokenizer, read_network
 from el.runtime.single import SingleMention
 
 FORMAT = "el-compiled-4"
@@ -102,7 +102,7 @@ class CompiledEngine:
         self.passage_tower: str = manifest["passage_tower"]
         self.model: str = manifest["model"]
         for name, expected in manifest["weights"].items():
-            check_file(folder / name, expected)
+            check_sampled(folder / name, expected, AGAIN)
         self._factor: float = manifest["factor"]
         self._tokenizer = open_tokenizer(folder / TOKENIZER)
         self._tokenizer.enable_truncation(manifest["max_tokens"])

@@ -10,16 +10,9 @@ from typing import Any
 import openvino
 from tokenizers import Tokenizer
 
-from el.base.errors import InputError
-from el.base.files import sampled_sha256
+from el.base.errors import InputError, first_line
 
-_AGAIN = "Make the linker again"
-
-
-def check_file(path: Path, expected: str) -> None:
-    """Raises InputError if a file is missing or has another checksum (`sampled_sha256`)."""
-    if not path.is_file() or sampled_sha256(path) != expected:
-        raise InputError(path, "", "missing, truncated or altered", _AGAIN)
+AGAIN = "Make the linker again"
 
 
 def read_network(path: Path) -> openvino.Model:
@@ -31,7 +24,7 @@ def read_network(path: Path) -> openvino.Model:
     try:
         return openvino.Core().read_model(str(path))
     except RuntimeError as error:
-        raise InputError(path, "", f"broken ({_first_line(error)})", _AGAIN) from error
+        raise InputError(path, "", f"broken ({first_line(error)})", AGAIN) from error
 
 
 def chained(first: openvino.Model, second: openvino.Model) -> openvino.Model:
@@ -83,11 +76,7 @@ def open_tokenizer(path: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     # The library raises a bare Exception for a broken file.
     except Exception as error:
-        raise InputError(path, "", f"broken ({_first_line(error)})", _AGAIN) from error
+        raise InputError(path, "", f"broken ({first_line(error)})", AGAIN) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

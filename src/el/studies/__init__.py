@@ -1,0 +1,1 @@
+"""Variants of the trained models, compared on dev. Nothing imports this package."""

@@ -63,7 +63,7 @@ _CHANGEABLE = ("qnet.start", "qnet.activation_type", CONTEXT)
 _SECTIONS = ("encoder", "evaluate", "finetune", "finetune_bi_encoder", "inputs", "pretrain", "qnet")
 
 
-Scorer = Literal["generated", "fixed_hidden", "fixed"]
+ScorerName = Literal["generated", "fixed_hidden", "fixed"]
 _SPLITS = ("train", "dev", "test")
 
 
@@ -85,15 +85,15 @@ class Variant:
     depth: int
     seeds: tuple[int, ...] = (1,)
     changes: dict[str, Any] = field(default_factory=dict)
-    scorer: Scorer = "generated"
+    scorer: ScorerName = "generated"
     against: str | None = None
     rounds: int = 1
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ValueError(f"rounds is {self.rounds}; 1 or more are needed")
-        if self.scorer not in get_args(Scorer):
-            raise ValueError(f"scorer is {self.scorer!r}; one of {', '.join(get_args(Scorer))} is needed")
+        if self.scorer not in get_args(ScorerName):
+            raise ValueError(f"scorer is {self.scorer!r}; one of {', '.join(get_args(ScorerName))} is needed")
         least = 0 if self.scorer == "generated" else 1
         if self.depth < least:
             raise ValueError(f"depth is {self.depth}; with scorer {self.scorer} it must be {least} or more")

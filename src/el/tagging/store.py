@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from el.base.errors import ConfigError, ElError, InputError, MismatchError
+from el.base.errors import ConfigError, ElError, InputError, MismatchError, first_line
 from el.base.files import atomic_folder, sha256_file, write_json
 from el.models.base import RetrievalModel
 from el.models.tower import backbone_config, empty_transformer
@@ -131,7 +131,7 @@ def load_tagger(folder: Path, shared: Tensor | None = None) -> TrainedTagger:
             )
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise InputError(folder, "", f"broken ({str(error).splitlines()[0]})", REMEDY) from error
+        raise InputError(folder, "", f"broken ({first_line(error)})", REMEDY) from error
     tokenizer = open_tokenizer(folder / TOKENIZER)
     return TrainedTagger(model.eval(), tokenizer, Reading(**manifest["reading"]))
 

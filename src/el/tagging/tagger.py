@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from el.base.errors import InputError, MismatchError
-from el.base.files import read_json
+from el.base.files import check_sampled, read_json
 from el.corpus.types import Document, Mention
-from el.runtime.networks import check_file, open_compiled, open_tokenizer
+from el.runtime.networks import AGAIN, open_compiled, open_tokenizer
 from el.tagging.encoding import Reading, Window, WordEncoder, Words, central, make_batch, piece_count, windows
 from el.tagging.finder import DictionaryFinder, Found, as_mentions
 from el.tagging.labels import COUNT, spans_of, viterbi
@@ -53,7 +53,7 @@ class Tagger:
             problem = f"is incomplete ({error})"
             raise InputError(folder / MANIFEST, "", problem, "Make the linker again") from error
         for name in (NETWORK, Path(NETWORK).with_suffix(".bin").name, TRANSITIONS, TOKENIZER):
-            check_file(folder / name, files.get(name, ""))
+            check_sampled(folder / name, files.get(name, ""), AGAIN)
         self._network = open_compiled(folder / NETWORK)
         self._transitions: npt.NDArray[np.float32] = np.load(folder / TRANSITIONS, allow_pickle=False)
         tokenizer = open_tokenizer(folder / TOKENIZER)

@@ -246,7 +246,7 @@ def test_broken_places(model: BiEncoder, ontology: Ontology, built: Path, tmp_pa
         model, newer, newer.name_texts, old, ontology.name_texts, tmp_path / "new", tmp_path / "scratch"
     )
     (tmp_path / "new" / "places.npy").write_bytes(b"")
-    with pytest.raises(InputError, match=r"places\.npy: truncated or altered"):
+    with pytest.raises(InputError, match=r"places\.npy: missing, truncated or altered"):
         NameVectors.open(tmp_path / "new", newer)
 
 
@@ -413,7 +413,7 @@ def test_broken_file(built: Path, ontology: Ontology) -> None:
     altered[len(data) // 2] ^= 1
     for content in (data[:-100], data[:50], b"", b"not an index", bytes(altered)):
         (built / NAMES).write_bytes(content)
-        with pytest.raises(InputError, match=r"names\.faiss: truncated or altered"):
+        with pytest.raises(InputError, match=r"names\.faiss: missing, truncated or altered"):
             NameVectors.open(built, ontology)
     (built / NAMES).unlink()
     with pytest.raises(InputError, match=r"names\.faiss: no such file"):

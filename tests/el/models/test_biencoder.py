@@ -113,7 +113,6 @@ def test_scores_are_dot_products_over_the_temperature(source: EncoderSource) -> 
     own = torch.stack([passages[[0, 1]], passages[[1, 2]], passages[[2, 0]]])
     torch.testing.assert_close(queries(own), torch.stack([expected[i, [i, (i + 1) % 3]] for i in range(3)]))
     assert len(queries) == 3
-    torch.testing.assert_close(queries[1:](passages), expected[1:])
 
 
 def test_other_sentence_transformers_are_refused(source: EncoderSource, tmp_path: Path) -> None:

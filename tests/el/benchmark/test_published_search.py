@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from el.benchmark.neighbours import GraphSearch, lowest_level
+from el.benchmark.published_search import GraphSearch, lowest_level
 from el.index.graph import NameGraph, build_graph
 
 # A line of 100 names, each joined to those beside it; the score rises to name 70 and falls again.
