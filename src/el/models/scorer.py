@@ -1,7 +1,7 @@
 """The contract of a scorer: how a batch of encoded queries scores passages.
 
-At scoring time, the kinds of models differ in their scorer alone. There are two scorers, in a module each: the dot product
-(`el.models.dot_product`) and the q-net (`el.models.qnet`).
+When they score, the kinds of models differ in their scorer alone. There are two scorers, in a module each:
+the dot product (`el.models.dot_product`) and the q-net (`el.models.qnet`).
 """
 
 from typing import Protocol
