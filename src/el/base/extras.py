@@ -32,4 +32,4 @@ def needs_extra(extra: str) -> Iterator[None]:
         raise MissingExtraError(
             f"the package {package} is not installed. Install the extra [{extra}]: "
             f"pip install '{PROJECT}[{extra}]'"
-        ) from error
+        ) from None

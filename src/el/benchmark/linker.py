@@ -69,6 +69,8 @@ def bench_linker(
         timed_model(f"hypencoder_{trained_depth}", model, vectors, config.candidates),
     ]
     sample = distinct_sample(queries, config.mentions)
+    # What is timed, where the corpus has fewer mentions than are asked for.
+    config = replace(config, mentions=len(sample), exhaustive=min(config.exhaustive, len(sample)))
     texts = distinct_inputs(sample)[0]
     untrained = [
         timed_model(
@@ -85,7 +87,9 @@ def bench_linker(
             timed = documents[:_CONTEXT_DOCUMENTS]
         figures |= {f"{system}/{name}": value for name, value in _whole(used, timed, find).items()}
     machine = describe_machine()
-    table = latency_page(figures, config, machine, systems_of(figures)).markdown()
+    table = latency_page(
+        figures, config, machine, systems_of(figures), ", ".join(path.name for path in corpus)
+    ).markdown()
     print(table)
     if output is None:
         return

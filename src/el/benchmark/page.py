@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from el.benchmark.run import FLAT, GRAPH_SEARCH, BenchmarkConfig
+from el.benchmark.run import FLAT, GRAPH_SEARCH, SLOW_MENTIONS, BenchmarkConfig
 from el.linking.mentions import FindMentions
 from el.report.tables import Table, latency_table
 
@@ -26,7 +26,11 @@ def systems_of(figures: Mapping[str, float]) -> list[str]:
 
 
 def latency_page(
-    figures: Mapping[str, float], config: BenchmarkConfig, machine: Mapping[str, Any], systems: Sequence[str]
+    figures: Mapping[str, float],
+    config: BenchmarkConfig,
+    machine: Mapping[str, Any],
+    systems: Sequence[str],
+    source: str,
 ) -> Table:
     """Returns a table of milliseconds by step, with a caption that says how they were measured.
 
@@ -35,17 +39,20 @@ def latency_page(
         config: what was timed.
         machine: what `describe_machine` returned.
         systems: the systems, in the order of the lines.
+        source: where the mentions come from, such as "dev".
     """
     caption = (
-        f"Milliseconds per mention, one mention at a time, on {config.mentions} distinct mentions of dev; "
-        f"all systems take turns. The graph retrieves {config.candidates} names, which a q-net scores. Then "
+        f"Milliseconds per mention, one mention at a time, on {config.mentions} distinct mentions of "
+        f"{source}; all systems take turns. The graph retrieves {config.candidates} names, which a q-net "
+        "scores. Then "
         f"mentions are linked in batches of {config.batch}. "
         f"One process, {machine['threads']} threads, {machine['processor']}; peak memory "
         f"{figures['peak_memory_mb']:.0f} MB. A q-net is generated during the search; generate is the time "
         "that remains after the search. The search of a bi-encoder computes its scores. "
         f"`{FLAT}` compares a mention with every name, on one thread. "
         f"`{GRAPH_SEARCH}` is the published search of the shallowest q-nets, in PyTorch, on a graph with 32 "
-        "neighbours per name. Both are timed on 20 mentions; their ratios are relative to the bi-encoder on "
+        f"neighbours per name. Both are timed on {min(SLOW_MENTIONS, config.mentions)} mentions; their "
+        "ratios are relative to the bi-encoder on "
         f"the same mentions{_against_ours(figures)}. `compact`: vectors of 6 bits per dimension. `at`: with "
         "this number of names, all numbers in turn. accuracy@1 is measured on all these mentions. recall@10, "
         f"in concepts, and the accuracies after it are measured on {config.exhaustive} mentions, against "

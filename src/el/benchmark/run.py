@@ -39,7 +39,7 @@ from el.ontology.ontology import Ontology
 FLAT, GRAPH_SEARCH, COMPACT = "bi_encoder_flat", "graph_search", "compact"
 _BI_ENCODER = "bi_encoder"
 # The number of mentions for slow systems. It is enough for a median; more take more time.
-_SLOW_MENTIONS = 20
+SLOW_MENTIONS = 20
 # k of recall@k: the number of concepts that are compared with an exhaustive ranking.
 _COMPARED = 10
 
@@ -176,7 +176,7 @@ class Benchmark:
 
     def _flat(self) -> None:
         flat = replace(self.bi_encoder, name=FLAT, index=FlatIndex(self.bi_encoder.vectors))
-        figures = time_singles([self.bi_encoder, flat], self.texts[:_SLOW_MENTIONS], f"time {FLAT}")
+        figures = time_singles([self.bi_encoder, flat], self.texts[:SLOW_MENTIONS], f"time {FLAT}")
         self._add(FLAT, figures[FLAT] | {"total_p50_ratio": ratio(figures, FLAT, _BI_ENCODER)})
 
     def _graph_search(self) -> None:
@@ -185,8 +185,8 @@ class Benchmark:
         assert system.vectors.graph is not None
         neighbours = lowest_level(system.vectors.graph)
         seconds, base, ours, scored, found = [], [], [], [], []
-        with progress(f"time {GRAPH_SEARCH}", _SLOW_MENTIONS) as advance:
-            for text in self.texts[:_SLOW_MENTIONS]:
+        with progress(f"time {GRAPH_SEARCH}", SLOW_MENTIONS) as advance:
+            for text in self.texts[:SLOW_MENTIONS]:
                 base.append(sum(time_once(self.bi_encoder, text)))
                 ours.append(sum(time_once(system, text)))
                 start = time.perf_counter()
@@ -204,7 +204,7 @@ class Benchmark:
             "names_scored": round(float(np.median(scored))),
         }
         if self.config.exhaustive:
-            exact = self._exact(system)[:_SLOW_MENTIONS]
+            exact = self._exact(system)[:SLOW_MENTIONS]
             figures["recall@10"] = _recall(found[: len(exact)], exact)
         self._add(GRAPH_SEARCH, figures)
 

@@ -8,6 +8,7 @@ import difflib
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from el import __version__
 from el.base.cli import run_command
@@ -20,6 +21,13 @@ COMMANDS = {
     "bench": "time a linker on this machine",
 }
 
+
+def _pages() -> Path:
+    """Returns the folder of the pages: in the package where a wheel is installed, else in the repository."""
+    package = Path(__file__).parents[1]
+    return package / "docs" if (package / "docs").is_dir() else package.parents[1] / "docs"
+
+
 _HELP = f"""\
 usage: el COMMAND ...
 
@@ -31,6 +39,7 @@ commands:
   el --version        the version
 
 Each command is also a Python module: `python -m el.link` does the same as `el link`.
+Pages about formats, linking and ontologies of your own: {_pages()}
 """
 
 

