@@ -86,5 +86,8 @@ def _known() -> str:
     }
     for format, linkers in others.items():
         for linker in linkers:
-            text += f"{linker} is of format {format}, which this version does not read: make it again. "
+            text += (
+                f"{linker} is of format {format}, which this version does not read: make it again with "
+                "`el index`. "
+            )
     return text.strip()
