@@ -389,6 +389,8 @@ class Pool(Executor):
         print("files under way are done")
 
 files.ProcessPoolExecutor = lambda *_: Pool()
+# A process that a shell starts in the background ignores the signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     files.link_into_files([files.Job(Path("a"), Path("b"))] * 2, files.Settings(Path("linker")), 2)
 except KeyboardInterrupt:
@@ -513,9 +515,9 @@ def test_processes_are_handed_a_few_files_at_a_time(tmp_path: Path, monkeypatch:
     waiting: list[int] = []
     monkeypatch.setattr("el.commands.files.ProcessPoolExecutor", lambda *_: Pool())
     jobs = [Job(Path(str(number)), tmp_path / str(number)) for number in range(100)]
+    before = signal.getsignal(signal.SIGINT)
     assert link_into_files(jobs, Settings(tmp_path), 2) == 1
-    # As it was before the processes.
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     assert handed == jobs
     # Both have work, and the results of nearly all are not waited for together.
     assert 2 <= max(waiting) < 20
