@@ -57,8 +57,8 @@ def check_new(output: Path, option: str = "--output", *, force: bool) -> None:
         raise UsageError(f"{output} exists; give another {option}, or --force to replace it")
 
 
-def check_replaceable(output: Path, mark: str, kind: str) -> None:
-    """Refuses to replace a folder that a command did not write itself.
+def check_folder(output: Path, mark: str, kind: str, *, force: bool) -> None:
+    """Refuses a folder that exists (see `check_new`), or that the command did not write itself.
 
     Without this check, `--force` with a mistyped folder deletes files that have nothing to do with the
     command.
@@ -67,10 +67,12 @@ def check_replaceable(output: Path, mark: str, kind: str) -> None:
         output: the folder that a command is to write.
         mark: a file that every output of the command contains, relative to `output`.
         kind: what the command writes, such as "linker".
+        force: whether the user gave --force.
 
     Raises:
-        UsageError: the output exists and does not contain the file.
+        UsageError: the output exists and `force` is off, or the output does not contain the file.
     """
+    check_new(output, force=force)
     if output.exists() and not (output / mark).is_file():
         raise UsageError(
             f"{output} is no {kind} (it has no {mark}) and is not replaced; give another --output"

@@ -18,8 +18,7 @@ from el.commands.arguments import (
     add_corpus_argument,
     add_force_argument,
     add_linker_argument,
-    check_new,
-    check_replaceable,
+    check_folder,
 )
 
 _DESCRIPTION = """\
@@ -59,8 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     if options.output is not None:
-        check_new(options.output, force=options.force)
-        check_replaceable(options.output, "latency.json", "folder of figures")
+        check_folder(options.output, "latency.json", "folder of figures", force=options.force)
     from el.benchmark.linker import bench_linker
     from el.benchmark.run import BenchmarkConfig
     from el.linking.places import find_linker

@@ -19,8 +19,7 @@ from el.commands.arguments import (
     add_corpus_argument,
     add_force_argument,
     add_linker_argument,
-    check_new,
-    check_replaceable,
+    check_folder,
 )
 
 if TYPE_CHECKING:
@@ -68,8 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     if options.output is not None:
-        check_new(options.output, force=options.force)
-        check_replaceable(options.output, _FIGURES, "folder of figures")
+        check_folder(options.output, _FIGURES, "folder of figures", force=options.force)
     from el.linking.places import find_linker
 
     options.linker = find_linker(options.linker)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from el.base.cli import command_parser
 from el.base.errors import InputError, UsageError
 from el.base.places import cache_folder, writable_folder
-from el.commands.arguments import EXIT_CODES, check_new, check_replaceable
+from el.commands.arguments import EXIT_CODES, check_folder
 
 if TYPE_CHECKING:
     from el.ontology.files import Reading
@@ -109,8 +109,7 @@ def _check_output(options: argparse.Namespace) -> None:
     for given in (options.trained, *map(Path, options.ontology)):
         if given.exists() and output.resolve() in (given.resolve(), *given.resolve().parents):
             raise UsageError(f"{output} would replace {given}; give another --output")
-    check_new(output, force=options.force)
-    check_replaceable(output, "vectors/manifest.json", "linker")
+    check_folder(output, "vectors/manifest.json", "linker", force=options.force)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,9 +27,7 @@ class FlatIndex:
     ) -> Neighbours:
         """See `VectorIndex.search`."""
         names = self._names.names_of_vectors
-        places = self._names.places if rows is None else rows
-        if rows is not None and self._names.places is not None:
-            places = self._names.places[rows]
+        places = self._names.places if rows is None else self._names.places_of(rows)
         k = min(k, len(self._names) if rows is None else len(rows))
         parameters = None
         if places is not None:

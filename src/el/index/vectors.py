@@ -86,17 +86,17 @@ class NameVectors:
 
     def gather(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Returns the float32 vectors of name rows, shape rows.shape + (D,)."""
-        vectors: npt.NDArray[np.float32] = self.vectors[self._places(rows)].astype(np.float32, copy=False)
+        vectors: npt.NDArray[np.float32] = self.vectors[self.places_of(rows)].astype(np.float32, copy=False)
         return vectors
 
     def gather_half(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
         """Returns the float16 vectors of name rows, without conversion if they are stored in float16."""
         if isinstance(self.vectors, StoredVectors):
-            return self.vectors.half(self._places(rows))
-        vectors: npt.NDArray[np.float16] = self.vectors[self._places(rows)].astype(np.float16, copy=False)
+            return self.vectors.half(self.places_of(rows))
+        vectors: npt.NDArray[np.float16] = self.vectors[self.places_of(rows)].astype(np.float16, copy=False)
         return vectors
 
-    def _places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def places_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Returns the rows of `vectors` for name rows."""
         return rows if self.places is None else self.places[rows]
 
