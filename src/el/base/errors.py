@@ -6,7 +6,7 @@ and exits with `ElError.exit_code`. Any other exception is a bug and keeps its t
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 
 class ElError(Exception):
@@ -30,13 +30,14 @@ class InputError(ElError):
         super().__init__(f"{where}: {problem}. {remedy}")
         self.path = Path(path)
         self.place = place
-        self._arguments = (path, place, problem, remedy)
+        # The arguments of the constructor, from which `of` and pickle make the error again.
+        self._arguments: tuple[Any, ...] = (path, place, problem, remedy)
 
     def of(self, name: str) -> Self:
         """Returns the same error for a file that the user knows by another name."""
         return type(self)(name, *self._arguments[1:])
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Path | str, str, str, str]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         # By default, pickle calls the constructor with the message as its only argument.
         return type(self), self._arguments
 

@@ -1,6 +1,7 @@
 """The checks that a document must pass, whatever its format."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,9 +10,29 @@ from el.corpus.opening import MAX_DOCUMENT
 from el.corpus.types import Document, Mention, Passage
 
 Skip = Callable[[InputError], None]
-"""Receives the error of a document that cannot be used. The document is skipped."""
+"""Receives the error of a document, or of a mention (`MentionError`), that cannot be used.
+
+If the function returns, the document or the mention is skipped. To stop, the function raises the error.
+"""
 
 _Item = TypeVar("_Item")
+
+
+class MentionError(InputError):
+    """One mention of a document cannot be used. The rest of the document can.
+
+    Args:
+        path: the file.
+        place: the document and the annotation.
+        problem: what is wrong there.
+        remedy: what the user can do about it.
+        type: the mention's type, in lower case. A mention of a type that is not linked does no harm.
+    """
+
+    def __init__(self, path: Path | str, place: str, problem: str, remedy: str, type: str = "") -> None:
+        super().__init__(path, place, problem, remedy)
+        self.type = type
+        self._arguments = (path, place, problem, remedy, type)
 
 
 def read_each(
@@ -45,6 +66,7 @@ def make_document(
     mentions: Iterable[Mention],
     relations: Iterable[tuple[str, str, str]] = (),
     source: object = None,
+    skip: Skip | None = None,
 ) -> Document:
     """Makes a document: sorts the mentions and checks passages and mentions.
 
@@ -55,15 +77,17 @@ def make_document(
         mentions: in any order.
         relations: see `Document.relations`.
         source: see `Document.source`.
+        skip: receives the error of each mention that cannot be used, and the document is made without the
+            mention. None raises the error.
 
     Raises:
-        InputError: passages overlap, the text is too large, two mentions share an id, or a mention's text
-            differs from the text at its offsets.
+        InputError: passages overlap, or the text is too large.
+        MentionError: two mentions share an id, or a mention's text differs from the text at its offsets.
     """
     in_order = sorted(mentions, key=lambda mention: (mention.start, mention.stop))
-    document = Document(document_id, tuple(passages), tuple(in_order), tuple(relations), source)
-    _check_mentions(path, document, checked_text(path, document_id, document.passages))
-    return document
+    document = Document(document_id, tuple(passages), (), tuple(relations), source)
+    text = checked_text(path, document_id, document.passages)
+    return replace(document, mentions=tuple(_sound_mentions(path, document_id, text, in_order, skip)))
 
 
 def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> str:
@@ -90,26 +114,38 @@ def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> s
     return Document(document_id, passages).text
 
 
-def _check_mentions(path: Path, document: Document, text: str) -> None:
+def _sound_mentions(
+    path: Path, document_id: str, text: str, mentions: Iterable[Mention], skip: Skip | None
+) -> Iterator[Mention]:
     seen: set[str] = set()
-    for mention in document.mentions:
-        place = f"document {document.id}, annotation {mention.id}"
-        if mention.id in seen:
-            raise InputError(
-                path, place, "another annotation has this id", "Make the ids unique in the document"
-            )
-        seen.add(mention.id)
-        if any(not 0 <= span.start < span.stop for span in mention.spans):
-            raise InputError(path, place, "a location is empty or negative", "Correct its offsets")
-        found = " ".join(text[span.start : span.stop] for span in mention.spans)
-        # Some readers take a missing surface form from the document. Such a form equals the text at its
-        # offsets even where the offsets lie beyond the document's end.
-        if found != mention.text or any(span.stop > len(text) for span in mention.spans):
-            where = ", ".join(f"{span.start}:{span.stop}" for span in mention.spans)
-            beyond = f" (the text ends at {len(text)})" if mention.stop > len(text) else ""
-            raise InputError(
-                path,
-                place,
-                f"expected {mention.text!r} at {where}, found {found!r}{beyond}",
-                "Count offsets in Unicode code points from the start of the document, or correct the text",
-            )
+    for mention in mentions:
+        try:
+            _check_mention(path, document_id, text, mention, seen)
+        except MentionError as error:
+            if skip is None:
+                raise
+            skip(error)
+        else:
+            seen.add(mention.id)
+            yield mention
+
+
+def _check_mention(path: Path, document_id: str, text: str, mention: Mention, seen: Container[str]) -> None:
+    def error(problem: str, remedy: str) -> MentionError:
+        place = f"document {document_id}, annotation {mention.id}"
+        return MentionError(path, place, problem, remedy, mention.type)
+
+    if mention.id in seen:
+        raise error("another annotation has this id", "Make the ids unique in the document")
+    if any(not 0 <= span.start < span.stop for span in mention.spans):
+        raise error("a location is empty or negative", "Correct its offsets")
+    found = " ".join(text[span.start : span.stop] for span in mention.spans)
+    # Some readers take a missing surface form from the document. Such a form equals the text at its offsets
+    # even where the offsets lie beyond the document's end.
+    if found != mention.text or any(span.stop > len(text) for span in mention.spans):
+        where = ", ".join(f"{span.start}:{span.stop}" for span in mention.spans)
+        beyond = f" (the text ends at {len(text)})" if mention.stop > len(text) else ""
+        raise error(
+            f"expected {mention.text!r} at {where}, found {found!r}{beyond}",
+            "Count offsets in Unicode code points from the start of the document, or correct the text",
+        )
