@@ -1,4 +1,4 @@
-"""Texts: names normalised for comparison, and context windows around mentions."""
+"""Texts: characters that look alike, names normalised for comparison, and context windows around mentions."""
 
 import re
 import string
@@ -13,7 +13,103 @@ _GREEK_NAMES = (
 _SPELLED = str.maketrans(
     {letter: f" {name} " for letter, name in zip(_GREEK_LETTERS, _GREEK_NAMES.split(), strict=True)}
 )
-_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´′", "'") | {"″": "''", "ŉ": "'n"})
+_GREEK = re.compile(f"[{_GREEK_LETTERS}]", re.IGNORECASE)
+# In German, "ß" follows a small letter. Elsewhere it stands for beta: "ß-thalassemia", "IL-1ß", "TGFß1".
+_BETA = re.compile(r"(?<![^\W\d_A-Z])ß")
+_WORD_OF_TWO_SCRIPTS = re.compile(r"[a-z]\w*[\u0400-\u04ff]|[\u0400-\u04ff]\w*[a-z]", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
+# Cyrillic letters that look like Latin ones.
+_CYRILLIC = str.maketrans("АВЕКМНОРСТХЅІЈаеорсухѕіј", "ABEKMHOPCTXSIJaeopcyxsij")
+# Signs that NFKC leaves alone or turns into something that looks different.
+_SIGNS = dict.fromkeys("‘’‚‛ʹʼˈ`´′‵＇", "'") | dict.fromkeys("“”„‟«»＂", '"')
+_SIGNS |= {"″": "''", "‴": "'''", "−": "-", "⁃": "-", "⁄": "/", "∕": "/"} | dict.fromkeys("™®©℠", "")
+_EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u20e3]")
+_VARIATION_SELECTORS = range(0xFE00, 0xFE10)
+
+
+class _Plain(dict[int, str]):
+    """Maps a code point to what stands for it in plain text. Each is worked out when it first occurs."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = plain = _plain_character(chr(code))
+        return plain
+
+
+class _PlainOneForOne(dict[int, str]):
+    """The same map for the characters that one character stands for; other characters stay."""
+
+    def __missing__(self, code: int) -> str:
+        plain = _PLAIN[code]
+        self[code] = plain = plain if len(plain) == 1 else chr(code)
+        return plain
+
+
+_PLAIN, _PLAIN_ONE_FOR_ONE = _Plain(), _PlainOneForOne()
+
+
+def _plain_character(character: str) -> str:
+    if character in _SIGNS:
+        return _SIGNS[character]
+    category = unicodedata.category(character)
+    if category == "Cf" or ord(character) in _VARIATION_SELECTORS:
+        return ""
+    if character in "\t\n\r":
+        return character
+    if category in ("Cc", "Zs") or _EMOJI.match(character):
+        return " "
+    if category == "Pd":
+        return "-"
+    plain = unicodedata.normalize("NFKC", character)
+    if plain == character:
+        return character
+    # NFKC turns an accent that stands alone into a blank and an accent.
+    return " " if plain.startswith(" ") else "".join(map(_plain_character, plain))
+
+
+def plain_characters(text: str) -> str:
+    """Gives characters that look alike, or that cannot be seen, the same form.
+
+    - Subscripts, superscripts, ligatures and other compatibility forms (NFKC): "H₂O₂" becomes "H2O2".
+    - Dashes, minus signs, quotation marks, apostrophes, primes and blanks become their ASCII characters.
+    - Invisible characters, such as soft hyphens and blanks of no width, and trademark signs are deleted.
+    - Control characters and emoji become blanks.
+    - "ß" becomes β where it stands for beta. Cyrillic letters in a word with Latin letters become Latin.
+
+    A text that was made plain does not change when it is made plain again.
+    """
+    if text.isascii() and text.isprintable() and "`" not in text:
+        return text
+    text = _BETA.sub("β", unicodedata.normalize("NFC", text.translate(_PLAIN)))
+    if _WORD_OF_TWO_SCRIPTS.search(text):
+        text = _WORD.sub(lambda word: _latin(word[0]), text)
+    return text
+
+
+def plain_one_for_one(text: str) -> str:
+    """Does what `plain_characters` does with characters that become one character. Offsets stay the same."""
+    return text if text.isascii() and text.isprintable() else text.translate(_PLAIN_ONE_FOR_ONE)
+
+
+def spell_greek(text: str) -> str:
+    """Replaces Greek letters by their names, separated from other letters: "TNFα" becomes "TNF alpha"."""
+    return text if text.isascii() else _GREEK.sub(_greek_name, text)
+
+
+def _greek_name(letter: re.Match[str]) -> str:
+    text, start, stop = letter.string, *letter.span()
+    before = " " if start and text[start - 1].isalnum() else ""
+    after = " " if stop < len(text) and text[stop].isalnum() and not _GREEK.match(text, stop) else ""
+    return f"{before}{_SPELLED[ord(letter[0].lower())].strip()}{after}"
+
+
+def _latin(word: str) -> str:
+    return word.translate(_CYRILLIC) if _WORD_OF_TWO_SCRIPTS.search(word) else word
+
+
+# Letters with a stroke, and joined letters, which Unicode does not decompose: "Sjøgren", "œdema".
+_UNDECOMPOSED = str.maketrans("øØłŁđĐħĦı", "oollddhhi") | {
+    ord(joined): letters for joined, letters in (("æ", "ae"), ("Æ", "ae"), ("œ", "oe"), ("Œ", "oe"))
+}
 _POSSESSIVE = re.compile(r"(?<=[^\W\d_])'s\b")
 # All characters except letters, digits, plus signs, and primes after a digit.
 _SEPARATORS = re.compile(r"(?:[^\w+']|_|(?<![\d'])'+)+")
@@ -27,8 +123,9 @@ _ASCII = str.maketrans(
 def normalise(text: str) -> str:
     """Gives the spellings of one name the same form, for exact comparison.
 
-    Compatibility forms (NFKD) and accents are removed, case is folded, Greek letters are spelled out, a
-    possessive 's is dropped, and punctuation becomes a space. Signs that distinguish chemicals stay:
+    Characters are made plain (`plain_characters`), accents are removed, case is folded, Greek letters are
+    spelled out, a possessive 's is dropped, and punctuation becomes a space. Signs that distinguish chemicals
+    stay:
 
     - locants: punctuation becomes a space and is never deleted. "1,2-dichloroethane" becomes
       "1 2 dichloroethane", not "12 dichloroethane";
@@ -55,8 +152,7 @@ def spelling(text: str) -> str:
 
 
 def _normalise_any(text: str) -> str:
-    # Apostrophes come first: the decomposition turns some of them into a space and an accent.
-    text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES))
+    text = unicodedata.normalize("NFKD", plain_characters(text)).translate(_UNDECOMPOSED)
     text = "".join(character for character in text if not unicodedata.combining(character))
     text = text.casefold().translate(_SPELLED)
     text = _POSSESSIVE.sub("", text)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from el.base.errors import ConfigError
+from el.base.text import plain_characters, spell_greek
 from el.ontology.ontology import Ontology
 
 
@@ -37,22 +38,29 @@ def tokens_for(context_characters: int) -> int:
 def query_input(mention: str, left: str = "", right: str = "") -> str:
     """Returns the mention; if there is context, also the context, with the mention marked in it.
 
-    The mention comes first, so it remains when the tower's maximal length cuts the context.
+    The mention comes first, so it remains when the tower's maximal length cuts the context. Characters are
+    made plain and Greek letters are spelled out, as in names (`readable`).
     """
+    mention, left, right = readable(mention), readable(left), readable(right)
     if not left and not right:
         return mention
     return " ".join(part for part in (mention, ":", left, f"[ {mention} ]", right) if part)
 
 
 def passage_input(name: str, definition: str = "") -> str:
-    """Returns the name, followed by the definition if there is one."""
-    return f"{name} : {definition}" if definition else name
+    """Returns the name, followed by the definition if there is one. Both are made `readable`."""
+    return readable(f"{name} : {definition}" if definition else name)
+
+
+def readable(text: str) -> str:
+    """Returns a text in characters that an encoder knows: "H₂O₂" as "H2O2", "ß-thalassemia" with "beta"."""
+    return spell_greek(plain_characters(text))
 
 
 def name_inputs(ontology: Ontology, definition_characters: int) -> list[str]:
     """Returns what the passage tower reads for each name row of the ontology."""
     if not definition_characters:
-        return ontology.name_texts
+        return [passage_input(name) for name in ontology.name_texts]
     definitions = [text[:definition_characters] for text in ontology.concepts["definition"].to_pylist()]
     return [
         passage_input(name, definitions[concept])

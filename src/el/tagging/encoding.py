@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from el.base.errors import ElError
+from el.base.text import plain_one_for_one
 from el.corpus.abbreviations import find_abbreviations
 from el.corpus.types import Document
 from el.tagging.finder import DictionaryFinder
@@ -116,7 +117,7 @@ class WordEncoder:
         return Words(spans, pieces, names, shapes, passages)
 
     def _pieces(self, text: str) -> tuple[list[tuple[int, int]], list[list[int]]]:
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        encoding = self.tokenizer.encode(plain_one_for_one(text), add_special_tokens=False)
         spans: list[tuple[int, int]] = []
         pieces: list[list[int]] = []
         rows = zip(encoding.word_ids, encoding.offsets, encoding.ids, strict=True)

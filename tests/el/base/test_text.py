@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from el.base.text import context_window, normalise
+from el.base.text import context_window, normalise, plain_characters, plain_one_for_one, spell_greek
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,21 @@ from el.base.text import context_window, normalise
         ("anti-inflammatory agents", "anti inflammatory agents"),
         ("H₂O", "H2O"),
         ("2′-Deoxyuridine", "2'-deoxyuridine"),
+        ("ß-thalassemia", "beta-thalassemia"),
+        ("TGFß1", "TGF-beta-1"),
+        ("N₂O₄", "N2O4"),
+        ("Ca²⁺", "Ca2+"),
+        ("ﬁbrous dysplasia", "fibrous dysplasia"),
+        ("acetamino\u00adphen", "acetaminophen"),
+        ("renal\u00a0failure", "renal failure"),
+        ("cis\u200bplatin", "cisplatin"),
+        ("5‐FU", "5-FU"),
+        ("µ-opioid", "μ-opioid"),
+        ("Ｋ⁺", "K+"),
+        ("Tylenol™", "Tylenol"),
+        ("Sjøgren syndrome", "Sjogren syndrome"),
+        ("œdema", "oedema"),
+        ("Аspirin", "Aspirin"),
     ],
 )
 def test_spellings_of_one_name_become_equal(one: str, other: str) -> None:
@@ -78,6 +93,39 @@ def test_every_pair_of_ascii_characters_is_normalised_the_general_way() -> None:
         for other in ASCII:
             text = f"{one}{other}s {one}1{other}"
             assert normalise(text) == normalised_the_general_way(text), text
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Weiß disease", "Weiß disease"),
+        ("ß-blocker, IL-1ß", "β-blocker, IL-1β"),
+        ("“heart” – ‘lung’", "\"heart\" - 'lung'"),
+        ("a\x07b", "a b"),
+        ("naloxone\U0001f600rash", "naloxone rash"),
+        ("e\u0301tat", "état"),
+        ("диабет", "диабет"),
+        ("H\u2060I\ufeffV", "HIV"),
+        ("x´y¨z", "x'y z"),
+        ("½ ℃ Ⅳ", "1/2 °C IV"),
+    ],
+)
+def test_characters_that_look_alike_are_one(text: str, plain: str) -> None:
+    assert plain_characters(text) == plain
+
+
+def test_greek_letters_are_spelled() -> None:
+    assert (
+        spell_greek("TNFα and β-carotene, αβ, Δ9-THC")
+        == "TNF alpha and beta-carotene, alpha beta, delta 9-THC"
+    )
+
+
+@given(st.text())
+def test_plain_characters_stay_plain(text: str) -> None:
+    plain = plain_characters(text)
+    assert plain_characters(plain) == plain
+    assert len(plain_one_for_one(text)) == len(text)
 
 
 def test_context_is_cut_at_the_offsets_not_at_the_first_occurrence() -> None:
