@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from el.base.errors import ElError
 from el.base.files import atomic_folder, sampled_sha256, write_json
+from el.base.lengths import by_length
 from el.base.progress import progress
 from el.base.resources import check_room
 from el.index.encode import encode_texts
@@ -24,7 +25,6 @@ from el.index.graph import (
     extend_graph,
     graph_bytes,
 )
-from el.index.lengths import by_length
 from el.index.vectors import FORMAT, NAMES, PLACES, NameVectors
 from el.models.base import RetrievalModel
 from el.ontology.ontology import Ontology

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from el.base.lengths import by_length
 from el.base.progress import progress
-from el.index.lengths import by_length
 from el.models.base import RetrievalModel, supports_bf16
 from el.models.tower import Tower
 

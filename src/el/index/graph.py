@@ -7,6 +7,7 @@ The file is memory-mapped, so opening it does not read the vectors. They are sto
 compact graph, each dimension is stored in 6 bits, in equal steps from its smallest value to its largest.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ import numpy.typing as npt
 
 from el.base.errors import InputError, first_line
 from el.base.files import atomic_file
+
+# The threads of OpenMP do not survive a fork, and a search would wait for them forever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
 
 # Links of a name to others. The lowest level has twice as many, which take 128 bytes a name. A larger number
 # takes more disk and time, and misses fewer names.

@@ -1,7 +1,7 @@
 """A ranker made from a model: retrieves names by their vectors, then lets the model score them."""
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,16 +9,11 @@ import numpy.typing as npt
 
 from el.base.progress import progress
 from el.index.graph_index import open_index
-from el.index.lengths import by_length
 from el.index.vectors import NameVectors
 from el.linking.query import Query
 from el.linking.ranking import Ranking, rank_concepts
 from el.ontology.ontology import Ontology
 from el.runtime.engine import Engine
-
-# The number of mentions that are encoded and scored at once. With more, the activations between the layers
-# do not fit into the processor's cache.
-_QUERY_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -78,13 +73,16 @@ class ModelRanker:
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """Returns one ranking per query, of at most `k` concepts."""
         texts, positions = distinct_inputs(queries)
-        found = self.retrieve(texts)
+        found = self.retrieve(texts, alone=range(len(texts)) if len(texts) == 1 else ())
         concepts, ids = self.ontology.concept_of_name, self.ontology.ids
         rankings = rank_concepts(found.name_rows, found.scores, concepts, ids, k)
         return [rankings[position] for position in positions]
 
     def retrieve(
-        self, texts: Sequence[str], proposed: Sequence[npt.NDArray[np.int64]] | None = None
+        self,
+        texts: Sequence[str],
+        proposed: Sequence[npt.NDArray[np.int64]] | None = None,
+        alone: Collection[int] = (),
     ) -> Retrieved:
         """Retrieves names for texts and scores them.
 
@@ -99,8 +97,8 @@ class ModelRanker:
         similarities, scores = (np.empty(names.shape, dtype=np.float32) for _ in range(2))
         with progress(self.description, len(texts)) as advance:
             tokens = self.engine.tokenize(texts)
-            for rows in by_length([len(of_text) for of_text in tokens], _QUERY_BATCH):
-                encoded = self.engine.encode([tokens[row] for row in rows])
+            for rows, is_alone in self._batches(tokens, alone):
+                encoded = self.engine.encode([tokens[row] for row in rows], is_alone)
                 near, found = self.index.search(encoded.vectors, self.retrieved, self.rows)
                 if proposed is not None:
                     for place, row in enumerate(rows):
@@ -109,6 +107,15 @@ class ModelRanker:
                 scores[rows] = self.engine.score(encoded, self.vectors.gather_half(found))
                 advance(len(rows))
         return Retrieved(names, similarities, scores)
+
+    def _batches(
+        self, tokens: Sequence[Sequence[int]], alone: Collection[int]
+    ) -> Iterator[tuple[list[int], bool]]:
+        """Yields batches of texts, as their numbers, and whether each is a single text that goes alone."""
+        yield from (([number], True) for number in alone)
+        others = [number for number in range(len(tokens)) if number not in alone]
+        for batch in self.engine.batches([tokens[number] for number in others]):
+            yield [others[place] for place in batch], False
 
     def _propose(
         self,

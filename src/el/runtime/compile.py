@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from el.base.files import atomic_folder, sampled_sha256, write_json
+from el.base.lengths import by_length
 from el.models.base import RetrievalModel, inference_precision
 from el.models.biencoder import BiEncoder
 from el.models.folded import FoldedGenerator, FoldedQNets
@@ -37,6 +38,8 @@ from el.runtime.openvino import save_compiled
 
 # The texts that the networks are traced with.
 _EXAMPLES = ["cold", "acute liver failure"]
+# The number of mentions that PyTorch encodes and scores at once. A larger number takes more memory.
+_BATCH = 32
 
 
 class TorchEngine:
@@ -57,8 +60,12 @@ class TorchEngine:
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         return self.model.token_ids(texts)
 
+    def batches(self, tokens: Sequence[Sequence[int]]) -> list[list[int]]:
+        return [rows.tolist() for rows in by_length([len(text) for text in tokens], _BATCH)]
+
     @torch.inference_mode()
-    def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
+    def encode(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> Encoded:
+        del alone
         assert self.model.tokenizer is not None
         # Padding is masked, so any id will do if the tokenizer has none for it.
         padding = self.model.tokenizer.pad_token_id or 0

@@ -4,7 +4,7 @@
 This module does not import PyTorch, which takes as long to load as the rest of a linker together.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,24 +12,27 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import openvino
 
 from el.base.errors import InputError, MismatchError
 from el.base.files import check_sampled, read_json
-from el.runtime.networks import AGAIN, chained, compiled, open_tokenizer, read_network
+from el.runtime.networks import AGAIN, OfProcess, chained, compiled, open_tokenizer, read_network
 from el.runtime.single import SingleMention
 
 FORMAT = "el-compiled-4"
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 QUERY, GENERATOR, SCORER = "query.xml", "generator.xml", "scorer.xml"
-# Batches are padded to a few shapes. A batch of another shape than the one before costs milliseconds, and
-# each new shape some megabytes of memory.
+# The values of a mention differ in the last digits between shapes. So the shape of a batch depends on each of
+# its mentions alone: they have the same padded length, and their number is always the same.
 # Tokens of a mention are padded to a multiple of this number. With a larger number, there are fewer shapes
-# and more padding.
+# and more padding. Each new shape takes some megabytes of memory.
 _MULTIPLE = 8
-# Mentions of a batch are padded to one of these numbers, or to a multiple of the last.
-_ROWS = (1, 8, 16, 32)
-# Single mentions of equal length that go through the networks for batches first. The next one compiles
-# networks for this length, which takes half a second. With a larger number, fewer lengths get such networks.
+# The mentions of a batch. Copies of the first mention fill up a smaller one. With a larger number, full
+# batches take less time for each mention, and small ones more.
+_ROWS = 16
+# Mentions of equal length that are encoded alone by the networks for batches, with the same values. The next
+# one compiles networks for this length, which takes half a second. With a larger number, fewer lengths get
+# such networks.
 _FEW = 8
 # The manifest's keys besides "format".
 _KEYS = {"kind", "model", "passage_tower", "weights", "factor", "max_tokens", "padding"}
@@ -63,8 +66,17 @@ class Engine(Protocol):
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of texts from `query_input`. Each is cut to the model's maximal length."""
 
-    def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
-        """Encodes B >= 1 tokenized texts. Texts of similar length are encoded fastest."""
+    def batches(self, tokens: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Splits tokenized texts into batches for `encode`. Returns the numbers of the texts in each."""
+
+    def encode(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> Encoded:
+        """Encodes a batch of B >= 1 tokenized texts.
+
+        Args:
+            tokens: a batch from `batches`.
+            alone: whether one text goes through the networks alone. It takes the least time for one text, but
+                not for many. The values may differ in the last digits from those in a batch.
+        """
 
     def wait(self, encoded: Encoded) -> None:
         """Waits until the q-nets are generated, if `encode` has begun to generate them. So does `score`."""
@@ -76,9 +88,11 @@ class Engine(Protocol):
 class CompiledEngine:
     """The compiled query side of a Hypencoder or bi-encoder.
 
-    One pass of a tower serves the vectors and the q-nets, if the query tower or the output weights retrieve.
-    Mentions that come one at a time go through separate networks of fixed shape (`SingleMention`), once
-    `_FEW` of the same length have come. Several threads must not use one engine at the same time.
+    The values of a mention do not depend on the other mentions of its batch, nor on mentions before it. One
+    pass of a tower serves the vectors and the q-nets, if the query tower or the output weights retrieve.
+    Mentions that are encoded alone go through separate networks of fixed shape (`SingleMention`), once `_FEW`
+    of the same length have come. Several threads must not use one engine at the same time. A forked process
+    opens the networks again, because threads do not survive a fork.
 
     Args:
         folder: a folder from `compile_model`. It may be removed when the engine is open.
@@ -110,38 +124,44 @@ class CompiledEngine:
         generates = Path(SCORER).with_suffix(".bin").name in manifest["weights"]
         names = (QUERY, GENERATOR, SCORER) if generates else (QUERY,)
         self._networks = [read_network(folder / name) for name in names]
-        self._query = compiled(self._networks[0])
-        self._scorer = compiled(chained(*self._networks[1:])) if generates else None
-        # By the padded number of tokens: how many single mentions have come, and the networks for them.
-        self._single_counts: Counter[int] = Counter()
-        self._singles: dict[int, SingleMention] = {}
-        # The last mention, if it was a single one, and the networks that generate its q-net.
-        self._begun: tuple[Encoded, SingleMention] | None = None
+        self._open = OfProcess(lambda: _Open(self._networks))
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         return [row.ids for row in self._tokenizer.encode_batch_fast(list(texts))]
 
-    def encode(self, tokens: Sequence[Sequence[int]]) -> Encoded:
-        ids, mask = self._padded(tokens)
-        single = self._single(ids.shape[1]) if len(tokens) == 1 else None
+    def batches(self, tokens: Sequence[Sequence[int]]) -> list[list[int]]:
+        by_length: defaultdict[int, list[int]] = defaultdict(list)
+        for number, mention in enumerate(tokens):
+            by_length[_round_up(len(mention), _MULTIPLE)].append(number)
+        return [
+            numbers[start : start + _ROWS]
+            for _, numbers in sorted(by_length.items())
+            for start in range(0, len(numbers), _ROWS)
+        ]
+
+    def encode(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> Encoded:
+        opened = self._open()
+        ids, mask = self._padded(tokens, 1 if alone else _ROWS)
+        single = opened.single(ids.shape[1]) if alone else None
         if single is not None:
             vectors, *others = single.encode(ids, mask)
         else:
-            vectors, *others = self._query.infer([ids, mask], share_inputs=True).to_tuple()
+            vectors, *others = opened.query.infer([ids, mask], share_inputs=True).to_tuple()
         encoded = Encoded(vectors[: len(tokens)], (*others, mask))
-        self._begun = None if single is None else (encoded, single)
+        opened.begun = None if single is None else (encoded, single)
         return encoded
 
     def wait(self, encoded: Encoded) -> None:
-        if (single := self._scoring(encoded)) is not None:
+        if (single := self._open().scoring(encoded)) is not None:
             single.wait()
 
     def score(self, encoded: Encoded, passages: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-        if self._scorer is None:
+        opened = self._open()
+        if opened.scorer is None:
             names = passages.astype(np.float32)
             products: npt.NDArray[np.float32] = np.matmul(names, encoded.vectors[:, :, None])[:, :, 0]
             return products * np.float32(self._factor)
-        if (single := self._scoring(encoded)) is not None:
+        if (single := opened.scoring(encoded)) is not None:
             return single.score(passages)
         count, rows = len(encoded.vectors), len(encoded.others[-1])
         assert len(passages) == count
@@ -150,12 +170,13 @@ class CompiledEngine:
                 [passages, np.zeros_like(passages, shape=(rows - count, *passages.shape[1:]))]
             )
         inputs = [*encoded.others, passages]
-        scores: npt.NDArray[np.float32] = self._scorer.infer(inputs, share_inputs=True)[0]
+        scores: npt.NDArray[np.float32] = opened.scorer.infer(inputs, share_inputs=True)[0]
         return scores[:count]
 
-    def _padded(self, tokens: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _padded(
+        self, tokens: Sequence[Sequence[int]], rows: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Returns padded ids and their mask, (rows, S) each. Copies of the first mention fill up the rows."""
-        rows = next((rows for rows in _ROWS if rows >= len(tokens)), _round_up(len(tokens), _ROWS[-1]))
         tokens = [*tokens, *[tokens[0]] * (rows - len(tokens))]
         lengths = np.array([len(mention) for mention in tokens])
         ids = np.full((rows, _round_up(max(lengths), _MULTIPLE)), self._padding, dtype=np.int64)
@@ -163,11 +184,29 @@ class CompiledEngine:
             row[: len(mention)] = mention
         return ids, (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
 
-    def _scoring(self, encoded: Encoded) -> SingleMention | None:
-        """Returns the networks that generate a mention's q-net; None if another mention was encoded later."""
-        return self._begun[1] if self._begun is not None and self._begun[0] is encoded else None
 
-    def _single(self, tokens: int) -> SingleMention | None:
+class _Open:
+    """The networks of an engine, ready to run.
+
+    Args:
+        networks: the query network; for a Hypencoder also the generator and the scorer.
+    """
+
+    def __init__(self, networks: Sequence[openvino.Model]) -> None:
+        self._networks = networks
+        self.query = compiled(networks[0])
+        self.scorer = compiled(chained(*networks[1:])) if len(networks) > 1 else None
+        # The last mention, if it was encoded alone, and the networks that generate its q-net.
+        self.begun: tuple[Encoded, SingleMention] | None = None
+        # By the padded number of tokens: how many mentions have come alone, and the networks for them.
+        self._single_counts: Counter[int] = Counter()
+        self._singles: dict[int, SingleMention] = {}
+
+    def scoring(self, encoded: Encoded) -> SingleMention | None:
+        """Returns the networks that generate a mention's q-net; None if another mention was encoded later."""
+        return self.begun[1] if self.begun is not None and self.begun[0] is encoded else None
+
+    def single(self, tokens: int) -> SingleMention | None:
         """Returns the networks for single mentions of a length; None if few of them have come."""
         self._single_counts[tokens] += 1
         if tokens not in self._singles and self._single_counts[tokens] > _FEW:

@@ -3,14 +3,18 @@
 It is apart from `el.runtime.openvino`, which writes networks, because opening needs no PyTorch.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import numpy.typing as npt
 import openvino
 from tokenizers import Tokenizer
 
 from el.base.errors import InputError, first_line
+
+_Made = TypeVar("_Made")
 
 AGAIN = "Make the linker again"
 
@@ -57,13 +61,49 @@ def compiled(network: openvino.Model, shapes: Sequence[Sequence[int]] | None = N
     return openvino.Core().compile_model(network, "CPU", options).create_infer_request()
 
 
-def open_compiled(path: Path) -> Any:
-    """Opens a network that `el.runtime.openvino` wrote, and returns OpenVINO's inference request.
+# What a forked process has of its parent's networks. It is never freed: the threads that would free it did
+# not survive the fork, and the process would crash or wait forever.
+_OF_PARENT: list[Any] = []
+
+
+class OfProcess(Generic[_Made]):
+    """Something that is made once in each process, such as a compiled network.
+
+    A forked process makes it again, because threads do not survive a fork.
+
+    Args:
+        make: makes it.
+    """
+
+    def __init__(self, make: Callable[[], _Made]) -> None:
+        self._make = make
+        self._process, self._made = os.getpid(), make()
+
+    def __call__(self) -> _Made:
+        """Returns what was made in this process."""
+        if self._process != os.getpid():
+            _OF_PARENT.append(self._made)
+            self._process, self._made = os.getpid(), self._make()
+        return self._made
+
+
+class OpenNetwork:
+    """A network from a file, ready to run, also in a forked process.
+
+    Args:
+        path: a file that `el.runtime.openvino` wrote.
 
     Raises:
         InputError: the file is missing or broken.
     """
-    return compiled(read_network(path))
+
+    def __init__(self, path: Path) -> None:
+        network = read_network(path)
+        self._request = OfProcess(lambda: compiled(network))
+
+    def infer(self, inputs: Sequence[npt.NDArray[Any]]) -> Any:
+        """Runs the network. Returns OpenVINO's outputs, by number."""
+        return self._request().infer(list(inputs))
 
 
 def open_tokenizer(path: Path) -> Tokenizer:

@@ -13,17 +13,15 @@ import numpy.typing as npt
 from el.base.errors import InputError, MismatchError
 from el.base.files import check_sampled, read_json
 from el.corpus.types import Document, Mention
-from el.runtime.networks import AGAIN, open_compiled, open_tokenizer
-from el.tagging.encoding import Reading, Window, WordEncoder, Words, central, make_batch, piece_count, windows
+from el.runtime.networks import AGAIN, OpenNetwork, open_tokenizer
+from el.tagging.encoding import Reading, Window, WordEncoder, Words, central, make_batch, windows
 from el.tagging.finder import DictionaryFinder, Found, as_mentions
 from el.tagging.labels import COUNT, spans_of, viterbi
 
 FORMAT = "el-compiled-tagger-1"
 MANIFEST, NETWORK, TRANSITIONS = "manifest.json", "tagger.xml", "transitions.npy"
 TOKENIZER = "tokenizer.json"
-# How many windows the network reads at once. More take more memory and more padding.
-_BATCH = 4
-# The length of a batch, in tokens, is rounded up to a multiple of this number: OpenVINO works out each new
+# The length of a window, in tokens, is rounded up to a multiple of this number: OpenVINO works out each new
 # shape once, which takes time. A larger value means fewer shapes and more padding.
 _MULTIPLE = 16
 
@@ -54,7 +52,7 @@ class Tagger:
             raise InputError(folder / MANIFEST, "", problem, "Make the linker again") from error
         for name in (NETWORK, Path(NETWORK).with_suffix(".bin").name, TRANSITIONS, TOKENIZER):
             check_sampled(folder / name, files.get(name, ""), AGAIN)
-        self._network = open_compiled(folder / NETWORK)
+        self._network = OpenNetwork(folder / NETWORK)
         self._transitions: npt.NDArray[np.float32] = np.load(folder / TRANSITIONS, allow_pickle=False)
         tokenizer = open_tokenizer(folder / TOKENIZER)
         self._encoder = WordEncoder(tokenizer, finder, self.reading.max_pieces)
@@ -92,32 +90,26 @@ class Tagger:
 
         Where windows overlap, a word's scores come from the window with most of its context (`central`).
         """
-        parts = [windows(words, self.reading) for words in documents]
-        todo = [(row, part) for row, document_parts in enumerate(parts) for part in document_parts]
-        todo.sort(key=lambda one: piece_count(documents[one[0]], one[1]))
-        read: dict[tuple[int, Window], npt.NDArray[np.float32]] = {}
-        for start in range(0, len(todo), _BATCH):
-            batch = todo[start : start + _BATCH]
-            scores = self._read([(documents[row], part) for row, part in batch])
-            read |= dict(zip(batch, scores, strict=True))
         out = []
-        for row, words in enumerate(documents):
+        for words in documents:
+            parts = windows(words, self.reading)
             emissions = np.zeros((len(words.spans), COUNT), dtype=np.float32)
-            best = central(parts[row], len(words.spans))
-            for place, part in enumerate(parts[row]):
+            best = central(parts, len(words.spans))
+            for place, part in enumerate(parts):
                 chosen = best[part.first : part.last] == place
-                emissions[part.first : part.last][chosen] = read[row, part][chosen]
+                emissions[part.first : part.last][chosen] = self._read(words, part)[chosen]
             out.append(emissions)
         return out
 
-    def _read(self, rows: Sequence[tuple[Words, Window]]) -> list[npt.NDArray[np.float32]]:
-        """Returns the scores of each window's words, (words, COUNT): means over the words' pieces."""
-        batch = make_batch(rows, self.reading, _MULTIPLE)
-        scores = self._network.infer([batch.ids, batch.mask, batch.names, batch.shapes])[0]
-        out = []
-        for row, places in enumerate(batch.words):
-            # Each word has at least one piece, and the places ascend: `reduceat` gets no empty group.
-            _, starts, counts = np.unique(places[places >= 0], return_index=True, return_counts=True)
-            sums = np.add.reduceat(scores[row, places >= 0], starts, axis=0)
-            out.append((sums / counts[:, None]).astype(np.float32))
-        return out
+    def _read(self, words: Words, window: Window) -> npt.NDArray[np.float32]:
+        """Returns the scores of a window's words, (words, COUNT): means over the words' pieces.
+
+        The network reads one window at a time: with others beside it, the last digits of its scores differ.
+        """
+        batch = make_batch([(words, window)], self.reading, _MULTIPLE)
+        scores = self._network.infer([batch.ids, batch.mask, batch.names, batch.shapes])[0][0]
+        places = batch.words[0]
+        # Each word has at least one piece, and the places ascend: `reduceat` gets no empty group.
+        _, starts, counts = np.unique(places[places >= 0], return_index=True, return_counts=True)
+        sums = np.add.reduceat(scores[places >= 0], starts, axis=0)
+        return (sums / counts[:, None]).astype(np.float32)

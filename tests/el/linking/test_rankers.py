@@ -1,7 +1,5 @@
 """Rankers of models against brute force over all names."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
@@ -17,7 +15,6 @@ from el.models.biencoder import BiEncoder
 from el.models.tower import EncoderSource
 from el.ontology.ontology import Ontology
 from el.runtime.compile import make_engine
-from el.runtime.engine import Encoded
 from tests.tiny import tiny_encoder, tiny_hypencoder, tiny_ontology, tiny_vectors
 
 TEXTS = ["paracetamol", "acute liver failure", "colds", "lead poisoning", "headaches"]
@@ -97,25 +94,27 @@ def test_ranks_the_retrieved_names_by_the_models_scores(
             assert score == pytest.approx(best[concept_id], abs=0.05)
 
 
-def test_batches_are_of_texts_of_similar_numbers_of_tokens(
-    source: EncoderSource, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+def test_values_do_not_depend_on_the_other_texts(
+    source: EncoderSource, vectors: NameVectors, ontology: Ontology
 ) -> None:
-    monkeypatch.setattr(rankers, "_QUERY_BATCH", 2)
-    engine = make_engine(tiny_hypencoder(source).eval())
-    ranker, counts = ModelRanker(engine, vectors, ontology, 8), []
-    # As many characters or more are fewer tokens.
-    texts = ["cold", "c" + " " * 30 + "o", "common cold", "a" + " " * 9]
-    alone = [ranker.retrieve([text]).scores[0] for text in texts]
-    encode = engine.encode
-
-    def counted(tokens: Sequence[Sequence[int]]) -> Encoded:
-        counts.append([len(own) for own in tokens])
-        return encode(tokens)
-
-    monkeypatch.setattr(engine, "encode", counted)
-    together = ranker.retrieve(texts).scores
-    assert counts == [[3, 4], [6, 12]]
-    np.testing.assert_allclose(together, np.stack(alone), atol=0.05)
+    ranker = ModelRanker(make_engine(tiny_hypencoder(source).eval()), vectors, ontology, 8)
+    # Of one length and of several, few and more than a batch holds.
+    texts = ["cold", "c" * 20, "common cold", "a", *("x" * (number % 13 + 1) + "y" for number in range(40))]
+    together = ranker.retrieve(texts)
+    for part in (texts[:1], texts[:3], texts[2::-1], texts[5:30]):
+        found = ranker.retrieve(part)
+        places = [texts.index(text) for text in part]
+        for ours, every in (
+            (found.name_rows, together.name_rows),
+            (found.similarities, together.similarities),
+            (found.scores, together.scores),
+        ):
+            assert np.array_equal(ours, every[places])
+    # Alone, values may differ in the last digits, and always in the same way.
+    alone = ranker.retrieve(texts[:3], alone={0, 2})
+    np.testing.assert_allclose(alone.scores, together.scores[:3], atol=0.05)
+    assert np.array_equal(alone.scores[1], together.scores[1])
+    assert np.array_equal(ranker.retrieve(texts[:1], alone={0}).scores[0], alone.scores[0])
 
 
 def test_exhaustive_ranking_needs_no_first_stage(

@@ -79,7 +79,7 @@ def model(request: pytest.FixtureRequest, source: EncoderSource) -> RetrievalMod
 
 
 def encode(engine: Engine, texts: Sequence[str]) -> Encoded:
-    return engine.encode(engine.tokenize(texts))
+    return engine.encode(engine.tokenize(texts), alone=len(texts) == 1)
 
 
 def passages(count: int, each: int) -> npt.NDArray[np.float16]:
