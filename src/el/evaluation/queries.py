@@ -1,6 +1,7 @@
 """The mentions that a protocol scores, as queries, and the candidates that it allows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, restricted_triples
@@ -32,6 +33,37 @@ def nil_queries(documents: Iterable[Document], context_characters: int = 0) -> l
         lambda document: [m for m in mentions_full(document) if not m.concept_ids],
         context_characters,
     )
+
+
+def found_queries(
+    documents: Iterable[Document], find: Callable[[Sequence[Document]], Sequence[Iterable[Mention]]]
+) -> list[Query]:
+    """Returns the mentions that a finder finds, in corpus order, without context.
+
+    A mention has the gold ids of the annotation at the same place, and none if there is no such annotation.
+
+    Args:
+        documents: annotated documents.
+        find: finds mentions in documents, such as `MentionFinder.found`.
+    """
+    queries = []
+    for document in documents:
+        gold = {(m.start, m.stop): m.concept_ids for m in mentions_full(document)}
+        # The annotations are hidden: second names in brackets are recognised with the help of mentions.
+        bare = replace(document, mentions=())
+        (found,) = find([bare])
+        mentions = [replace(m, concept_ids=gold.get((m.start, m.stop), ())) for m in found]
+        queries += mention_queries(bare, mentions)
+    return queries
+
+
+def undefined_queries(queries: Iterable[Query]) -> list[Query]:
+    """Returns the abbreviations among queries as if their documents did not define them."""
+    return [
+        replace(query, document_id=f"{query.document_id}, undefined", expanded=query.text)
+        for query in queries
+        if query.expanded != query.text
+    ]
 
 
 def restricted_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:

@@ -1,6 +1,7 @@
 """The evidence for each candidate concept of a mention, and its combination into a score.
 
-The evidence is a table with a row per candidate and a column per kind (`KINDS`). A `Combination` holds a
+The evidence is a table with a row per candidate and a column per kind (`KINDS`). There is also evidence that
+none of the candidates is right (`NONE_KINDS`), which tells how sure a score may be. A `Combination` holds a
 weight per kind; `el.linking.fitting` fits the weights.
 """
 
@@ -8,8 +9,8 @@ import heapq
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from el.base.errors import ConfigError
 from el.base.text import spelling
+from el.linking.markers import markers
 from el.linking.query import Query
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
@@ -34,7 +36,22 @@ KINDS = (
     "learned_share",  # the share of the form's training mentions that have the concept
     "learned_count",  # log(1 + the number of the form's training mentions that have the concept)
     "known",  # log(1 + the number of all training mentions of the concept)
+    "markers_equal",  # 1 if a name has the same numbers and letters (`markers`) as the mention, if any
+    "markers_missing",  # 1 if no name has all markers of the mention
+    "markers_added",  # 1 if each name with the most markers of the mention has others too
     "in_document",  # the best probability of the concept for a mention of another form in the document
+)
+# The kinds of evidence that no candidate is right. Each is one number for the mention.
+NONE_KINDS = (
+    "constant",  # 1
+    "model",  # the model's score of the best name
+    "similarity",  # the dot product of the best name
+    "unspelled",  # 1 if no name is spelled like the mention with abbreviations written out
+    "unlearned",  # 1 if no training mention has the form
+    "acronym",  # 1 if the mention is an acronym that the document does not define
+    "unknown_acronym",  # 1 if it is such an acronym, unspelled and unlearned
+    "found",  # 1 if the linker found the mention; the mention itself may be wrong then
+    "unspelled_found",  # 1 if it found the mention, and the mention is unspelled and unlearned
 )
 # The groups of kinds that can be switched off.
 GROUPS = {
@@ -60,11 +77,13 @@ class Evidence:
         names: (n,) int64, a name row of each concept: the name that is spelled like the mention, otherwise
             the name with the best score.
         values: (n, len(KINDS)) float32, the evidence.
+        none: (len(NONE_KINDS),) float32, the evidence that no candidate is right.
     """
 
     concepts: npt.NDArray[np.int64]
     names: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
+    none: npt.NDArray[np.float32]
 
     def of(self, kind: str) -> npt.NDArray[np.float32]:
         """Returns the (n,) values of one kind."""
@@ -104,9 +123,14 @@ class _Scored:
     scores: npt.NDArray[np.float32]
 
 
-# The model's input for a mention, its text, and the text with abbreviations written out. The scores of a
-# mention depend on nothing else.
-_Key = tuple[str, str, str]
+# The model's input for a mention, its text, the text with abbreviations written out, and whether the input
+# goes through the model alone. The scores of a mention depend on nothing else.
+_Key = tuple[str, str, str, bool]
+# A document with at most this many different inputs has each encoded alone. With a larger number, documents
+# with few mentions take less time if they come one by one, and more if they come together.
+_FEW = 4
+# The most characters of an acronym. At a larger value, names in capitals count as acronyms.
+_MAX_ACRONYM = 8
 
 
 class EvidenceCollector:
@@ -145,13 +169,22 @@ class EvidenceCollector:
         self._remembered: dict[_Key, _Scored] = {}
         self._descriptors = np.array(self.ontology.concepts["record"].to_pylist()) == "descriptor"
 
-    def collect(self, queries: Sequence[Query]) -> list[Evidence]:
-        """Returns the evidence for each query."""
-        keys = [(q.input, q.text, q.expanded) for q in queries]
+    def collect(self, queries: Sequence[Query], few: Container[str] | None = None) -> list[Evidence]:
+        """Returns the evidence for each query.
+
+        Args:
+            queries: mentions of documents.
+            few: the ids of the documents with few mentions (`documents_with_few`); None to count the queries.
+        """
+        few = documents_with_few(queries) if few is None else few
+        keys = [(q.input, q.text, q.expanded, q.document_id in few) for q in queries]
         scored = self._scored(list(dict.fromkeys(keys)))
         # Equal mentions of one type share their evidence.
-        places = [(key, query.type) for query, key in zip(queries, keys, strict=True)]
-        found = {(key, type): self._evidence(type, scored[key]) for key, type in dict.fromkeys(places)}
+        places = [(key, query.type, query.is_found) for query, key in zip(queries, keys, strict=True)]
+        found = {
+            (key, type, is_found): self._evidence(type, is_found, key, scored[key])
+            for key, type, is_found in dict.fromkeys(places)
+        }
         return [found[place] for place in places]
 
     def _scored(self, keys: Sequence[_Key]) -> dict[_Key, _Scored]:
@@ -159,8 +192,12 @@ class EvidenceCollector:
         # Removed here and added again below, so that the oldest entries stand first.
         scored = {key: self._remembered.pop(key) for key in keys if key in self._remembered}
         new = [key for key in keys if key not in scored]
-        forms = [self._form(text, expanded) for _, text, expanded in new]
-        found = self.ranker.retrieve([text for text, _, _ in new], [self._proposed(form) for form in forms])
+        forms = [self._form(text, expanded) for _, text, expanded, _ in new]
+        found = self.ranker.retrieve(
+            [text for text, *_ in new],
+            [self._proposed(form) for form in forms],
+            {number for number, key in enumerate(new) if key[-1]},
+        )
         for place, (key, form) in enumerate(zip(new, forms, strict=True)):
             # Copied, because a view would keep the arrays of the whole batch in memory.
             columns = found.name_rows, found.similarities, found.scores
@@ -185,7 +222,8 @@ class EvidenceCollector:
     def _spelled(self, text: str) -> npt.NDArray[np.int64]:
         return np.empty(0, dtype=np.int64) if self.spellings is None else self.spellings.names(text)
 
-    def _evidence(self, type: str, scored: _Scored) -> Evidence:
+    def _evidence(self, type: str, is_found: bool, key: _Key, scored: _Scored) -> Evidence:
+        _, text, expanded, _ = key
         form, names, scores = scored.form, scored.names, scored.scores
         concepts, position = np.unique(self._concepts(names), return_inverse=True)
         best = np.empty(len(concepts), dtype=np.int64)
@@ -208,7 +246,34 @@ class EvidenceCollector:
         values[:, _COLUMN["descriptor"]] = self._descriptors[concepts]
         values[:, _COLUMN["type"]] = self._kinds[concepts] == type.encode()
         self._add_learned(values, concepts, form.learned)
-        return Evidence(concepts, best, values)
+        self._add_markers(values, expanded, names, position)
+        return Evidence(concepts, best, values, _none(scored, text, expanded, is_found))
+
+    def _add_markers(
+        self,
+        values: npt.NDArray[np.float32],
+        text: str,
+        names: npt.NDArray[np.int64],
+        position: npt.NDArray[np.int64],
+    ) -> None:
+        """Adds the evidence of markers, from the name of each concept that differs least.
+
+        Args:
+            values: (n, len(KINDS)), changed in place.
+            text: the mention.
+            names: (m,) the names that were scored.
+            position: (m,) the place of each name's concept among the n.
+        """
+        wanted = markers(text)
+        least: dict[int, tuple[int, int]] = {}
+        for name, place in zip(names.tolist(), position.tolist(), strict=True):
+            known = markers(self.ontology.name_text(name))
+            differs = len(wanted - known), len(known - wanted)
+            least[place] = min(least.get(place, differs), differs)
+        for place, (missing, added) in least.items():
+            values[place, _COLUMN["markers_equal"]] = bool(wanted) and not missing and not added
+            values[place, _COLUMN["markers_missing"]] = missing > 0
+            values[place, _COLUMN["markers_added"]] = added > 0
 
     def _add_learned(
         self, values: npt.NDArray[np.float32], concepts: npt.NDArray[np.int64], learned: Counter[int]
@@ -242,6 +307,56 @@ class EvidenceCollector:
         return np.arange(self.ontology.first_name[concept], self.ontology.first_name[concept + 1])
 
 
+def documents_with_few(queries: Iterable[Query]) -> set[str]:
+    """Returns the ids of the documents whose mentions have so few different inputs that each goes alone."""
+    inputs: defaultdict[str, set[str]] = defaultdict(set)
+    for query in queries:
+        if len(inputs[query.document_id]) <= _FEW:
+            inputs[query.document_id].add(query.input)
+    return {document for document, of_document in inputs.items() if len(of_document) <= _FEW}
+
+
+def _none(scored: _Scored, text: str, expanded: str, is_found: bool) -> npt.NDArray[np.float32]:
+    """Returns the (len(NONE_KINDS),) evidence that no candidate of a mention is right."""
+    unspelled, unlearned = not len(scored.form.equal), not scored.form.learned
+    acronym = text == expanded and is_acronym(text)
+    return np.array(
+        [
+            1.0,
+            scored.scores.max(initial=0.0),
+            scored.similarities.max(initial=0.0),
+            unspelled,
+            unlearned,
+            acronym,
+            acronym and unspelled and unlearned,
+            is_found,
+            is_found and unspelled and unlearned,
+        ],
+        dtype=np.float32,
+    )
+
+
+def group_of(evidence: Evidence) -> str:
+    """Returns the group of a mention in which the precision of answers is measured.
+
+    The groups: "found" by the linker; of given mentions "acronym" (not defined by the document), "unseen" (of
+    a form that no training mention has) and "seen".
+    """
+    none = dict(zip(NONE_KINDS, evidence.none.tolist(), strict=True))
+    if none["found"]:
+        return "found"
+    if none["acronym"]:
+        return "acronym"
+    return "unseen" if none["unlearned"] else "seen"
+
+
+def is_acronym(text: str) -> bool:
+    """Whether a mention is written like an acronym: "DVT", "T2DM", "NSAIDs", "mTOR"; not "Aspirin"."""
+    letters = [character for character in text.rstrip("s") if character.isalpha()]
+    capitals = sum(map(str.isupper, letters))
+    return len(text) <= _MAX_ACRONYM and " " not in text and capitals >= 2 and 2 * capitals > len(letters)
+
+
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """Coverage and precision of a linker that answers only above a threshold.
@@ -250,11 +365,13 @@ class OperatingPoint:
         threshold: the lowest score of an answer.
         coverage: the share of mentions that get an answer.
         precision: the share of answers that are right. An answer to a mention without a concept is wrong.
+        lowest_precision: the same for the group of mentions (`group_of`) where it is lowest.
     """
 
     threshold: float
     coverage: float
     precision: float
+    lowest_precision: float
 
 
 @dataclass(frozen=True)
@@ -263,45 +380,63 @@ class Combination:
 
     Attributes:
         weights: kind -> weight; missing kinds have weight 0.
+        none_weights: the same for the kinds of evidence that no candidate is right; empty if one of them
+            always is.
         curve: operating points on held-out documents, the lowest threshold first. The weights at these points
             were fitted on the other documents.
     """
 
     weights: dict[str, float]
+    none_weights: dict[str, float] = field(default_factory=dict)
     curve: tuple[OperatingPoint, ...] = ()
 
     def __post_init__(self) -> None:
-        unknown = set(self.weights) - set(KINDS)
-        if unknown:
-            raise ConfigError(f"evidence: {', '.join(sorted(unknown))} unknown; kinds are {', '.join(KINDS)}")
-        for kind, weight in self.weights.items():
-            if not isinstance(weight, int | float) or not math.isfinite(weight):
-                raise ConfigError(f"evidence: the weight of {kind} is {weight!r}; a number is needed")
+        _check_weights(self.weights, KINDS)
+        _check_weights(self.none_weights, NONE_KINDS)
 
     def scores(self, evidence: Evidence) -> npt.NDArray[np.float64]:
-        """Returns (n,) float64 scores. They are logits: their softmax is the candidates' probability."""
+        """Returns (n,) float64 scores, the candidates' logits."""
         weights = np.array([self.weights.get(kind, 0.0) for kind in KINDS])
         scores: npt.NDArray[np.float64] = evidence.values.astype(np.float64) @ weights
         return scores
 
     def shares(self, evidence: Evidence) -> npt.NDArray[np.float64]:
-        """Returns the (n,) float64 softmax of the scores: each candidate's probability."""
-        scores = self.scores(evidence)
-        powers = np.exp(scores - scores.max(initial=-np.inf))
-        shares: npt.NDArray[np.float64] = powers / powers.sum()
+        """Returns the (n,) float64 probabilities of the candidates.
+
+        They are the softmax of the logits, with one more logit for the case that no candidate is right. So
+        they sum to 1 at most.
+        """
+        logits = np.append(self.scores(evidence), self._none_logit(evidence))
+        powers = np.exp(logits - logits.max())
+        shares: npt.NDArray[np.float64] = powers[:-1] / powers.sum()
         return shares
 
+    def _none_logit(self, evidence: Evidence) -> float:
+        if not self.none_weights and len(evidence.concepts):
+            return -math.inf
+        weights = [self.none_weights.get(kind, 0.0) for kind in NONE_KINDS]
+        return float(evidence.none.astype(np.float64) @ np.array(weights))
+
     def operating_point(self, precision: float) -> OperatingPoint:
-        """Returns the point of the curve with the largest coverage among those that reach a precision.
+        """Returns the point with the largest coverage at which each group of mentions reaches a precision.
 
         Raises:
             ConfigError: no threshold reaches the precision.
         """
-        reached = [point for point in self.curve if point.precision >= precision]
+        reached = [point for point in self.curve if point.lowest_precision >= precision]
         if not reached:
-            best = max((f"{point.precision:.3f}" for point in self.curve), default="nothing measured")
+            best = max((f"{point.lowest_precision:.3f}" for point in self.curve), default="nothing measured")
             raise ConfigError(f"no threshold reaches a precision of {precision}; the best is {best}")
         return max(reached, key=lambda point: point.coverage)
+
+
+def _check_weights(weights: Mapping[str, float], kinds: Sequence[str]) -> None:
+    unknown = set(weights) - set(kinds)
+    if unknown:
+        raise ConfigError(f"evidence: {', '.join(sorted(unknown))} unknown; kinds are {', '.join(kinds)}")
+    for kind, weight in weights.items():
+        if not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise ConfigError(f"evidence: the weight of {kind} is {weight!r}; a number is needed")
 
 
 def kinds_of(groups: Collection[str]) -> tuple[str, ...]:

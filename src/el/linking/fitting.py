@@ -14,11 +14,13 @@ import torch
 from el.base.errors import ConfigError
 from el.linking.evidence import (
     KINDS,
+    NONE_KINDS,
     Combination,
     Evidence,
     EvidenceCollector,
     OperatingPoint,
     combination_name,
+    group_of,
     kinds_of,
     with_document,
 )
@@ -39,6 +41,9 @@ _RARE = [KINDS.index(kind) for kind in ("spelling", "short_form", "learned_share
 # The factor of the squared weights in the loss, for kinds scaled to variance 1. A larger value pulls weights
 # closer to 0.
 _RIDGE = 1e-3
+# The fewest answers of a group whose precision counts at an operating point. With a smaller number, the
+# precision is unreliable; with a larger one, small groups are not looked at.
+_COUNTED = 30
 # The lowest standard deviation that a kind is divided by. It avoids a division by 0 for a kind that has the
 # same value for all candidates.
 _LEAST_SPREAD = 1e-3
@@ -50,7 +55,7 @@ class Example:
 
     Attributes:
         evidence: the evidence for its n candidates.
-        gold: (n,) bool, which candidates are right. If none is, the mention is not used.
+        gold: (n,) bool, which candidates are right; possibly none.
     """
 
     evidence: Evidence
@@ -76,6 +81,7 @@ def make_examples(
             query.right,
             query.type,
             query.gold,
+            query.is_found,
         )
         if alike not in examples:
             examples[alike] = Example(candidates, gold_candidates(query, candidates, ontology))
@@ -85,8 +91,8 @@ def make_examples(
 def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combination:
     """Fits weights by maximum likelihood.
 
-    The likelihood of a mention is the summed probability of its gold candidates, by a softmax over all its
-    candidates.
+    The likelihood of a mention is the summed probability of its gold candidates, or the probability that no
+    candidate is right, by the softmax of `Combination.shares`.
 
     Args:
         examples: the mentions.
@@ -95,12 +101,13 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
     Raises:
         ConfigError: no example has a gold candidate.
     """
-    usable = [_likely(example) for example in examples if example.gold.any()]
-    if not usable:
+    usable = [_likely(example) for example in examples]
+    if not any(example.gold.any() for example in usable):
         raise ConfigError("no mention has its concept among its candidates: no weights can be learned")
     columns = [KINDS.index(kind) for kind in kinds]
     shape = (len(usable), max(len(example.gold) for example in usable))
     values = torch.zeros(*shape, len(columns))
+    none = torch.from_numpy(np.stack([example.evidence.none for example in usable]))
     gold, empty = torch.zeros(shape, dtype=torch.bool), torch.ones(shape, dtype=torch.bool)
     for row, example in enumerate(usable):
         size = len(example.gold)
@@ -109,21 +116,35 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
         empty[row, :size] = False
     # Scaled, so that the penalty on the weights treats kinds with small and with large values alike.
     spread = values[~empty].std(dim=0).clamp_min(_LEAST_SPREAD)
+    # The constant has no spread. Its weight then counts as it is.
+    none_spread = torch.where(none.std(dim=0) < _LEAST_SPREAD, 1.0, none.std(dim=0))
     values /= spread
+    none /= none_spread
+    # The case that no candidate is right is one more column of the candidates.
+    gold = torch.cat([gold, ~gold.any(dim=1, keepdim=True)], dim=1)
+    empty = torch.cat([empty, torch.zeros(len(usable), 1, dtype=torch.bool)], dim=1)
     weights = torch.zeros(len(columns), requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+    none_weights = torch.zeros(len(NONE_KINDS), requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights, none_weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        scores = (values @ weights).masked_fill(empty, -torch.inf)
-        right = scores.masked_fill(~gold, -torch.inf).logsumexp(dim=1) - scores.logsumexp(dim=1)
-        value = _RIDGE * weights.square().sum() - right.mean()
+        logits = torch.cat([values @ weights, (none @ none_weights).unsqueeze(1)], dim=1)
+        logits = logits.masked_fill(empty, -torch.inf)
+        right = logits.masked_fill(~gold, -torch.inf).logsumexp(dim=1) - logits.logsumexp(dim=1)
+        penalty = weights.square().sum() + none_weights.square().sum()
+        value = _RIDGE * penalty - right.mean()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    fitted = zip(kinds, (weights.detach() / spread).tolist(), strict=True)
-    return Combination({kind: round(weight, 4) for kind, weight in fitted})
+    return Combination(
+        _rounded(kinds, weights.detach() / spread), _rounded(NONE_KINDS, none_weights.detach() / none_spread)
+    )
+
+
+def _rounded(kinds: Sequence[str], weights: torch.Tensor) -> dict[str, float]:
+    return {kind: round(weight, 4) for kind, weight in zip(kinds, weights.tolist(), strict=True)}
 
 
 def _likely(example: Example) -> Example:
@@ -131,7 +152,10 @@ def _likely(example: Example) -> Example:
     every = example.evidence
     kept = example.gold | every.values[:, _RARE].any(axis=1)
     kept[np.argsort(-every.of("model"), kind="stable")[:_FITTED]] = True
-    return Example(Evidence(every.concepts[kept], every.names[kept], every.values[kept]), example.gold[kept])
+    return Example(
+        replace(every, concepts=every.concepts[kept], names=every.names[kept], values=every.values[kept]),
+        example.gold[kept],
+    )
 
 
 def read_and_fit(
@@ -171,10 +195,12 @@ class HeldOut:
     Attributes:
         right: (n,) bool, whether the first concept is a gold concept; False if there is no first concept.
         scores: (n,) float64 between 0 and 1, the first concept's probability; 0 if there is none.
+        groups: (n,) str, the group of each mention; see `group_of`.
     """
 
     right: npt.NDArray[np.bool_]
     scores: npt.NDArray[np.float64]
+    groups: npt.NDArray[np.str_]
 
 
 def held_out(
@@ -209,7 +235,7 @@ def held_out(
                 best = int(shares.argmax())
                 right[row] = gold_candidates(queries[row], read[row], ontology)[best]
                 scores[row] = shares[best]
-    return HeldOut(right, scores)
+    return HeldOut(right, scores, np.array([group_of(candidates) for candidates in evidence]))
 
 
 def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
@@ -223,6 +249,7 @@ def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
     """
     order = np.argsort(-decided.scores, kind="stable")
     scores, right = decided.scores[order], np.cumsum(decided.right[order])
+    groups = [_counts(decided.groups[order] == group, decided.right[order]) for group in set(decided.groups)]
     # A hundredth of the mentions, rounded up. The precision of fewer answers is unreliable.
     fewest = -(-len(order) // 100)
     counts = np.unique(np.linspace(fewest, len(order), points).round().astype(int))
@@ -230,11 +257,23 @@ def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
     for count in counts:
         # Mentions with the threshold's score are answered too, so the count may grow.
         answered = int(np.searchsorted(-scores, -scores[count - 1], side="right"))
-        threshold = float(scores[count - 1])
+        threshold, precision = float(scores[count - 1]), float(right[answered - 1]) / answered
+        lowest = [
+            right_in[answered - 1] / answered_in[answered - 1]
+            for answered_in, right_in in groups
+            if answered_in[answered - 1] >= _COUNTED
+        ]
         curve[threshold] = OperatingPoint(
-            threshold, answered / len(order), float(right[answered - 1]) / answered
+            threshold, answered / len(order), precision, float(min(lowest, default=precision))
         )
     return [curve[threshold] for threshold in sorted(curve)]
+
+
+def _counts(
+    inside: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Returns (n,) counts among the first 1 to n mentions: those in a group, and of these the right ones."""
+    return np.cumsum(inside), np.cumsum(inside & right)
 
 
 def fit_all(
@@ -248,7 +287,7 @@ def fit_all(
         ranker: retrieves and scores names.
         spellings: the spellings of the ontology's names.
         synonyms: learned synonyms of other documents than those of the queries.
-        queries: mentions with their gold ids. Mentions without gold ids count in the operating points only.
+        queries: mentions with their gold ids, and mentions for which no candidate is right.
     """
     ontology, every = ranker.ontology, range(len(queries))
     fitted = {}

@@ -216,9 +216,7 @@ def save_linker(
         Spellings.of_ontology(opened).save(temporary / _SPELLINGS)
         if synonyms is not None:
             synonyms.save(temporary / _SYNONYMS)
-        write_json(
-            temporary / _COMBINATIONS, {name: dataclasses.asdict(c) for name, c in combinations.items()}
-        )
+        write_combinations(temporary, combinations)
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "ontology": opened.fingerprint,
@@ -234,6 +232,11 @@ def save_linker(
             compile_tagger(trained, temporary / _TAGGER / COMPILED)
             manifest["tagger"] = tagger_weights(temporary / _TAGGER)
         write_json(temporary / _MANIFEST, manifest)
+
+
+def write_combinations(folder: Path, combinations: Mapping[str, Combination]) -> None:
+    """Writes the weights of a linker, or of trained parts, in place of earlier ones."""
+    write_json(folder / _COMBINATIONS, {name: dataclasses.asdict(c) for name, c in combinations.items()})
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -264,7 +267,11 @@ def _read_combinations(folder: Path) -> dict[str, Combination]:
     stored = read_json(path)
     try:
         return {
-            name: Combination(dict(one["weights"]), tuple(OperatingPoint(**point) for point in one["curve"]))
+            name: Combination(
+                dict(one["weights"]),
+                dict(one["none_weights"]),
+                tuple(OperatingPoint(**point) for point in one["curve"]),
+            )
             for name, one in stored.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:

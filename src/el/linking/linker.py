@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import os
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,9 +13,16 @@ from typing import Any
 from el.base.errors import ElError
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, margin_of
 from el.index.vectors import NameVectors
-from el.linking.composites import parts_of
+from el.linking.composites import readings
 from el.linking.config import LinkerConfig, check_synonyms, chosen_combination
-from el.linking.evidence import KINDS, Combination, DocumentReading, Evidence, EvidenceCollector
+from el.linking.evidence import (
+    KINDS,
+    Combination,
+    DocumentReading,
+    Evidence,
+    EvidenceCollector,
+    documents_with_few,
+)
 from el.linking.folder import COMPILED, open_linker
 from el.linking.mentions import FindMentions, MentionFinder
 from el.linking.places import find_linker
@@ -37,6 +46,18 @@ _QUERY_BATCH = 2048
 # The most mentions whose evidence is in memory at once. The evidence of a document with more mentions is
 # collected twice. A larger value takes more memory.
 _PIECE = 2 * _QUERY_BATCH
+
+
+# The lowest score of each part of a coordination that is read as several concepts. With a lower value, more
+# coordinations are taken apart, and more of them wrongly.
+_SURE = 0.7
+# Held while a linker works, because its networks serve one thread at a time. A fork waits for it, so that no
+# process begins with a lock that nobody releases.
+_LINKING = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_LINKING.acquire, after_in_parent=_LINKING.release, after_in_child=_LINKING.release
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +85,9 @@ class Linker:
     Candidates are the concepts that the model's vectors retrieve, and those that dictionary and learned
     synonyms propose. A candidate's logit is the weighted sum of its evidence (`el.linking.evidence`), and the
     model's score is one kind of evidence. The weights were fitted on dev. The score of a link is the softmax
-    of the candidates' logits.
+    of the candidates' logits and of a logit for the case that none is right.
+
+    Several threads may use one linker; they take turns. A forked process may use it too.
 
     Args:
         engine: the model.
@@ -196,20 +219,21 @@ class Linker:
 
         Mentions of one document are evidence for each other only if they are next to each other in `queries`.
         """
-        return [decision for batch in _batches(queries) for decision in self._decide_batch(batch, k)]
+        with _LINKING:
+            return [decision for batch in _batches(queries) for decision in self._decide_batch(batch, k)]
 
     def _decide_batch(self, queries: Sequence[Query], k: int) -> Iterator[Decision]:
         pieces = [queries[start : start + _PIECE] for start in range(0, len(queries), _PIECE)]
-        reading = DocumentReading(self._first_reading)
+        reading, few = DocumentReading(self._first_reading), documents_with_few(queries)
         evidence: list[Evidence] = []
         for piece in pieces:
-            evidence = self._collector.collect(piece)
+            evidence = self._collector.collect(piece, few)
             if self.config.use_document:
                 reading.add(piece, evidence)
         for piece in pieces:
             # Collected again, because the evidence of all mentions of a book does not fit into memory.
             if len(pieces) > 1:
-                evidence = self._collector.collect(piece)
+                evidence = self._collector.collect(piece, few)
             if self.config.use_document:
                 evidence = reading.added_to(piece, evidence)
             for query, candidates in zip(piece, evidence, strict=True):
@@ -241,7 +265,9 @@ class Linker:
             ElError: a mention's offsets are not within its document.
         """
         for batch in _document_batches(documents):
-            yield from self._link_batch(batch, find_mentions, types)
+            with _LINKING:
+                linked = self._link_batch(batch, find_mentions, types)
+            yield from linked
 
     def __call__(self, text: str) -> LinkedDocument:
         """Finds and links the mentions of a text."""
@@ -250,32 +276,77 @@ class Linker:
 
     def _link_batch(
         self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
-    ) -> Iterator[LinkedDocument]:
+    ) -> list[LinkedDocument]:
         mentions = self.mention_finder.mentions(documents, find, types)
-        # For each mention the query of the whole mention, then those of its parts, if there are any. The
-        # document's number replaces its id, because two documents may have the same id.
-        readings = [
-            self._readings(dataclasses.replace(query, document_id=str(number)))
+        # The document's number replaces its id, because two documents may have the same id.
+        wholes = [
+            dataclasses.replace(query, document_id=str(number), type=kind_of_type(query.type) or query.type)
             for number, (document, of_document) in enumerate(zip(documents, mentions, strict=True))
             for query in _queries(document, of_document, self.inputs.context_characters)
         ]
-        decisions = iter(self.decide([*itertools.chain(*readings)], self.config.top_k))
-        by_mention = (list(itertools.islice(decisions, len(each))) for each in readings)
-        for document, of_document in zip(documents, mentions, strict=True):
-            linked = tuple(self._linked(mention, next(by_mention)) for mention in of_document)
-            yield LinkedDocument(document, linked)
-
-    def _readings(self, query: Query) -> list[Query]:
-        """Returns the query of a whole mention, then the queries of its parts if it is a coordination."""
-        whole = dataclasses.replace(query, type=kind_of_type(query.type) or query.type)
-        if not self.config.use_dictionary:
-            return [whole]
-        parts = parts_of(
-            whole.expanded,
-            lambda text: self._has(self._named(text), whole.type),
-            lambda text: self._has(self._learned(text), whole.type),
+        # For each mention the query of the whole mention, then those of its parts, if there are any.
+        queries = [
+            [whole, *_parts(whole, parts)]
+            for whole, parts in zip(wholes, self._chosen_readings(wholes), strict=True)
+        ]
+        decisions = iter(self.decide([*itertools.chain(*queries)], self.config.top_k))
+        linked = (
+            self._linked(mention, whole.is_found, [*itertools.islice(decisions, len(of_mention))])
+            for mention, of_mention in zip(itertools.chain(*mentions), queries, strict=True)
+            for whole in of_mention[:1]
         )
-        return [whole, *(dataclasses.replace(whole, text=part, expanded=part) for part in parts)]
+        return [
+            LinkedDocument(document, tuple(itertools.islice(linked, len(of_document))))
+            for document, of_document in zip(documents, mentions, strict=True)
+        ]
+
+    def _chosen_readings(self, wholes: Sequence[Query]) -> list[tuple[str, ...]]:
+        """Returns the parts that each mention is read as; none for a mention that is read as a whole.
+
+        A mention that is spelled like a name is read as a whole. Otherwise the reading is chosen whose least
+        sure part is the surest. Each part must be sure enough, and surer than the whole.
+        """
+        few = documents_with_few(wholes)
+        chosen: list[tuple[str, ...]] = [()] * len(wholes)
+        for place, whole in enumerate(wholes):
+            possible = readings(whole.expanded)
+            if not possible or self._is_known(whole, whole.expanded):
+                continue
+            texts = list(dict.fromkeys(itertools.chain([whole.expanded], *possible)))
+            evidence = self._collector.collect(_parts(whole, texts), few)
+            best = dict(zip(texts, map(partial(self._surest, whole), texts, evidence), strict=True))
+            sure = {
+                parts: min(best[part][1] for part in parts)
+                for parts in possible
+                if len({best[part][0] for part in parts}) == len(parts)
+            }
+            # Of equally sure readings, the first.
+            surest = max(sure, key=sure.__getitem__, default=())
+            if surest and sure[surest] >= max(_SURE, best[whole.expanded][1]):
+                chosen[place] = surest
+        return chosen
+
+    def _surest(self, whole: Query, text: str, evidence: Evidence) -> tuple[int, float]:
+        """Returns the concept row that a text is decided for without its document, and how sure that is.
+
+        A text that a name or a training mention is spelled like is sure: 1. A concept of another kind than
+        the mention's is not: 0. Without candidates, the row is -1.
+        """
+        shares = self._first_reading.shares(evidence)
+        if not len(shares):
+            return -1, 0.0
+        best = int(shares.argmax())
+        concept = int(evidence.concepts[best])
+        if not self._has([concept], whole.type):
+            return concept, 0.0
+        is_sure = text != whole.expanded and self._is_known(whole, text, learned=True)
+        return concept, 1.0 if is_sure else float(shares[best])
+
+    def _is_known(self, query: Query, text: str, learned: bool = False) -> bool:
+        """Whether a name of the query's type is spelled like a text or, if `learned`, a training mention."""
+        if self.config.use_dictionary and self._has(self._named(text), query.type):
+            return True
+        return learned and self._has(self._learned(text), query.type)
 
     def _has(self, concepts: Iterable[int], type: str) -> bool:
         """Whether a concept row has the kind of a mention's type. True if the ontology lacks that kind."""
@@ -301,7 +372,8 @@ class Linker:
         The query is treated as if its document had no other mentions. A concept's logit is the sum of its
         values.
         """
-        (evidence,) = self._collector.collect([query])
+        with _LINKING:
+            (evidence,) = self._collector.collect([query])
         weights = self._combination.weights
         return {
             self.ontology.ids[concept]: {
@@ -310,7 +382,7 @@ class Linker:
             for concept, row in zip(evidence.concepts.tolist(), evidence.values, strict=True)
         }
 
-    def _linked(self, mention: Mention, decisions: Sequence[Decision]) -> LinkedMention:
+    def _linked(self, mention: Mention, is_found: bool, decisions: Sequence[Decision]) -> LinkedMention:
         whole, *parts = decisions
         links = [*(part.links[0] for part in parts if part.links), *whole.links]
         # Of several links to one concept, the first is kept.
@@ -325,7 +397,14 @@ class Linker:
         kept = tuple(in_order[: max(self.config.top_k, len(answers))])
         # The candidates begin with the answers of the parts, so the margin of a part is in its decision only.
         margin = min((part.margin for part in parts if part.links), default=whole.margin)
+        if is_found and predicted:
+            mention = self._with_kind_of(mention, predicted[0])
         return LinkedMention(mention, kept, predicted, decided_by, margin)
+
+    def _with_kind_of(self, mention: Mention, concept_id: str) -> Mention:
+        """Returns a found mention with its concept's kind as its type, if the linker finds that kind."""
+        kind = self.ontology.kinds[self.ontology.row_of[concept_id]]
+        return dataclasses.replace(mention, type=kind) if kind in self.mention_finder.kinds else mention
 
     @cached_property
     def _spellings(self) -> Spellings:
@@ -362,6 +441,11 @@ class Linker:
     def _link(self, concept: int, name: int, score: float) -> Link:
         preferred = self.ontology.name_text(int(self.ontology.first_name[concept]))
         return Link(self.ontology.ids[concept], preferred, score, self.ontology.name_text(name))
+
+
+def _parts(whole: Query, texts: Iterable[str]) -> list[Query]:
+    """Returns a mention's query with other texts in its place."""
+    return [dataclasses.replace(whole, text=text, expanded=text) for text in texts]
 
 
 def _document_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -23,6 +23,7 @@ class Query:
             `text`.
         left: the text before the mention, up to the mention; "" without context.
         right: the text after it.
+        is_found: whether the linker found the mention. If not, it was given with the document.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Query:
     expanded: str
     left: str = ""
     right: str = ""
+    is_found: bool = False
 
     @property
     def input(self) -> str:
@@ -55,6 +57,7 @@ def mention_queries(
     """
     text = document.text
     mentions = list(mentions)
+    given = {mention.id for mention in document.mentions}
     abbreviations = document_abbreviations(document, mentions)
     queries = []
     for mention in mentions:
@@ -69,6 +72,7 @@ def mention_queries(
                 expanded=expand(mention.text, abbreviations),
                 left=left,
                 right=right,
+                is_found=mention.id not in given,
             )
         )
     return queries

@@ -8,10 +8,12 @@ from el.base.errors import ConfigError
 from el.linking.evidence import (
     GROUPS,
     KINDS,
+    NONE_KINDS,
     Combination,
     Evidence,
     EvidenceCollector,
     OperatingPoint,
+    is_acronym,
     with_document,
 )
 from el.linking.query import Query
@@ -125,7 +127,9 @@ def test_a_combination_is_a_weighted_sum() -> None:
     values = np.zeros((2, len(KINDS)), dtype=np.float32)
     values[:, KINDS.index("model")] = [-1.0, 0.0]
     values[:, KINDS.index("spelling")] = [1.0, 0.0]
-    evidence = Evidence(np.array([3, 4]), np.array([7, 8]), values)
+    evidence = Evidence(
+        np.array([3, 4]), np.array([7, 8]), values, np.zeros(len(NONE_KINDS), dtype=np.float32)
+    )
     scores = Combination({"model": 2.0, "spelling": 0.5}).scores(evidence)
     assert scores.tolist() == [-1.5, 0.0]
     with pytest.raises(ConfigError, match="colour unknown"):
@@ -136,8 +140,12 @@ def test_a_combination_is_a_weighted_sum() -> None:
 
 
 def test_the_operating_point_answers_most_at_a_precision() -> None:
-    curve = [OperatingPoint(0.1, 1.0, 0.8), OperatingPoint(0.5, 0.7, 0.9), OperatingPoint(0.9, 0.2, 0.95)]
-    combination = Combination({}, tuple(curve))
+    curve = [
+        OperatingPoint(0.1, 1.0, 0.9, 0.8),
+        OperatingPoint(0.5, 0.7, 0.95, 0.9),
+        OperatingPoint(0.9, 0.2, 0.97, 0.95),
+    ]
+    combination = Combination({}, curve=tuple(curve))
     assert combination.operating_point(0.85) == curve[1]
     assert combination.operating_point(0.5) == curve[0]
     with pytest.raises(ConfigError, match=r"a precision of 0\.99; the best is 0\.950"):
@@ -146,10 +154,65 @@ def test_the_operating_point_answers_most_at_a_precision() -> None:
         Combination({}).operating_point(0.5)
 
 
+def test_a_mention_may_have_no_right_candidate() -> None:
+    doubtful = Combination({"model": 1.0}, {"constant": 1.0, "acronym": 2.0})
+    known = candidates(0.0)
+    acronym = replace(
+        known, none=np.array([kind in ("constant", "acronym") for kind in NONE_KINDS], dtype="f4")
+    )
+    assert doubtful.shares(known).tolist() == pytest.approx([1 / 3, 1 / 3])
+    assert doubtful.shares(acronym).tolist() == pytest.approx([1 / (2 + np.exp(3))] * 2)
+    # Without weights, one candidate always is right.
+    assert Combination({"model": 1.0}).shares(acronym).sum() == pytest.approx(1)
+    with pytest.raises(ConfigError, match="colour unknown"):
+        Combination({}, {"colour": 1.0})
+
+
+@pytest.mark.parametrize("text", ["DVT", "DVTs", "T2DM", "mTOR", "5-FU", "MI"])
+def test_acronyms(text: str) -> None:
+    assert is_acronym(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Aspirin", "aspirin", "A", "renal failure", "Na", "HEPATITIS", "HIV infection"]
+)
+def test_what_is_no_acronym(text: str) -> None:
+    assert not is_acronym(text)
+
+
+def test_what_speaks_against_every_candidate(ranker: ModelRanker, ontology: Ontology) -> None:
+    synonyms = LearnedSynonyms.of_documents([document("chill", ("chill", "D003139"))], ontology)
+
+    def against(query: Query) -> set[str]:
+        values = collect(ranker, query, synonyms=synonyms).none
+        return {kind for kind, value in zip(NONE_KINDS, values, strict=True) if value == 1.0}
+
+    assert against(query("cold")) == {"constant", "unlearned"}
+    assert against(query("chill")) == {"constant", "unspelled"}
+    unknown = {"constant", "unspelled", "unlearned"}
+    assert against(query("DVT")) == unknown | {"acronym", "unknown_acronym"}
+    assert against(query("COPD")) == {"constant", "unlearned", "acronym"}
+    # The document says what it stands for.
+    assert against(query("DVT", "common cold")) == {"constant", "unlearned"}
+    assert against(replace(query("rash"), is_found=True)) == unknown | {"found", "unspelled_found"}
+
+
+def test_markers_speak_for_the_concept_that_has_them(ranker: ModelRanker, ontology: Ontology) -> None:
+    for text, expected in (("sodium 23", "D012964"), ("lithium 7", "D008094")):
+        evidence = collect(ranker, query(text))
+        equal = [ontology.ids[row] for row in evidence.concepts[evidence.of("markers_equal") > 0]]
+        assert equal == [expected]
+    evidence = collect(ranker, query("sodium 23"))
+    assert of(evidence, ontology, "markers_missing", "D008094") == 1.0
+    assert of(evidence, ontology, "markers_missing", "D012964") == 0.0
+    # "Sodium" has no number, so "Sodium-23" does not speak against the concept.
+    assert of(collect(ranker, query("sodium")), ontology, "markers_added", "D012964") == 0.0
+
+
 def candidates(model: float) -> Evidence:
     values = np.zeros((2, len(KINDS)), dtype=np.float32)
     values[1, KINDS.index("model")] = model
-    return Evidence(np.array([3, 4]), np.array([7, 8]), values)
+    return Evidence(np.array([3, 4]), np.array([7, 8]), values, np.zeros(len(NONE_KINDS), dtype=np.float32))
 
 
 def test_other_mentions_of_a_document_speak_for_their_concept() -> None:
@@ -190,9 +253,9 @@ def test_equal_mentions_are_scored_once_and_the_latest_remembered(
     asked: list[str] = []
     retrieve = ModelRanker.retrieve
 
-    def spy(self: ModelRanker, texts: list[str], proposed: Any) -> Retrieved:
+    def spy(self: ModelRanker, texts: list[str], *options: Any) -> Retrieved:
         asked.extend(texts)
-        return retrieve(self, texts, proposed)
+        return retrieve(self, texts, *options)
 
     monkeypatch.setattr(ModelRanker, "retrieve", spy)
     monkeypatch.setattr("el.linking.evidence._REMEMBERED", 2)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from el.base.errors import ConfigError
-from el.linking.evidence import GROUPS, KINDS, Combination, Evidence, combination_name, kinds_of
+from el.linking.evidence import GROUPS, KINDS, NONE_KINDS, Combination, Evidence, combination_name, kinds_of
 from el.linking.fitting import (
     FOLDS,
     Example,
@@ -37,10 +37,19 @@ def ranker(ontology: Ontology, tmp_path_factory: pytest.TempPathFactory) -> Mode
     return tiny_ranker(tmp_path_factory.mktemp("ranker"), ontology, 5)
 
 
+def none(**values: float) -> npt.NDArray[np.float32]:
+    """Evidence that no candidate is right."""
+    return np.array([values.get(kind, 0.0) for kind in NONE_KINDS], dtype=np.float32)
+
+
 def made_up(
-    generator: np.random.Generator, weights: dict[str, float], size: int, candidates: int = 6
+    generator: np.random.Generator,
+    weights: dict[str, float],
+    size: int,
+    candidates: int = 6,
+    none_weights: dict[str, float] | None = None,
 ) -> list[Example]:
-    """Mentions of which the gold candidate is drawn from the softmax of a true weighted sum."""
+    """Mentions of which the gold candidate, or none, is drawn from the softmax of a true weighted sum."""
     examples = []
     for _ in range(size):
         values = generator.normal(size=(candidates, len(KINDS))).astype(np.float32)
@@ -49,8 +58,11 @@ def made_up(
         values[:, KINDS.index("spelling")] = generator.random(candidates) < 0.2
         values[:, [KINDS.index(kind) for kind in ("short_form", "learned_share", "in_document")]] = 0.0
         rows = np.arange(candidates)
-        evidence = Evidence(rows, rows, values)
-        gold = rows == generator.choice(candidates, p=Combination(weights).shares(evidence))
+        evidence = Evidence(rows, rows, values, none(similarity=float(generator.random())))
+        true = Combination(weights, none_weights or {})
+        shares = true.shares(evidence)
+        drawn = generator.choice(candidates + 1, p=np.append(shares, max(1 - shares.sum(), 0.0)))
+        gold = rows == drawn
         examples.append(Example(evidence, gold))
     return examples
 
@@ -64,10 +76,11 @@ def test_weights_are_found_again() -> None:
     assert set(fitted) == set(true)
 
 
-def test_mentions_without_their_concept_teach_nothing() -> None:
+def test_mentions_without_their_concept_teach_doubt() -> None:
     examples = made_up(np.random.default_rng(3), {"model": 1.0}, 20)
-    lost = Example(examples[0].evidence, np.zeros(6, dtype=bool))
-    assert fit_combination([*examples, lost], ["model"]) == fit_combination(examples, ["model"])
+    lost = [Example(one.evidence, np.zeros(6, dtype=bool)) for one in examples[:10]]
+    of_all, of_some = (fit_combination([*examples, *more], ["model"]) for more in (lost, []))
+    assert of_all.shares(examples[0].evidence).sum() < of_some.shares(examples[0].evidence).sum()
     with pytest.raises(ConfigError, match="no weights can be learned"):
         fit_combination([lost], ["model"])
 
@@ -94,7 +107,7 @@ def judged(row: int, spelled: int | None) -> tuple[Evidence, npt.NDArray[np.floa
     values = np.zeros((2, len(KINDS)), dtype=np.float32)
     if spelled is not None:
         values[spelled, KINDS.index("spelling")] = 1.0
-    return Evidence(np.array([row, row + 1]), np.array([0, 1]), values), values
+    return Evidence(np.array([row, row + 1]), np.array([0, 1]), values, none()), values
 
 
 def test_alike_mentions_count_once_a_document(ontology: Ontology) -> None:
@@ -118,19 +131,46 @@ def test_mentions_are_judged_by_weights_of_other_documents(ontology: Ontology) -
     assert decided.right.tolist() == [False] * 4 + [True] * 16
     # All others say that spelling is always right; those judged by weights that saw document 0 are less sure.
     assert decided.scores[:4].min() > decided.scores[4:].max()
-    nothing = Evidence(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty((0, len(KINDS))))
+    nothing = Evidence(
+        np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty((0, len(KINDS))), none()
+    )
     decided = held_out([*queries, queries[0]], [*evidence, nothing], ["spelling"], ontology)
     assert (decided.right[-1], decided.scores[-1]) == (False, 0.0)
     with pytest.raises(ConfigError, match="1 documents with concepts: 5 are"):
         held_out(queries[:2], evidence[:2], ["spelling"], ontology)
 
 
+def in_one_group(right: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> HeldOut:
+    return HeldOut(right, scores, np.full(len(right), "seen"))
+
+
+def test_the_weights_of_none_are_found_again() -> None:
+    weights, none_weights = {"model": 2.0}, {"similarity": 3.0}
+    examples = made_up(np.random.default_rng(1), weights, 3000, none_weights=none_weights)
+    assert 0.1 < sum(not example.gold.any() for example in examples) / len(examples) < 0.9
+    fitted = fit_combination(examples, list(weights))
+    assert fitted.none_weights["similarity"] == pytest.approx(3.0, abs=0.5)
+    # The evidence is 0 for all other kinds, so nothing is known about their weights.
+    assert all(abs(fitted.none_weights[kind]) < 0.5 for kind in NONE_KINDS if kind != "similarity")
+
+
+def test_a_precision_holds_for_each_group() -> None:
+    """At a score of .8, found mentions are right half of the time, and others always."""
+    right, scores = np.ones(400, dtype=bool), np.full(400, 0.8)
+    scores[:200] = 0.9
+    right[200:300:2] = False
+    groups = np.repeat(["seen", "found", "unseen"], [100, 200, 100])
+    curve = coverage_curve(HeldOut(right, scores, groups))
+    assert [(p.threshold, p.precision, p.lowest_precision) for p in curve[:1]] == [(0.8, 0.875, 0.75)]
+    assert Combination({}, curve=tuple(curve)).operating_point(0.8).threshold == 0.9
+
+
 def test_a_coverage_curve() -> None:
-    decided = HeldOut(np.array([True, False, True, True]), np.array([0.9, 0.2, 0.9, 0.5]))
+    decided = in_one_group(np.array([True, False, True, True]), np.array([0.9, 0.2, 0.9, 0.5]))
     curve = [(p.threshold, p.coverage, round(p.precision, 3)) for p in coverage_curve(decided)]
     assert curve == [(0.2, 1.0, 0.75), (0.5, 0.75, 1.0), (0.9, 0.5, 1.0)]
     # Of many mentions, no point rests on one or two.
-    many = coverage_curve(HeldOut(np.ones(1000, dtype=bool), np.linspace(0.0, 1.0, 1000)))
+    many = coverage_curve(in_one_group(np.ones(1000, dtype=bool), np.linspace(0.0, 1.0, 1000)))
     assert min(point.coverage for point in many) == 0.01
 
 
@@ -140,7 +180,7 @@ def test_a_threshold_does_what_its_operating_point_says(
 ) -> None:
     right = np.array([hit for hit, _ in mentions])
     scores = np.array([score / 10 for _, score in mentions])
-    curve = coverage_curve(HeldOut(right, scores), points)
+    curve = coverage_curve(in_one_group(right, scores), points)
     for point in curve:
         answered = scores >= point.threshold
         assert point.coverage == pytest.approx(answered.mean())

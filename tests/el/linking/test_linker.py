@@ -1,7 +1,11 @@
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,7 +129,7 @@ def test_the_model_decides_among_concepts_that_share_a_name(
     assert link_one(linker, mentions_of(TEXT, "cold")).mentions[0].decided_by == "dictionary"
     names = linker.ontology.name_rows(winner)
 
-    def retrieve(_: ModelRanker, texts: list[str], proposed: object) -> Retrieved:
+    def retrieve(_: ModelRanker, texts: list[str], proposed: object, alone: object) -> Retrieved:
         assert proposed is not None
         # The winner's last name scores best, then lithium, which is not called cold.
         rows = [names[-1], linker.ontology.name_rows("D008094")[0], *linker.ontology.name_rows("D003139")]
@@ -185,9 +189,9 @@ def test_equal_inputs_are_scored_once(linker: Linker, monkeypatch: pytest.Monkey
     seen: list[str] = []
     retrieve = ModelRanker.retrieve
 
-    def spy(self: ModelRanker, texts: list[str], proposed: Any) -> Retrieved:
+    def spy(self: ModelRanker, texts: list[str], *options: Any) -> Retrieved:
         seen.extend(texts)
-        return retrieve(self, texts, proposed)
+        return retrieve(self, texts, *options)
 
     monkeypatch.setattr(ModelRanker, "retrieve", spy)
     list(linker.restricted(None).link([document("skin"), document("skin"), document("cold")]))
@@ -339,9 +343,8 @@ class TestTagger:
         assert expected
         assert expected != finder.mentions(bare)
         linked = list(linker.link([bare, mentions_of(TEXT, "failure"), bare]))
-        assert (
-            tuple(m.mention for m in linked[0].mentions) == expected == linker.mention_finder.found([bare])[0]
-        )
+        assert linker.mention_finder.found([bare])[0] == expected
+        assert [m.mention.spans for m in linked[0].mentions] == [m.spans for m in expected]
         assert [m.mention.text for m in linked[1].mentions] == ["failure"]
         assert linked[2] == linked[0]
         assert linker.restricted(None).mention_finder.found([bare]) == [expected]
@@ -399,7 +402,10 @@ class TestFolder:
             Linker.load(copy)
 
     def test_unknown_kinds_of_evidence_are_refused(self, copy: Path) -> None:
-        write_json(copy / "combinations.json", {"model": {"weights": {"colour": 1.0}, "curve": []}})
+        write_json(
+            copy / "combinations.json",
+            {"model": {"weights": {"colour": 1.0}, "none_weights": {}, "curve": []}},
+        )
         with pytest.raises(ConfigError, match="colour unknown"):
             Linker.load(copy)
         for broken in (["model"], {"model": 3}, {"model": {"weights": {}}}):
@@ -408,7 +414,10 @@ class TestFolder:
                 Linker.load(copy)
 
     def test_weights_must_be_there_for_what_is_switched_on(self, copy: Path) -> None:
-        write_json(copy / "combinations.json", {"model": {"weights": {"model": 1.0}, "curve": []}})
+        write_json(
+            copy / "combinations.json",
+            {"model": {"weights": {"model": 1.0}, "none_weights": {}, "curve": []}},
+        )
         assert Linker.load(copy, use_dictionary=False, use_types=False, use_document=False)
         with pytest.raises(
             ConfigError, match=r"no weights for model\+dictionary\+types\+document; it has weights for model"
@@ -418,8 +427,8 @@ class TestFolder:
     def test_a_precision_becomes_a_threshold(self, copy: Path) -> None:
         path = copy / "combinations.json"
         points = [
-            {"threshold": 0.2, "coverage": 0.9, "precision": 0.8},
-            {"threshold": 0.7, "coverage": 0.6, "precision": 0.95},
+            {"threshold": 0.2, "coverage": 0.9, "precision": 0.9, "lowest_precision": 0.8},
+            {"threshold": 0.7, "coverage": 0.6, "precision": 0.97, "lowest_precision": 0.95},
         ]
         write_json(path, {name: one | {"curve": points} for name, one in read_json(path).items()})
         assert Linker.load(copy).config.nil_below is None
@@ -486,6 +495,47 @@ def test_parts_are_of_the_mentions_type(linker: Linker) -> None:
     assert link_one(linker, untyped).mentions[0].predicted == ("D001241", "D006261")
 
 
+@pytest.mark.parametrize(
+    ("text", "surest", "expected"),
+    [
+        ("liver and kidney damage", {"liver damage": "D017093", "kidney damage": "D058186"}, 2),
+        ("kidney damage or pain", {"kidney damage": "D058186", "kidney pain": "D006261"}, 2),
+        (
+            "types 1 and 2 liver damage",
+            {"type 1 liver damage": "D017114", "type 2 liver damage": "D017093"},
+            2,
+        ),
+        # One part alone is sure, both parts are one concept, or the whole is as sure as they are.
+        ("liver and kidney damage", {"liver damage": "D017093"}, 1),
+        ("liver and hepatic damage", {"liver damage": "D017093", "hepatic damage": "D017093"}, 1),
+        (
+            "liver and kidney rash",
+            {"liver rash": "D017093", "kidney rash": "D058186", "liver and kidney rash": "D006261"},
+            1,
+        ),
+    ],
+)
+def test_parts_are_linked_by_the_model_where_each_is_sure(
+    linker: Linker, text: str, surest: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.arange(len(linker.ontology.name_texts))
+
+    def retrieve(_: ModelRanker, texts: list[str], *__: object) -> Retrieved:
+        scores = np.zeros((len(texts), len(rows)), dtype=np.float32)
+        for place, each in enumerate(texts):
+            if each in surest:
+                # A whole that is sure is surer than its parts.
+                scores[place, linker.ontology.name_rows(surest[each])] = 9.0 if each == text else 6.0
+        return Retrieved(np.tile(rows, (len(texts), 1)), scores, scores)
+
+    monkeypatch.setattr(ModelRanker, "retrieve", retrieve)
+    # One that remembers nothing.
+    (linked,) = link_one(linker.restricted(None), mentions_of(text, text)).mentions
+    assert len(linked.predicted) == expected
+    if expected == 2:
+        assert set(linked.predicted) == set(surest.values())
+
+
 def test_learned_forms_are_parts_but_no_wholes(linker: Linker) -> None:
     text = "zonk and common cold"
     learned = [document("Zonk", "D006261"), document(text, "D006261", "D003139")]
@@ -534,6 +584,65 @@ def test_a_linker_travels_to_other_processes(folder: Path, linker: Linker) -> No
     assert again.rank([query("cold")], 3) == changed.rank([query("cold")], 3)
     with pytest.raises(TypeError, match="loaded from a folder"):
         pickle.dumps(linker.restricted(None))
+
+
+def test_a_document_is_linked_alike_whatever_comes_before(tagging: Path) -> None:
+    """With others or alone, first or last: the same scores to the last digit."""
+    texts = [
+        TEXT,
+        "A cold.",
+        "Lithium, lead, sodium, headache and aspirin.",
+        "Nothing",
+        TEXT[:40],
+        "COPD " * 9,
+    ]
+    documents = [Document(str(number), (Passage("title", 0, text),)) for number, text in enumerate(texts)]
+    given = [*documents, mentions_of(TEXT, "ASA", "jaundiced skin"), document("skin rash and failure")]
+    linkers = [Linker.load(tagging) for _ in range(3)]
+    alone = [link_one(linkers[0], each) for each in given]
+    assert list(linkers[1].link(given)) == alone
+    assert list(linkers[1].link(given[::-1])) == alone[::-1]
+    # Single mentions have networks that are compiled after some have come.
+    for _ in range(12):
+        assert link_one(linkers[2], given[-1]) == alone[-1]
+    assert list(linkers[2].link(given)) == alone
+
+
+def test_several_threads_may_use_one_linker(tagging: Path) -> None:
+    linker = Linker.load(tagging)
+    texts = [f"{name} and a cold" for name in ("Lithium", "Headache", "COPD", "Aspirin")] * 5
+    expected = [linker(text) for text in texts]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(linker, texts)) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_process_may_use_the_linker(tagging: Path) -> None:
+    """In a process of its own, which a limit of time ends: what goes wrong here hangs."""
+    script = """
+import os, sys
+from el import Linker
+linker = Linker.load(sys.argv[1])
+texts = ["Lithium and a cold", "Headache", "COPD, lead, sodium, aspirin, cold"] * 6
+expected = [linker(text) for text in texts]
+child = os.fork()
+if not child:
+    os._exit([linker(text) for text in texts] != expected)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    subprocess.run([sys.executable, "-c", script, str(tagging)], check=True, timeout=120)
+
+
+def test_a_found_mention_has_the_type_of_its_concept(linker: Linker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "COLD" is found as a chemical here, but the answer is a disease."""
+    wrong = Mention("0", (Span(0, 4),), "COLD", "chemical")
+    monkeypatch.setattr(linker.mention_finder, "found", lambda documents: [(wrong,)] * len(documents))
+    (found,) = linker("COLD, as written").mentions
+    assert found.predicted
+    assert found.type == "disease"
+    # A given mention keeps its type.
+    given = Document("d", (Passage("title", 0, "COLD"),), (wrong,))
+    assert [m.type for m in link_one(linker, given).mentions] == ["chemical"]
 
 
 def test_the_margin_is_that_to_the_next_candidate(linker: Linker) -> None:

@@ -1,0 +1,101 @@
+"""Command: fits a linker's weights again on dev, and measures how well its scores are calibrated.
+
+    python -m el.pipeline.fit -l models/mesh -o results/bc5cdr_indra-minilm/calibration
+
+Needs the converted corpus of params.yaml, and a linker of its ontology. Weights are fitted with the learned
+synonyms of train, on these mentions of dev: those with a concept, those without (NIL), those that the linker
+finds in the plain text, and abbreviations as if their documents did not define them.
+
+Writes reliability.json and reliability.md, measured on held-out documents, into the folder. With --write, the
+weights are written into trained parts, such as those that ship.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from el.base.cli import command_parser, run_command
+from el.base.files import atomic_file, write_json
+from el.commands.arguments import add_linker_argument
+from el.corpus.types import Document
+from el.evaluation.calibration import calibration_error, reliability
+from el.evaluation.queries import found_queries, full_queries, nil_queries, undefined_queries
+from el.evaluation.run import known_documents, load_split
+from el.linking.evidence import GROUPS, EvidenceCollector, kinds_of
+from el.linking.fitting import HeldOut, fit_all, held_out
+from el.linking.folder import write_combinations
+from el.linking.linker import Linker
+from el.linking.mentions import MentionFinder
+from el.linking.query import Query
+from el.linking.synonyms import LearnedSynonyms
+from el.ontology.spellings import Spellings
+from el.pipeline.common import Workspace
+from el.report.tables import Table
+
+
+def fitting_queries(
+    documents: Sequence[Document], finder: MentionFinder, context_characters: int
+) -> list[Query]:
+    """Returns the mentions that weights are fitted on."""
+    given = full_queries(documents, context_characters) + nil_queries(documents, context_characters)
+    return given + found_queries(documents, finder.found) + undefined_queries(given)
+
+
+def calibration(decided: HeldOut) -> dict[str, dict[str, Any]]:
+    """Returns the calibration of answers for all mentions and for each group, as JSON values."""
+    figures = {}
+    for group in ("all", *sorted(set(decided.groups.tolist()))):
+        inside = np.full(len(decided.groups), True) if group == "all" else decided.groups == group
+        bins = reliability(decided.right[inside], decided.scores[inside])
+        figures[group] = {
+            "count": int(inside.sum()),
+            "accuracy": float(decided.right[inside].mean()),
+            "score": float(decided.scores[inside].mean()),
+            "calibration_error": calibration_error(bins),
+            "bins": [dataclasses.asdict(one) for one in bins],
+        }
+    return figures
+
+
+def table(figures: dict[str, dict[str, Any]], caption: str) -> Table:
+    """Returns the calibration as a table."""
+    rows = [
+        (
+            group,
+            f"{one['count']:,}",
+            *(f"{one[key]:.3f}" for key in ("accuracy", "score", "calibration_error")),
+        )
+        for group, one in figures.items()
+    ]
+    return Table(caption, ("mentions", "count", "right", "mean score", "calibration error"), rows)
+
+
+def main() -> None:
+    parser = command_parser(__doc__)
+    add_linker_argument(parser)
+    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True)
+    parser.add_argument("--write", metavar="TRAINED", type=Path, help="trained parts that get the weights")
+    options = parser.parse_args()
+    space = Workspace.here()
+    corpus, linker = space.data / "corpus", Linker.load(options.linker)
+    known = LearnedSynonyms.of_documents(known_documents(corpus, "dev"), linker.ontology)
+    documents, context = load_split(corpus, "dev").documents, linker.inputs.context_characters
+    queries = fitting_queries(documents, linker.mention_finder, context)
+    spellings = Spellings.of_ontology(linker.ontology)
+    evidence = EvidenceCollector(linker.ranker, spellings, known).collect(queries)
+    figures = calibration(held_out(queries, evidence, kinds_of(GROUPS), linker.ontology))
+    caption = (
+        f"Scores on held-out documents of dev, {space.params['data']['name']} (`python -m el.pipeline.fit`)."
+    )
+    write_json(options.output / "reliability.json", figures)
+    with atomic_file(options.output / "reliability.md") as temporary:
+        temporary.write_text(table(figures, caption).markdown(), encoding="utf-8")
+    if options.write:
+        write_combinations(options.write, fit_all(linker.ranker, spellings, known, queries))
+
+
+if __name__ == "__main__":
+    run_command(main)
