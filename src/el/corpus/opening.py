@@ -8,6 +8,7 @@ import codecs
 import contextlib
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ memory and time."""
 HEAD_BYTES = 1 << 16
 """The bytes at the start of a file, unpacked, by which its format is recognised. At a larger value, a format
 whose mark stands later in the file is recognised too, and opening a file reads more."""
+
+MAX_BLANK = 100_000
+"""The most bytes that blank lines one after the other may have. A small gzipped file may hold a gigabyte of
+them; at a larger value, reading such a file takes longer."""
 
 _UNPACK = "Unpack it and give the files in it"
 _CONVERT = "Convert it to UTF-8"
@@ -41,8 +46,17 @@ _SIGNATURES = (
     (b"\xfd7zXZ\x00", "packed with xz", _UNPACK),
     (b"\x28\xb5\x2f\xfd", "packed with zstd", _UNPACK),
     (b"{\\rtf", "RTF", "Save it as plain text"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "Fetch the file: git lfs pull"),
+    (b"/annex/objects/", "a pointer of git-annex, not the file itself", "Fetch the file: git annex get"),
     (b"%PDF-", "a PDF", "Extract its text, and give the text"),
 )
+BLANKS = r"\s\ufeff"
+"""The characters that may stand on a blank line, for a set in a pattern: white space of any script, and byte
+order marks."""
+
+_BLANK_LINE = re.compile(f"[{BLANKS}]*")
+# ASCII control characters without those of white space, which texts may have, and without NUL.
+_CONTROLS = bytes(code for code in (*range(1, 9), *range(14, 27), *range(28, 32), 127))
 # A tar archive has its signature at this byte.
 _TAR = (257, b"ustar")
 
@@ -77,14 +91,14 @@ def open_input(path: Path) -> Iterator["io.BufferedReader[_Unpacked]"]:
         yield stream
 
 
-def read_head(path: Path) -> bytes:
-    """Returns the first bytes of a file, unpacked: at most `HEAD_BYTES`.
+def read_head(path: Path, size: int = HEAD_BYTES) -> bytes:
+    """Returns the first bytes of a file, unpacked: at most `size`.
 
     Raises:
         InputError, UnreadableError: see `open_input`.
     """
     with open_input(path) as stream:
-        return stream.peek()
+        return stream.read(size)
 
 
 def read_whole(path: Path, limit: int = MAX_DOCUMENT) -> bytes:
@@ -107,18 +121,28 @@ def read_lines(path: Path) -> Iterator[Line]:
     Texts may hold other characters that Python's `splitlines` takes for line ends.
 
     Raises:
-        InputError: a line is larger than `MAX_DOCUMENT`; or see `open_input`.
+        InputError: a line is larger than `MAX_DOCUMENT`, blank lines one after the other are larger than
+            `MAX_BLANK`; or see `open_input`.
         UnreadableError: see `open_input`.
     """
-    offset = 0
+    offset = blank = 0
     with open_input(path) as stream:
         number = 0
         while raw := stream.readline(MAX_DOCUMENT + 1):
             number += 1
             if len(raw) > MAX_DOCUMENT:
                 raise too_large(path, f"line {number}")
+            blank = blank + len(raw) if is_blank(raw) else 0
+            if blank > MAX_BLANK:
+                problem = f"more than {MAX_BLANK // 1000} kB of blank lines"
+                raise InputError(path, f"line {number}", problem, "Remove them, or make the file again")
             yield Line(number, offset, raw)
             offset += len(raw)
+
+
+def is_blank(raw: bytes) -> bool:
+    """Whether a line holds only characters of `BLANKS`."""
+    return raw.isspace() or _BLANK_LINE.fullmatch(raw.decode("utf-8", "replace")) is not None
 
 
 def decoded(path: Path, raw: bytes, offset: int = 0, place: str = "") -> str:
@@ -128,17 +152,42 @@ def decoded(path: Path, raw: bytes, offset: int = 0, place: str = "") -> str:
         path: the file, for messages.
         raw: the bytes.
         offset: the place of the first byte in the file.
-        place: what messages call the place, such as "line 12"; "" names the byte.
+        place: what messages call the place, such as "line 12"; "" names the line and the byte.
 
     Raises:
-        InputError: the bytes are not UTF-8.
+        InputError: the bytes are not UTF-8, or hold a NUL byte.
     """
     try:
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        where = f"byte {offset + error.start}"
-        problem = f"not UTF-8 ({error.reason})" + (f" at {where} of the file" if place else "")
-        raise InputError(path, place or where, problem, "Convert the file to UTF-8") from error
+        problem = f"not UTF-8 ({error.reason})"
+        raise _bad_byte(
+            path, raw, error.start, offset, place, problem, _encoding_remedy(raw, error)
+        ) from error
+    if (start := raw.find(0)) >= 0:
+        problem = "a NUL byte" if raw.count(0) == 1 else f"the first of {raw.count(0)} NUL bytes"
+        remedy = "Put a blank in place of each, or copy the file again if content is missing there"
+        raise _bad_byte(path, raw, start, offset, place, problem, remedy)
+    return text
+
+
+def _bad_byte(
+    path: Path, raw: bytes, start: int, offset: int, place: str, problem: str, remedy: str
+) -> InputError:
+    if place:
+        return InputError(path, place, f"{problem} at byte {offset + start} of the file", remedy)
+    line = raw.count(b"\n", 0, start) + 1
+    return InputError(path, f"line {line}, byte {offset + start}", problem, remedy)
+
+
+def _encoding_remedy(raw: bytes, error: UnicodeDecodeError) -> str:
+    if error.reason == "unexpected end of data":
+        return "Copy the file again: it ends inside a character"
+    # Western encodings have one byte for a letter with an accent. The others have two or more.
+    near = raw[max(0, error.start - 1) : error.start + 2]
+    if sum(byte >= 0x80 for byte in near) == 1:
+        return "Convert the file to UTF-8; it may be Windows-1252: iconv -f WINDOWS-1252 -t UTF-8"
+    return "Convert the file to UTF-8"
 
 
 def too_large(path: Path, place: str, limit: int = MAX_DOCUMENT) -> InputError:
@@ -211,9 +260,34 @@ def _check_text(path: Path, head: bytes) -> None:
     start, signature = _TAR
     if head[start : start + len(signature)] == signature:
         raise InputError(path, "", "is a tar archive", _UNPACK)
-    if b"\x00" in head:
-        # Western text in UTF-16 without a byte order mark has a zero in every second byte.
-        zeros = max(head[0::2].count(0), head[1::2].count(0))
-        if zeros > len(head) // 4 and zeros == head.count(0):
-            raise InputError(path, "", "looks like UTF-16, not UTF-8", _CONVERT)
+    if 0 in head:
+        _check_zeros(path, head)
+
+
+def _check_zeros(path: Path, head: bytes) -> None:
+    """Refuses other encodings and binary files. A text may have a few NUL bytes: readers name their lines."""
+    zeros = head.count(0)
+    if zeros == len(head):
+        raise InputError(path, "", "holds NUL bytes only", "Copy the file again")
+    # Without a byte order mark, text in UTF-32 has two zeros in each four bytes, on one side.
+    if any(not head[place::4].strip(b"\0") and not head[place + 1 :: 4].strip(b"\0") for place in (0, 2)):
+        raise InputError(path, "", "looks like UTF-32, not UTF-8", _CONVERT)
+    # Western text in UTF-16 has a zero in every second byte, other text at spaces and digits.
+    is_one_side = zeros in (head[0::2].count(0), head[1::2].count(0))
+    few = max(2, len(head) // 50)
+    if is_one_side and (zeros > len(head) // 4 or (zeros > few and not _is_utf8(head))):
+        raise InputError(path, "", "looks like UTF-16, not UTF-8", _CONVERT)
+    # A file that was not copied to its end may have zeros there.
+    text = head.rstrip(b"\0")
+    strange = len(text) - len(text.translate(None, b"\0" + _CONTROLS))
+    if strange > max(1, len(text) // (5 if _is_utf8(head) else 50)):
         raise InputError(path, "", "is binary, not text", "Give a file of text in UTF-8")
+
+
+def _is_utf8(head: bytes) -> bool:
+    """Whether the first bytes of a file are UTF-8. Their last character may be incomplete."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,14 +1,20 @@
 """Reads plain text. Plain text cannot hold links; they are written as a table, see `el.corpus.tables`."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from el.base.errors import InputError
 from el.corpus.checks import Skip, read_each
-from el.corpus.opening import decoded, document_name, read_whole
+from el.corpus.opening import BLANKS, decoded, document_name, read_whole
 from el.corpus.types import Document, Passage
 
 BYTE_ORDER_MARK = "\ufeff"
+
+# A line that is not empty.
+_LINE = re.compile(r"[^\n]+")
+# A line without the blanks around it.
+_INK = re.compile(f"[^{BLANKS}](?:.*[^{BLANKS}])?", re.DOTALL)
 
 
 def read_plain(path: Path, skip: Skip | None = None) -> Iterator[Document]:
@@ -43,17 +49,17 @@ def paragraphs(path: Path, text: str) -> tuple[Passage, ...]:
     Raises:
         InputError: the text has no paragraphs.
     """
-    passages: list[Passage] = []
-    start = stop = offset = 0
-    # An additional empty line ends the last paragraph.
-    for line in [*text.split("\n"), ""]:
-        if line.strip():
-            start = start if stop else offset + len(line) - len(line.lstrip())
-            stop = offset + len(line.rstrip())
-        elif stop:
-            passages.append(Passage("paragraph", start, text[start:stop]))
-            stop = 0
-        offset += len(line) + 1
-    if not passages:
+    places: list[tuple[int, int]] = []
+    end = -2
+    for line in _LINE.finditer(text):
+        ink = _INK.search(text, *line.span())
+        if ink is None:
+            continue
+        if line.start() == end + 1:
+            places[-1] = (places[-1][0], ink.end())
+        else:
+            places.append(ink.span())
+        end = line.end()
+    if not places:
         raise InputError(path, "", "holds no text", "Give a file with text in it")
-    return tuple(passages)
+    return tuple(Passage("paragraph", start, text[start:stop]) for start, stop in places)

@@ -42,6 +42,10 @@ def zipped() -> bytes:
         ("An ache".encode("utf-16-le"), "looks like UTF-16, not UTF-8. Convert it"),
         ("An ache".encode("utf-16-be"), "looks like UTF-16"),
         ("\ufeffAn ache".encode("utf-32"), "is UTF-32"),
+        ("An ache".encode("utf-32-le"), "looks like UTF-32, not UTF-8. Convert it"),
+        ("痛み 5 ache".encode("utf-32-be"), "looks like UTF-32"),
+        ("πόνος 12 πόνος και 3 ή 4".encode("utf-16-le"), "looks like UTF-16"),
+        (b"\x00" * 5000, "holds NUL bytes only"),
         (b"\x7fELF\x02\x01\x01\x00\x00\x12\x34", "is binary, not text"),
         (zipped(), "is a zip archive"),
         (tar(), "is a tar archive"),
@@ -82,7 +86,10 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "place"),
     [
-        (b"na\xefve", "byte 2: not UTF-8"),
+        (b"na\xefve", "line 1, byte 2: not UTF-8 .* iconv -f WINDOWS-1252 -t UTF-8"),
+        (b"An ache\n\nof 5 \xb5g", "line 3, byte 14: not UTF-8 .* may be Windows-1252"),
+        ("痛み".encode("shift-jis"), r"not UTF-8 \(invalid start byte\). Convert the file to UTF-8$"),
+        ("An ache é".encode()[:-1], "not UTF-8 .*it ends inside a character"),
         (b'{"id": "1", "text": "na\xefve"}', "line 1: not UTF-8 .* at byte 23 of the file"),
         (b'{"documents": ["na\xefve"]}', "byte 18: not UTF-8"),
         (b"<collection>\nna\xefve</collection>", r"line 2: not well-formed XML \(.* byte 15\)"),
@@ -92,6 +99,52 @@ def test_invalid_utf8_is_refused_by_byte(tmp_path: Path, content: bytes, place: 
     (tmp_path / "input").write_bytes(content)
     with pytest.raises(InputError, match=place):
         list(open_corpus(tmp_path / "input"))
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("An ache\x00 in a text", "line 1, byte 7: a NUL byte"),
+        ("First line.\r\nAn\x00ache, and\x00 more", "line 2, byte 15: the first of 2 NUL bytes"),
+        ("A file that was cut\n" + "\x00" * 100_000, "line 2, byte 20: the first of 100000 NUL bytes"),
+        ('{"documents": [],\n "key": "a\x00"}', "line 2, byte 28: a NUL byte"),
+    ],
+)
+def test_nul_bytes_are_refused_by_line(tmp_path: Path, content: str, place: str) -> None:
+    (tmp_path / "input").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=place):
+        list(open_corpus(tmp_path / "input"))
+
+
+@pytest.mark.parametrize(
+    "blanks", ["\n", " \n", "\r\n", "\t" * 99 + "\n", "\u00a0\n", "\u2028\u0085\n", "\ufeff\n"]
+)
+@pytest.mark.parametrize("before", ['{"id": "1", "text": "x"}\n', "1|t|x\n"])
+def test_endless_blank_lines_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, blanks: str
+) -> None:
+    path = tmp_path / "input"
+    many = blanks.encode() * (2_000_000 // len(blanks.encode()))
+    path.write_bytes(gzip.compress(before.encode() + many, compresslevel=1))
+    read = counted_bytes(monkeypatch)
+    with pytest.raises(InputError, match="more than 100 kB of blank lines"):
+        list(open_corpus(path))
+    assert sum(read) <= opening.MAX_BLANK + 6 * opening.HEAD_BYTES
+
+
+def test_a_file_of_blank_lines_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(gzip.compress(b"\n" * (4 * opening.MAX_DOCUMENT), compresslevel=1))
+    read = counted_bytes(monkeypatch)
+    with pytest.raises(InputError, match=r"larger than 10 MB"):
+        list(open_corpus(path))
+    assert sum(read) <= 2 * opening.MAX_DOCUMENT + 6 * opening.HEAD_BYTES
+
+
+def test_some_blank_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_text('{"id": "1", "text": "x"}\n' + (" \n" * 20_000 + '{"text": "y"}\n') * 3, encoding="utf-8")
+    assert len(list(open_corpus(path))) == 4
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
@@ -144,16 +197,26 @@ def test_documents_too_large_are_refused_unread(
         monkeypatch.setattr(module, "MAX_DOCUMENT", limit)
     monkeypatch.setattr(bioc_json, "MAX_FILE", limit)
     monkeypatch.setattr(opening.read_whole, "__defaults__", (limit,))
-    read = 0
+    read = counted_bytes(monkeypatch)
+    path = tmp_path / "input"
+    path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+    with pytest.raises(InputError, match=r"larger than .* Split it|ends after character 200,000"):
+        list(open_corpus(path))
+    # The head, which tells the format, is read twice.
+    assert min(len(content), opening.HEAD_BYTES) <= sum(read) <= limit + 4 * opening.HEAD_BYTES
+
+
+def counted_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Returns a list that receives the size of each piece that is read of a file, unpacked."""
+    sizes: list[int] = []
 
     class Counted:
         def __init__(self, stream: BinaryIO) -> None:
             self.stream = stream
 
         def read(self, size: int) -> bytes:
-            nonlocal read
             piece = self.stream.read(size)
-            read += len(piece)
+            sizes.append(len(piece))
             return piece
 
     @contextlib.contextmanager
@@ -162,12 +225,7 @@ def test_documents_too_large_are_refused_unread(
             yield Counted(stream)
 
     monkeypatch.setattr(opening, "open_unpacked", counted)
-    path = tmp_path / "input"
-    path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
-    with pytest.raises(InputError, match=r"larger than .* Split it|ends after character 200,000"):
-        list(open_corpus(path))
-    # The head, which tells the format, is read twice.
-    assert min(len(content), opening.HEAD_BYTES) <= read <= limit + 4 * opening.HEAD_BYTES
+    return sizes
 
 
 def test_many_small_documents_are_not_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
