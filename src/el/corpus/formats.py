@@ -2,13 +2,16 @@
 
 | format | read | written | recognised by |
 |---|---|---|---|
-| `bioc` | yes | yes | `<?xml`, `<!DOCTYPE` or `<collection` |
-| `bioc-json` | yes | yes | JSON with `documents` (or `PubTator3`) before any text |
-| `pubtator` | yes | yes | `id|t|` |
+| `bioc` | yes | yes | XML with the outermost element `<collection>` |
+| `bioc-json` | yes | yes | JSON whose outermost object has `documents` or `PubTator3` |
+| `pubtator` | yes | yes | `id|t|`, and a line of the same id or nothing after it |
 | `brat` | yes | yes | a `.txt` and an `.ann` of one name |
-| `jsonl` | yes | yes | JSON with `text` or `passages` |
+| `jsonl` | yes | yes | JSON whose outermost object has `text` or `passages` |
 | `plain` | yes | no | all other text |
 | `tsv`, `links` | no | yes | |
+
+If JSON has several of these keys, the first one decides. Other XML, HTML and other JSON are refused, unless
+the user gives their format.
 
 A document that is written in the format it was read from keeps all its content; each writer's documentation
 says what is added. In another format, a document keeps the content of `Document`: text, passages, mentions,
@@ -24,8 +27,8 @@ something drops the content or refuses the document:
 - `tsv` and `links`: everything except links is dropped.
 """
 
-import codecs
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,11 +41,11 @@ from el.corpus.bioc_json import BioCJsonWriter, read_bioc_json, read_bioc_json_h
 from el.corpus.bioc_xml import BioCXmlWriter, read_bioc, read_bioc_head
 from el.corpus.brat import brat_files, counterpart, is_annotations, open_brat, read_brat
 from el.corpus.checks import Skip
-from el.corpus.opening import read_head, written_text
+from el.corpus.opening import BLANKS, HEAD_BYTES, MAX_DOCUMENT, is_blank, read_head, written_text
 from el.corpus.plain import read_plain
 from el.corpus.pubtator import PubTatorWriter, read_pubtator
-from el.corpus.store import JsonLinesWriter, read_documents
-from el.corpus.tables import LinksWriter, TableWriter
+from el.corpus.store import MAX_DEPTH, JsonLinesWriter, read_documents
+from el.corpus.tables import TSV_COLUMNS, LinksWriter, TableWriter
 from el.corpus.types import Document, LinkedDocument
 
 Format = Literal["bioc", "bioc-json", "pubtator", "brat", "jsonl", "plain"]
@@ -51,11 +54,45 @@ OutputFormat = Literal["bioc", "bioc-json", "pubtator", "brat", "jsonl", "tsv", 
 FORMATS: tuple[Format, ...] = get_args(Format)
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 
-_XML = re.compile(rb"<(\?xml|!DOCTYPE|collection)\b")
-_PUBTATOR = re.compile(rb"[^|\t\n]+\|t\|")
-# The first of these keys distinguishes a collection from a document. Inside a JSON string, the quotes around
-# a key would be escaped, so no text can look like a key.
-_JSON_KEY = re.compile(rb'"(documents|PubTator3|passages|text)"\s*:')
+# What begins XML or HTML for certain. A text may begin with another tag, or with "<5 mg".
+_XML = re.compile(r"<(?:\?xml|!DOCTYPE|html|collection)\b|<!--", re.IGNORECASE)
+_PROLOG = re.compile(
+    r"\s*(?:<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*(?:\[.*?\]\s*)?>)", re.DOTALL | re.IGNORECASE
+)
+_ELEMENT = re.compile(r"\s*<([A-Za-z_][\w.:-]*)(?:\s[^<>]*)?/?>")
+# The outermost elements of other kinds of XML that hold texts.
+_OTHER_XML = {
+    "html": "HTML",
+    "article": "an article in JATS XML",
+    "pmc-articleset": "articles in JATS XML",
+    "PubmedArticleSet": "PubMed XML",
+    "PubmedArticle": "PubMed XML",
+    "MedlineCitationSet": "MEDLINE XML",
+    "TEI": "TEI XML",
+}
+# The id of a document in PubTator: a PMID, a PMC id, a DOI, a name. It holds no blanks and no brackets.
+_PUBTATOR_ID = r"[^\s|()\[\]{}<>\"',;=]+"
+# A title, and then a line of the same document. A text cannot have both by chance.
+_PUBTATOR = re.compile(r"^\ufeff?([^|\t\n]{1,200})\|t\|[^\n]*\n\1(?:\|a\||\t)", re.MULTILINE)
+_PUBTATOR_TITLE = re.compile(rf"({_PUBTATOR_ID})\|t\|[^\n]*")
+_PUBTATOR_LINE = re.compile(rf"^{_PUBTATOR_ID}\|[ta]\|", re.MULTILINE)
+# What shows the keys of the outermost object in JSON: keys and braces. Other strings are passed over in the same
+# search, because there may be millions. A string without an end ends with its line, so that no search is
+# repeated.
+_STRING = r'"((?:[^"\\\n]|\\.)*+)"?+'
+_JSON_PIECE = re.compile(rf'(?:[^"{{}}]++|{_STRING}(?!\s*+:))*+({_STRING}\s*+:|[{{}}]|\Z)')
+_JSON_KEYS: dict[str, "Format"] = {
+    "documents": "bioc-json",
+    "PubTator3": "bioc-json",
+    "passages": "jsonl",
+    "text": "jsonl",
+}
+_JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+# spaCy's training data: a text, and an object with its annotations.
+_TEXT_AND_OBJECT = re.compile(rf"\[\s*{_STRING}\s*,\s*\{{")
+# One JSON value over several lines, or a list of documents.
+_NOT_LINES = re.compile(r"\{\s*\n|\[\s*[\n{\[]")
+_TABLE = "\t".join(TSV_COLUMNS)
 
 
 class Writer(Protocol):
@@ -101,9 +138,9 @@ class Corpus:
         """Yields the documents. One is in memory at a time; BioC JSON is read whole.
 
         Args:
-            skip: receives the error of each document that cannot be used, and the document is skipped. None
-                raises the error. An error after which the start of the next document is unknown is raised
-                in any case.
+            skip: receives the error of each document, and of each mention (`MentionError`), that cannot be
+                used, and the document or the mention is skipped. None raises the error. An error after which
+                the start of the next document is unknown is raised in any case.
 
         Raises:
             InputError: the file or a document cannot be used, or the file holds no documents.
@@ -129,11 +166,12 @@ def open_corpus(path: Path, format: Format | Literal["auto"] = "auto") -> Corpus
 
     Args:
         path: the file. A brat document is given by either of its two files.
-        format: "auto" recognises the format by the start of the file and by a brat file beside it. A file
+        format: "auto" recognises the format by the start of the file and by a brat file beside it. A text
             that is not recognised is plain text.
 
     Raises:
-        InputError: the file is missing, is empty, is packed in another way or is not text.
+        InputError: the file is missing, is empty, is packed in another way or is not text. Or, with "auto",
+            it is JSON, XML or a table that cannot be read.
         UnreadableError: the path is a folder, or the file cannot be read.
     """
     head = read_head(path)
@@ -182,15 +220,117 @@ def output_files(target: Path, format: OutputFormat) -> tuple[Path, ...]:
 def _recognise(path: Path, head: bytes) -> Format:
     if is_annotations(path) or counterpart(path) is not None:
         return "brat"
-    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    if _XML.match(head):
-        return "bioc"
-    if _PUBTATOR.match(head):
+    text = _beginning(head)
+    if not text and len(head) == HEAD_BYTES:
+        text = _beginning(read_head(path, MAX_DOCUMENT))
+    if text.startswith("<"):
+        return _of_markup(path, text)
+    if text.startswith(("{", "[")):
+        return _of_json(path, head, text)
+    if _is_pubtator(text):
         return "pubtator"
-    key = _JSON_KEY.search(head) if head.startswith((b"{", b"[")) else None
-    if key is not None:
-        return "jsonl" if key[1] in (b"passages", b"text") else "bioc-json"
+    if text.startswith(_TABLE):
+        raise InputError(path, "", "is a table of links, not of documents", "Give the documents themselves")
+    if text and _has_json_suffix(path):
+        raise InputError(path, "", "is not JSON, as its name says", "Check the file, or name its format")
     return "plain"
+
+
+def _beginning(head: bytes) -> str:
+    """The first characters of a file without blanks before them."""
+    return re.sub(rf"\A[{BLANKS}]+", "", head.decode("utf-8", "replace"))
+
+
+def _is_pubtator(text: str) -> bool:
+    """Whether a text begins with a title and goes on as PubTator, or has a PubTator document further on."""
+    title = _PUBTATOR_TITLE.match(text)
+    if title is None:
+        return _PUBTATOR.search(text) is not None
+    # A title alone is followed by an empty line, or by nothing.
+    _, _, rest = text[title.end() :].partition("\n")
+    is_alone = is_blank(rest.partition("\n")[0].encode())
+    return is_alone or f"\n{title[1]}\t" in f"\n{rest}" or _PUBTATOR_LINE.search(rest) is not None
+
+
+def _of_markup(path: Path, text: str) -> Format:
+    """The format of what begins with `<`: BioC, or plain text that is no XML.
+
+    Raises:
+        InputError: it is XML or HTML of another kind.
+    """
+    place = 0
+    while prolog := _PROLOG.match(text, place):
+        place = prolog.end()
+    element = _ELEMENT.match(text, place)
+    name = element[1] if element else ""
+    if not (_XML.match(text) or f"</{name}>" in text):
+        return "plain"
+    if name in ("", "collection"):
+        return "bioc"
+    kind = _OTHER_XML.get(name) or _OTHER_XML.get(name.lower(), "XML, but not BioC")
+    problem = f"is {kind} (the outermost element is <{name[:50]}>, not <collection>)"
+    raise InputError(path, "", problem, "Convert it to BioC XML, or name its format if it is plain text")
+
+
+def _of_json(path: Path, head: bytes, text: str) -> Format:
+    """The format of what begins as JSON: by the keys, or plain text that is no JSON.
+
+    Raises:
+        InputError: it is JSON without a text, or JSON with texts that is not one document a line.
+    """
+    keys = _json_keys(text)
+    if not keys.keys() & _JSON_KEYS.keys() and len(head) == HEAD_BYTES:
+        # The key stands further on.
+        text = _beginning(read_head(path, MAX_DOCUMENT))
+        keys = _json_keys(text)
+    format = next((_JSON_KEYS[key] for key in keys if key in _JSON_KEYS), None)
+    if format == "jsonl" and _NOT_LINES.match(text):
+        remedy = "Put each document on one line: `jq -c` does this, and `jq -c '.[]'` for a list"
+        raise InputError(path, "", "is JSON with a text, but not one document a line", remedy)
+    if format is None and _TEXT_AND_OBJECT.match(text):
+        return "jsonl"
+    if format is None and (_has_json_suffix(path) or _is_json(text)):
+        found = f"its keys: {', '.join(list(keys)[:10])[:200]}" if keys else "no keys"
+        problem = f"is JSON without {', '.join(f'`{key}`' for key in _JSON_KEYS)} ({found})"
+        remedy = "Put each document on its own line, with its text under the key `text`"
+        raise InputError(path, "", problem, remedy)
+    return format or "plain"
+
+
+def _json_keys(text: str) -> dict[str, None]:
+    """The keys of the outermost objects, in order, up to the first one that tells the format."""
+    keys: dict[str, None] = {}
+    depth = 0
+    for piece in _JSON_PIECE.finditer(text):
+        if piece[2] == "{":
+            # A line that begins with a brace begins a new object, also if the line before is cut.
+            depth = 1 if text.startswith("\n{", piece.end() - 2) else depth + 1
+        elif piece[2] == "}":
+            depth -= 1
+        elif depth == 1 and piece[2]:
+            keys[piece[3]] = None
+            if piece[3] in _JSON_KEYS:
+                break
+        if depth > MAX_DEPTH:
+            break
+    return keys
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text, or its first line, is JSON."""
+    for part in (text.partition("\n")[0], text):
+        try:
+            json.loads(part)
+        except RecursionError:
+            return True
+        except ValueError:
+            continue
+        return True
+    return False
+
+
+def _has_json_suffix(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(_JSON_SUFFIXES)
 
 
 _READERS: dict[Format, Callable[[Path, Skip], Iterator[Document]]] = {

@@ -1,11 +1,15 @@
+import contextlib
 import gzip
 import io
 import json
 import pickle
 import re
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from el.base.errors import ElError, InputError, UsageError
 from el.corpus.formats import (
@@ -19,6 +23,7 @@ from el.corpus.formats import (
 )
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
+from tests.el.corpus.strategies import few
 from tests.el.corpus.writing import written
 from tests.work import assert_in_proportion
 
@@ -51,6 +56,42 @@ JSON_LINES = '{"id": "7", "text": "An ache"}\n'
         ("< 5 % had an ache", "plain"),
         ('{"id": 1} is JSON', "plain"),
         ("An ache | t | x", "plain"),
+        # A statistic is no PubTator.
+        ("(|t| > 1.96) An ache", "plain"),
+        ("Max[|t|] is 3\nAn ache", "plain"),
+        ("The mean |t| of an ache", "plain"),
+        ("if x|t|=2 there is\nan ache\n", "plain"),
+        ("p|t|=0.05 of an ache\nand a cold", "plain"),
+        ('{"id": "1|t|x", "text": "1|t|An ache"}', "jsonl"),
+        ("[An ache] and |t|", "plain"),
+        # Ids as they occur, and documents that go on in several ways.
+        ("PMC4567|t|An ache", "pubtator"),
+        ("10.1000/x_y-z:2|t|An ache\r\n\r\n", "pubtator"),
+        ("note.2024-01|t|An ache\nnote.2024-01\t3\t7\tache\tDisease\n", "pubtator"),
+        ("10.1016/S0140-6736(05)67889-0|t|An\n10.1016/S0140-6736(05)67889-0|a|ache\n", "pubtator"),
+        ("1|t|An ache\n2|t|A cold\n", "pubtator"),
+        ("1|t|An\nache\n1|a|It is.\n", "pubtator"),
+        ("# a note\n7|t|An ache\n7|a|Is it?\n", "pubtator"),
+        # Only keys of the outermost object count, and the first of them.
+        ('{"infons": {"text": "x"}, "documents": []}', "bioc-json"),
+        ('{"a": [{"documents": []}], "b": {"passages": 1}, "text": "x"}', "jsonl"),
+        ('{"text": "x", "documents": []}', "jsonl"),
+        ('{"source": "a \\"text\\": b",\n "PubTator3": [\n', "bioc-json"),
+        ('{"id": 1, "te\n{"id": 2, "text": "An ache"}\n', "jsonl"),
+        ('{"id": 1}\n{"id": 2, "text": "An ache"}\n', "jsonl"),
+        ('["An ache", {"entities": []}]\n', "jsonl"),
+        # However much stands before.
+        (f'{{"a": "{"x" * 70_000}", "text": "An ache"}}', "jsonl"),
+        (f'{{"a": {json.dumps([{"text": n} for n in range(9_000)])}, "passages": []}}', "jsonl"),
+        (f'{{\n  "infons": {{\n    "text": "{"x" * 200_000}"\n  }},\n  "documents": []\n}}', "bioc-json"),
+        ("\n" * 70_000 + PUBTATOR, "pubtator"),
+        ("\u00a0\u2028\n\ufeff\n" + JSON_LINES, "jsonl"),
+        # Text with brackets at its beginning.
+        ("<LOD> stands for an ache", "plain"),
+        ("<5 mg for an ache", "plain"),
+        ("[Not available]. An ache", "plain"),
+        ("<!-- a comment --><collection></collection>", "bioc"),
+        ("<!DOCTYPE collection [<!ELEMENT a (b)>]>\n<!-- b --><collection>", "bioc"),
     ],
 )
 def test_formats_are_recognised_by_content(tmp_path: Path, content: str, format: Format) -> None:
@@ -59,6 +100,67 @@ def test_formats_are_recognised_by_content(tmp_path: Path, content: str, format:
     assert open_corpus(path).format == format
     path.write_bytes(gzip.compress(content.encode()))
     assert open_corpus(path).format == format
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a", "<?xml version='1.0'?>\n<PubmedArticleSet/>", r"is PubMed XML .*<PubmedArticleSet>, not <coll"),
+        (
+            "a",
+            "<!DOCTYPE article PUBLIC 'x' 'y.dtd'>\n<article><body/></article>",
+            "is an article in JATS XML",
+        ),
+        ("a", "<!DOCTYPE html>\n<html lang='en'><body>An ache</body></html>", "is HTML"),
+        ("a", "<HTML><p>An ache", "is HTML"),
+        ("a", "<!-- x --><TEI xmlns='http://www.tei-c.org/ns/1.0'></TEI>", "is TEI XML"),
+        ("a", "<p class='x'>An ache</p>", "is XML, but not BioC .*<p>"),
+        ("a", '{"pmid": 1, "title": "An ache"}\n', r"is JSON without .*`text` \(its keys: pmid, title\)"),
+        ("a", '[{"data": {"text": "An ache"}, "annotations": []}]', r"its keys: data, annotations"),
+        ("a", "[1, 2]", r"is JSON without .* \(no keys\)"),
+        ("a", '{\n "a": {\n  "text": "An ache"\n }\n}', r"its keys: a\)"),
+        ("a", "[" * 1_000_000, "is JSON without"),
+        ("a.json", '{"id": 1, "title": "An ache', "is JSON without .*its keys: id, title"),
+        ("a.jsonl", "An ache", "is not JSON, as its name says"),
+        ("a.ndjson.gz", "id,text\n1,An ache\n", "is not JSON, as its name says"),
+        ("a", '[{"id": 1, "text": "An ache"},\n{"id": 2, "text": "b"}]', "not one document a line. .*jq -c"),
+        ("a", '{\n  "id": 1,\n  "text": "An ache"\n}', "not one document a line"),
+        ("a", '[\n  {\n    "text": "An ache"\n', "not one document a line"),
+        ("a", "document\tstart\tstop\ttext\ttype\tids\tscores\tnames\tmargin\n", "is a table of links"),
+        ("a", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS"),
+        ("a", "/annex/objects/SHA256E-s5--0.txt\n", "is a pointer of git-annex"),
+    ],
+)
+def test_what_is_recognised_but_not_read_is_refused(
+    tmp_path: Path, name: str, content: str, problem: str
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=problem):
+        open_corpus(tmp_path / name)
+
+
+@few
+@given(pieces=st.lists(st.sampled_from([*'|ta12 \t\n(){}[]<>:",=.', "|t|", "1|a|", '"text":']), max_size=30))
+def test_any_text_is_recognised_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[str]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any"
+    path.write_text("".join([*pieces, "."]), encoding="utf-8")
+    with contextlib.suppress(InputError):
+        list(open_corpus(path).documents(lambda _: None))
+
+
+@pytest.mark.parametrize(
+    "piece", ['{"', '"', '\\"', "[", "[{", "<", "<a ", "|t|", "1|t|\n", "\ufeff", '{"a":"b",']
+)
+@pytest.mark.parametrize("start", ["", '{"', "["])
+def test_recognition_takes_time_in_proportion(tmp_path: Path, piece: str, start: str) -> None:
+    (tmp_path / "input").write_text(start + piece * (200_000 // len(piece)), encoding="utf-8")
+    # Searches that begin again at each place would take hours, and no lines of Python that could be counted.
+    began = time.monotonic()
+    with contextlib.suppress(InputError):
+        open_corpus(tmp_path / "input")
+    assert time.monotonic() - began < 60
 
 
 def test_gzipped_files_are_read_and_written(tmp_path: Path) -> None:
