@@ -76,8 +76,8 @@ _PUBTATOR_ID = r"[^\s|()\[\]{}<>\"',;=]+"
 _PUBTATOR = re.compile(r"^\ufeff?([^|\t\n]{1,200})\|t\|[^\n]*\n\1(?:\|a\||\t)", re.MULTILINE)
 _PUBTATOR_TITLE = re.compile(rf"({_PUBTATOR_ID})\|t\|[^\n]*")
 _PUBTATOR_LINE = re.compile(rf"^{_PUBTATOR_ID}\|[ta]\|", re.MULTILINE)
-# What shows the keys of the outermost object in JSON: keys and braces. Other strings are passed over in the same
-# search, because there may be millions. A string without an end ends with its line, so that no search is
+# What shows the keys of the outermost object in JSON: keys and braces. Other strings are passed over in the
+# same search, because there may be millions. A string without an end ends with its line, so that no search is
 # repeated.
 _STRING = r'"((?:[^"\\\n]|\\.)*+)"?+'
 _JSON_PIECE = re.compile(rf'(?:[^"{{}}]++|{_STRING}(?!\s*+:))*+({_STRING}\s*+:|[{{}}]|\Z)')
