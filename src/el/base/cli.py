@@ -6,7 +6,7 @@ import sys
 import typing
 from collections.abc import Callable
 
-from el.base.errors import ElError
+from el.base.errors import ElError, printable
 
 # The exit code that shells give to a program stopped by Ctrl-C: 128 plus the number of the signal.
 INTERRUPTED = 130
@@ -48,5 +48,5 @@ def run_command(main: Callable[[], None], description: str | None = None) -> Non
 
 
 def _stop(message: str, code: int) -> typing.NoReturn:
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
     raise SystemExit(code)

@@ -14,6 +14,9 @@ class ElError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
 
 class InputError(ElError):
     """A file holds something that cannot be used.
@@ -26,7 +29,8 @@ class InputError(ElError):
     """
 
     def __init__(self, path: Path | str, place: str, problem: str, remedy: str) -> None:
-        where = f"{path}: {place}" if place else str(path)
+        # A line end in a file's name or in an id must not begin a line that looks like another message.
+        where = (f"{path}: {place}" if place else str(path)).replace("\n", "\\n")
         super().__init__(f"{where}: {problem}. {remedy}")
         self.path = Path(path)
         self.place = place
@@ -76,6 +80,22 @@ class MismatchError(ElError):
 
 class FetchError(ElError):
     """No source could provide a file."""
+
+
+def printable(text: str) -> str:
+    """Returns a text that is safe to print: characters that control a terminal are written as escapes.
+
+    Files may hold such characters in ids and types. ESC becomes `\\x1b`. Line feeds stay.
+    """
+    # Nearly all messages need no change.
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def first_line(error: Exception) -> str:

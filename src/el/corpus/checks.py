@@ -1,6 +1,6 @@
 """The checks that a document must pass, whatever its format."""
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,9 @@ If the function returns, the document or the mention is skipped. To stop, the fu
 """
 
 _Item = TypeVar("_Item")
+
+# The most characters of a text that a message shows. With more, a bad offset could print a whole document.
+_SHOWN = 80
 
 
 class MentionError(InputError):
@@ -35,6 +38,23 @@ class MentionError(InputError):
         self._arguments = (path, place, problem, remedy, type)
 
 
+def report(error: InputError, skip: Skip | None) -> None:
+    """Gives an error to `skip`; raises the error if `skip` is None."""
+    if skip is None:
+        raise error
+    skip(error)
+
+
+def shortened(text: str) -> str:
+    """Returns a text for a message, cut off if it is long."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def quoted(text: str) -> str:
+    """Returns a text for a message, in quotes, cut off if it is long."""
+    return repr(shortened(text))
+
+
 def read_each(
     items: Iterable[_Item], read: Callable[[_Item], Document], skip: Skip | None
 ) -> Iterator[Document]:
@@ -52,9 +72,7 @@ def read_each(
         try:
             document = read(item)
         except InputError as error:
-            if skip is None:
-                raise
-            skip(error)
+            report(error, skip)
         else:
             yield document
 
@@ -67,6 +85,7 @@ def make_document(
     relations: Iterable[tuple[str, str, str]] = (),
     source: object = None,
     skip: Skip | None = None,
+    lines: Mapping[str, int] | None = None,
 ) -> Document:
     """Makes a document: sorts the mentions and checks passages and mentions.
 
@@ -79,6 +98,7 @@ def make_document(
         source: see `Document.source`.
         skip: receives the error of each mention that cannot be used, and the document is made without the
             mention. None raises the error.
+        lines: mention id -> number of its line in the file, for messages; None if the format has no lines.
 
     Raises:
         InputError: passages overlap, or the text is too large.
@@ -87,7 +107,8 @@ def make_document(
     in_order = sorted(mentions, key=lambda mention: (mention.start, mention.stop))
     document = Document(document_id, tuple(passages), (), tuple(relations), source)
     text = checked_text(path, document_id, document.passages)
-    return replace(document, mentions=tuple(_sound_mentions(path, document_id, text, in_order, skip)))
+    sound = _sound_mentions(path, document_id, text, in_order, skip, lines or {})
+    return replace(document, mentions=tuple(sound))
 
 
 def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> str:
@@ -115,37 +136,52 @@ def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> s
 
 
 def _sound_mentions(
-    path: Path, document_id: str, text: str, mentions: Iterable[Mention], skip: Skip | None
+    path: Path,
+    document_id: str,
+    text: str,
+    mentions: Iterable[Mention],
+    skip: Skip | None,
+    lines: Mapping[str, int],
 ) -> Iterator[Mention]:
     seen: set[str] = set()
     for mention in mentions:
+        place = f"document {document_id}, annotation {mention.id}"
+        if mention.id in lines:
+            place = f"line {lines[mention.id]}, {place}"
         try:
-            _check_mention(path, document_id, text, mention, seen)
+            _check_mention(path, place, text, mention, seen)
         except MentionError as error:
-            if skip is None:
-                raise
-            skip(error)
+            report(error, skip)
         else:
             seen.add(mention.id)
             yield mention
 
 
-def _check_mention(path: Path, document_id: str, text: str, mention: Mention, seen: Container[str]) -> None:
+def _check_mention(path: Path, place: str, text: str, mention: Mention, seen: Container[str]) -> None:
     def error(problem: str, remedy: str) -> MentionError:
-        place = f"document {document_id}, annotation {mention.id}"
         return MentionError(path, place, problem, remedy, mention.type)
 
     if mention.id in seen:
         raise error("another annotation has this id", "Make the ids unique in the document")
     if any(not 0 <= span.start < span.stop for span in mention.spans):
         raise error("a location is empty or negative", "Correct its offsets")
-    found = " ".join(text[span.start : span.stop] for span in mention.spans)
     # Some readers take a missing surface form from the document. Such a form equals the text at its offsets
     # even where the offsets lie beyond the document's end.
-    if found != mention.text or any(span.stop > len(text) for span in mention.spans):
+    if any(span.stop > len(text) for span in mention.spans) or not _stands(text, mention):
+        pieces = (text[span.start : min(span.stop, span.start + _SHOWN + 1)] for span in mention.spans)
         where = ", ".join(f"{span.start}:{span.stop}" for span in mention.spans)
         beyond = f" (the text ends at {len(text)})" if mention.stop > len(text) else ""
+        found = quoted(" ".join(pieces))
         raise error(
-            f"expected {mention.text!r} at {where}, found {found!r}{beyond}",
+            f"expected {quoted(mention.text)} at {shortened(where)}, found {found}{beyond}",
             "Count offsets in Unicode code points from the start of the document, or correct the text",
         )
+
+
+def _stands(text: str, mention: Mention) -> bool:
+    """Whether the mention's text stands at its offsets."""
+    # The lengths are compared first: many short mentions may have offsets that span the whole document.
+    length = sum(span.stop - span.start for span in mention.spans) + len(mention.spans) - 1
+    return length == len(mention.text) and mention.text == " ".join(
+        text[span.start : span.stop] for span in mention.spans
+    )

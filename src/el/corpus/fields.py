@@ -32,6 +32,14 @@ def parse_ids(text: str) -> tuple[str, ...]:
     return tuple(concept_id for concept_id in split_ids(text) if concept_id)
 
 
+def is_one_id(concept_id: str) -> bool:
+    """Whether an id is read as one id where `parse_ids` reads it; the prefix `MESH:` may be dropped.
+
+    An id that holds a separator would be read as several ids. `-1` would be read as NIL.
+    """
+    return parse_ids(concept_id) == (_without_mesh_prefix(concept_id),)
+
+
 def format_ids(ids: Iterable[str]) -> str:
     """Joins ids with `|`. Without ids, returns `-1` for NIL."""
     return "|".join(ids) or NIL
@@ -40,6 +48,16 @@ def format_ids(ids: Iterable[str]) -> str:
 def format_scores(scores: Iterable[float | None]) -> str:
     """Joins scores with `|`, rounded to four decimals. An empty entry stands for None."""
     return "|".join("" if score is None else f"{score:.4f}" for score in scores)
+
+
+def format_type(mention_type: str) -> str:
+    """Returns a mention's type as BC5CDR and PubTator write it, with a capital: "Disease", "Chemical".
+
+    A type that its capital would change stays as it is: readers turn types to lower case, and "ß" has "SS" as
+    its capital.
+    """
+    capital = mention_type.capitalize()
+    return capital if capital.lower() == mention_type else mention_type
 
 
 def candidate_rows(links: Iterable[Link]) -> list[dict[str, Any]]:

@@ -1,13 +1,14 @@
 """Reads and writes PubTator.
 
-A document is a block of lines that ends with an empty line: `id|t|title`, `id|a|abstract`, then lines of
-columns separated by tabs. The abstract begins one character after the title's end. Columns:
+A document is a block of lines: `id|t|title`, `id|a|abstract`, then lines of columns separated by tabs. An
+empty line or the next title ends it. The abstract begins one character after the title's end. Columns:
 
     id  start  stop  text  type  [ids]  [texts of a composite's parts]  [scores]  ...     a mention
     id  kind  first id  second id  ...                                                    a relation
 
 Ids, part texts and scores are joined by `|`, in the same order. The scores are an extension of this project:
-the linker writes them, and the reader skips them. Further columns are kept but not interpreted.
+the linker writes them, and the reader skips them. Further columns are kept but not interpreted, and so is a
+seventh column that does not hold the texts of parts, such as `RSID:78655421`.
 
 The `bioc` library also has a reader of PubTator. That reader drops the seventh column, and it prints a line
 that it cannot read to standard output instead of raising an error.
@@ -15,27 +16,44 @@ that it cannot read to standard output instead of raising an error.
 
 import codecs
 import io
-import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from el.base.errors import ElError, InputError
-from el.corpus.checks import Skip, make_document, read_each
-from el.corpus.fields import format_ids, format_scores, parse_ids, split_ids
+from el.corpus.checks import MentionError, Skip, make_document, quoted, read_each, report
+from el.corpus.fields import format_ids, format_scores, format_type, is_one_id, parse_ids, split_ids
 from el.corpus.opening import MAX_DOCUMENT, decoded, read_lines, too_large
 from el.corpus.plain import BYTE_ORDER_MARK
-from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Role, Span
+from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
 
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
-_SEPARATOR = re.compile(r"[\t\r\n]")
+# The title's line of the next document, which an empty line may or may not precede.
+_TITLE = re.compile(rb"(?:\xef\xbb\xbf)?[^\s|()\[\]{}<>]+\|t\|")
+# An id that is recognised as that of a PubTator document; see `el.corpus.formats`.
+_WRITABLE_ID = re.compile(r"[^\s|()\[\]{}<>]+")
+_SEPARATOR = re.compile(r"[\t\r\n\0]")
 # More digits than the offsets of any text have. Python's int() refuses numbers of thousands of digits.
 _OFFSET = re.compile(r"\d{1,9}")
+# What stands in the second column of a mention, right or wrong. A relation has a word there.
+_NUMBER = re.compile(r"\s*[-+]?\.?\d.*", re.DOTALL)
+_NO_NUMBER = {"", "-", "?", "nan", "none", "null", "na", "n/a"}
+# A mention without any number is known by its type: one of these, or one that a mention with numbers has.
+_TYPES = {"chemical", "disease"}
+# A seventh column with other content than texts of parts: `RSID:78655421`, or a number.
+_NO_PART = re.compile(r"\w+:\S*|[\W\d_]*")
+# The eighth column of a mention that this project linked.
+_OWN_SCORES = re.compile(r"(?:-?\d+\.\d{4})?(?:\|(?:-?\d+\.\d{4})?)*")
 _KINDS = {"t": "title", "a": "abstract"}
-# The columns of a mention's line, from 0, that hold ids and scores; and the number of columns with scores.
-_IDS, _SCORES, _COLUMNS = 5, 7, 8
+# The columns of a mention's line, from 0, that hold the type, ids, part texts and scores.
+_TYPE, _IDS, _PARTS, _SCORES = 4, 5, 6, 7
+# The fewest columns of a mention and of a relation.
+_MENTION_COLUMNS, _RELATION_COLUMNS = 5, 4
+_WANTED = f"a mention has {_MENTION_COLUMNS}, a relation {_RELATION_COLUMNS} or more"
+# The type of the error of a relation that cannot be read. Relations are not linked, so they do no harm.
+_RELATION = "relation"
 
 NumberedLine = tuple[int, str]
 
@@ -47,45 +65,59 @@ class _Block:
     Attributes:
         number: the number of the first line in the file, from 1.
         offset: the place of the first byte in the file.
-        raw: the bytes.
+        raw: the bytes; more than `MAX_DOCUMENT` if the document is too large to be read.
+        end: the line end of the file's first line.
     """
 
     number: int
     offset: int
     raw: bytes
+    end: str
 
 
 @dataclass(frozen=True)
 class Source:
-    """A document's lines as the file has them, with line ends and the empty lines around the document."""
+    """A document's lines as the file has them, with line ends and the empty lines around the document.
+
+    Attributes:
+        lines: the lines.
+        mentions: the places in `lines` of the mentions, in order. A mention's id is its place in this tuple;
+            a mention that cannot be used has a place too.
+        last: the place in `lines` of the last line of text or of a mention. New mentions follow it.
+        end: the line end for new lines.
+    """
 
     lines: tuple[str, ...]
+    mentions: tuple[int, ...]
+    last: int
+    end: str
 
 
 def read_pubtator(path: Path, skip: Skip | None = None) -> Iterator[Document]:
     """Yields the documents of a PubTator file.
 
     The ids of mentions are their numbers in the document, from "0". Types are lower-cased. A mention with
-    part texts is a composite. PubTator has no discontinuous mentions.
+    several ids and as many part texts is a composite. PubTator has no discontinuous mentions.
 
     Args:
         path: the file.
-        skip: receives the error of each document that cannot be used, and the document is skipped. None
-            raises the error.
+        skip: receives the error of each document, and of each line of a mention or relation, that cannot be
+            used. The document or line is skipped. None raises the error.
 
     Raises:
-        InputError: the file is missing, a document is too large or not UTF-8, a line cannot be read, or a
-            mention's text differs from the text at its offsets.
+        InputError: the file is missing, a document is too large or not UTF-8, or a line cannot be read.
+        MentionError: a mention or relation cannot be used.
     """
-    return read_each(_blocks(path), lambda block: _read_block(path, block), skip)
+    return read_each(_blocks(path), lambda block: _read_block(path, block, skip), skip)
 
 
 class PubTatorWriter:
     """Writes documents as PubTator, one at a time.
 
     A document that was read from PubTator is written byte for byte, except for its links. A linked mention
-    has the predicted ids in the sixth column, in place of gold ids, and their scores in the eighth. Mentions
-    that the linker found follow the other mentions.
+    has the predicted ids in the sixth column, in place of gold ids, and their scores in the eighth. What
+    somebody else has in the eighth column moves to the ninth. Mentions that the linker found follow the other
+    mentions, with the line ends of the file.
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
@@ -97,6 +129,8 @@ class PubTatorWriter:
         """
         del head
         self._stream = stream
+        # What must stand between the last line of a document and the next document.
+        self._gap = ""
 
     def write(self, linked: LinkedDocument) -> None:
         """Writes one document.
@@ -105,10 +139,12 @@ class PubTatorWriter:
             ElError: PubTator cannot hold the document.
         """
         source = linked.document.source
-        lines = list(source.lines) if isinstance(source, Source) else _lines_of(linked.document)
-        for found in linked.found:
-            _check_mention(linked.document, found.mention)
-        self._stream.writelines(_with_links(lines, linked))
+        if not isinstance(source, Source):
+            source = _source_of(linked.document)
+        lines = _with_links(source, linked)
+        self._stream.writelines([self._gap, *lines])
+        # The last line of a file may have no end.
+        self._gap = "" if lines[-1].endswith("\n") else source.end * 2
 
     def finish(self) -> None:
         """Nothing follows the last document."""
@@ -118,44 +154,64 @@ def _blocks(path: Path) -> Iterator[_Block]:
     """Yields each document's bytes with the empty lines after it (and those before the first document)."""
     raw = bytearray()
     number, offset = 1, 0
-    is_begun = is_ended = False
+    end = ""
+    is_begun = is_ended = has_title = False
     for line in read_lines(path):
-        if not line.raw.removeprefix(codecs.BOM_UTF8).strip():
-            is_ended = is_begun
-        elif is_ended:
-            yield _Block(number, offset, bytes(raw))
+        end = end or ("\r\n" if line.raw.endswith(b"\r\n") else "\n")
+        is_blank = _is_blank(line.raw)
+        is_title = not is_blank and _TITLE.match(line.raw) is not None
+        if not is_blank and (is_ended or (is_title and has_title)):
+            yield _Block(number, offset, bytes(raw), end)
             raw.clear()
-            number, offset, is_ended = line.number, line.offset, False
-        else:
-            is_begun = True
-        raw += line.raw
-        if len(raw) > MAX_DOCUMENT:
-            raise too_large(path, f"document at line {number}")
+            number, offset = line.number, line.offset
+            is_begun = is_ended = has_title = False
+        is_begun = is_begun or not is_blank
+        is_ended = is_begun and is_blank
+        has_title = has_title or is_title
+        # Of a document that is too large, no more is kept. The next document can be read.
+        if len(raw) <= MAX_DOCUMENT:
+            raw += line.raw
     if is_begun:
-        yield _Block(number, offset, bytes(raw))
+        yield _Block(number, offset, bytes(raw), end)
 
 
-def _read_block(path: Path, block: _Block) -> Document:
+def _is_blank(raw: bytes) -> bool:
+    """Whether a line is blank as text: characters such as U+00A0 and U+2028 are blanks too."""
+    rest = raw.removeprefix(codecs.BOM_UTF8).strip()
+    return not rest or not rest.decode("utf-8", "replace").strip()
+
+
+def _read_block(path: Path, block: _Block, skip: Skip | None) -> Document:
+    if len(block.raw) > MAX_DOCUMENT:
+        raise too_large(path, f"document at line {block.number}")
     lines = _lines(path, block)
-    numbered = [(number, _content(line)) for number, line in enumerate(lines, start=block.number)]
-    numbered = [(number, line) for number, line in numbered if line.strip()]
-    document_id, passages, rest = _read_texts(path, numbered)
+    contents = ((number, _content(line)) for number, line in enumerate(lines, start=block.number))
+    filled = [(number, content) for number, content in contents if content.strip()]
+    document_id, passages = _read_texts(path, filled)
+    rows = [(number, content.split("\t")) for number, content in filled[len(passages) :]]
+    types = _TYPES | {columns[_TYPE].lower() for _, columns in rows if _has_number(columns)}
     mentions: list[Mention] = []
     relations: list[tuple[str, str, str]] = []
-    for number, line in rest:
-        line_id, *columns = line.split("\t")
-        if line_id != document_id:
-            problem = f"not a line of document {document_id}, which continues until the next empty line"
-            raise _bad_line(path, number, problem)
-        if _is_mention(line):
-            mentions.append(_read_mention(path, number, str(len(mentions)), columns))
-        elif len(columns) >= 3:
-            relations.append((columns[0], columns[1], columns[2]))
-        else:
-            raise _bad_line(
-                path, number, f"{len(columns) + 1} columns; a mention has 5, a relation 4 or more"
-            )
-    return make_document(path, document_id, passages, mentions, relations, Source(tuple(lines)))
+    # The numbers of the mentions' lines, also of those that cannot be used.
+    numbers: list[int] = []
+    for number, columns in rows:
+        try:
+            _check_columns(path, number, document_id, columns)
+            if _is_mention(columns, types):
+                numbers.append(number)
+                mentions.append(_read_mention(path, number, str(len(numbers) - 1), columns))
+            else:
+                relations.append(_read_relation(path, number, columns))
+        except MentionError as error:
+            report(error, skip)
+    source = Source(
+        tuple(lines),
+        tuple(number - block.number for number in numbers),
+        max([filled[len(passages) - 1][0], *numbers]) - block.number,
+        block.end,
+    )
+    of_mentions = {str(place): number for place, number in enumerate(numbers)}
+    return make_document(path, document_id, passages, mentions, relations, source, skip, of_mentions)
 
 
 def _lines(path: Path, block: _Block) -> list[str]:
@@ -163,7 +219,10 @@ def _lines(path: Path, block: _Block) -> list[str]:
     lines = []
     offset = block.offset
     for number, raw in enumerate(io.BytesIO(block.raw), start=block.number):
-        lines.append(decoded(path, raw, offset, f"line {number}"))
+        place = f"line {number}"
+        if b"\0" in raw:
+            raise InputError(path, place, "holds a NUL byte", "Remove it, or copy the file again")
+        lines.append(decoded(path, raw, offset, place))
         offset += len(raw)
     return lines
 
@@ -173,43 +232,90 @@ def _content(line: str) -> str:
     return line.removeprefix(BYTE_ORDER_MARK).removesuffix("\n").removesuffix("\r")
 
 
-def _is_mention(line: str) -> bool:
-    """Whether a line is a mention. A relation has a word, not a number, in its second column."""
-    columns = line.split("\t")
-    return len(columns) >= 5 and columns[1].isdecimal() and _TEXT_LINE.fullmatch(line) is None
-
-
-def _read_texts(path: Path, block: list[NumberedLine]) -> tuple[str, list[Passage], list[NumberedLine]]:
-    """Returns the document's id, its passages, and the remaining lines."""
+def _read_texts(path: Path, block: list[NumberedLine]) -> tuple[str, list[Passage]]:
+    """Returns the document's id and its passages, which are the first lines."""
     document_id = ""
     passages: list[Passage] = []
     offset = 0
-    for letter, (_, line) in zip("ta", block, strict=False):
+    for letter, (number, line) in zip("ta", block, strict=False):
         match = _TEXT_LINE.fullmatch(line)
         if match is None or match[2] != letter or (passages and match[1] != document_id):
             break
         document_id, text = match[1], match[3]
+        if f"\r{document_id}|" in text or f"\r{document_id}\t" in text:
+            problem = "the lines end with carriage returns alone"
+            raise InputError(path, f"line {number}", problem, "Convert the line ends to line feeds")
         passages.append(Passage(_KINDS[letter], offset, text))
         offset += len(text) + 1
     if not passages:
-        raise _bad_line(path, block[0][0], "a document must begin with its title, 'id|t|title'")
-    return document_id, passages, block[len(passages) :]
+        raise _no_title(path, block)
+    return document_id, passages
+
+
+def _no_title(path: Path, block: list[NumberedLine]) -> InputError:
+    number, line = block[0]
+    match = _TEXT_LINE.fullmatch(line)
+    problem = "a document must begin with its title, 'id|t|title'"
+    remedy = "Add the title, or remove the line"
+    if match is not None and any(other.startswith(f"{match[1]}|t|") for _, other in block):
+        problem, remedy = f"the abstract of document {match[1]} stands before the title", "Exchange the lines"
+    elif match is not None:
+        problem += f". The abstract of document {match[1]} has none, or an empty line stands between them"
+    return InputError(path, f"line {number}", problem, remedy)
+
+
+def _check_columns(path: Path, number: int, document_id: str, columns: list[str]) -> None:
+    """Checks that a line is one of the document's lines of columns.
+
+    Raises:
+        InputError: the line may belong to a text, so that the text would be incomplete.
+        MentionError: the line has no tabs, or belongs to another document.
+    """
+    place = f"line {number}"
+    line = columns[0]
+    match = _TEXT_LINE.fullmatch("\t".join(columns))
+    if match is not None:
+        title = "the title's line" if match[1] == document_id else f"the title of document {match[1]}"
+        problem = f"a text of document {match[1]} within document {document_id}"
+        remedy = f"Put an abstract right after {title}, and an empty line before each document"
+        raise InputError(path, place, problem, remedy)
+    if len(columns) == 1 and line.split(maxsplit=1)[0] != document_id:
+        problem = f"no tabs, and it is neither the title nor the abstract of document {document_id}"
+        remedy = "Put each text on one line, and separate columns by tabs"
+        raise InputError(path, place, problem, remedy)
+    if len(columns) == 1:
+        problem = f"no tabs; {_WANTED} columns"
+        raise MentionError(path, place, problem, "Separate the columns by tabs, not by blanks")
+    if line != document_id:
+        problem = f"not a line of document {document_id}, which continues until the next title or empty line"
+        mention_type = columns[_TYPE].lower() if _has_number(columns) else _RELATION
+        raise MentionError(path, place, problem, "Correct the id, or move the line", mention_type)
+
+
+def _has_number(columns: list[str]) -> bool:
+    """Whether a line has all columns of a mention, and a number as its first offset."""
+    return len(columns) >= _MENTION_COLUMNS and _NUMBER.fullmatch(columns[1]) is not None
+
+
+def _is_mention(columns: list[str], types: Container[str]) -> bool:
+    """Whether a line is a mention, right or wrong. Otherwise it is a relation."""
+    if _NUMBER.fullmatch(columns[1]):
+        return True
+    return len(columns) >= _MENTION_COLUMNS and (
+        columns[1].strip().lower() in _NO_NUMBER or columns[_TYPE].lower() in types
+    )
 
 
 def _read_mention(path: Path, number: int, mention_id: str, columns: list[str]) -> Mention:
-    start, stop, text, mention_type, ids, parts = (*columns, "", "")[:6]
+    if len(columns) < _MENTION_COLUMNS:
+        problem = f"{len(columns)} columns; a mention has {_MENTION_COLUMNS} or more"
+        raise MentionError(path, f"line {number}", problem, "Separate all columns by tabs")
+    _, start, stop, text, mention_type, ids, parts = (*columns, "", "")[: _PARTS + 1]
     if not (_OFFSET.fullmatch(start) and _OFFSET.fullmatch(stop)):
         problem = f"offsets {start[:20]!r} and {stop[:20]!r} are not whole numbers of up to nine digits"
-        raise _bad_line(path, number, problem)
-    part_texts = parts.split("|") if parts else []
-    part_ids = split_ids(ids)
-    role: Role = "composite" if part_texts else "single"
-    if part_texts and len(part_texts) != len(part_ids):
-        # The linker may predict more or fewer ids than the composite has parts. A line with scores was
-        # written by the linker.
-        if len(columns) < _SCORES:
-            raise _bad_line(path, number, f"{len(part_texts)} part texts for {len(part_ids)} ids")
-        part_texts = []
+        remedy = "Correct or remove the line"
+        raise MentionError(path, f"line {number}", problem, remedy, mention_type.lower())
+    part_texts = _part_texts(ids, parts)
     return Mention(
         id=mention_id,
         spans=(Span(int(start), int(stop)),),
@@ -217,98 +323,129 @@ def _read_mention(path: Path, number: int, mention_id: str, columns: list[str]) 
         type=mention_type.lower(),
         concept_ids=parse_ids(ids),
         # A part without a concept has no id in `concept_ids`, so its text is dropped too.
-        part_texts=tuple(part for part, concept_id in zip(part_texts, part_ids, strict=False) if concept_id),
-        role=role,
+        part_texts=tuple(part for part, concept_id in part_texts if concept_id),
+        role="composite" if part_texts else "single",
     )
 
 
-def _bad_line(path: Path, number: int, problem: str) -> InputError:
-    return InputError(path, f"line {number}", problem, "Correct or remove the line")
+def _part_texts(ids: str, parts: str) -> list[tuple[str, str]]:
+    """Returns the text and the id ("" for NIL) of each part of a composite; [] for any other mention.
+
+    The linker may predict more or fewer ids than the composite has parts. The texts are then not those of the
+    ids.
+    """
+    part_texts, part_ids = parts.split("|"), split_ids(ids)
+    if len(part_ids) < 2 or len(part_ids) != len(part_texts) or any(map(_NO_PART.fullmatch, part_texts)):
+        return []
+    return list(zip(part_texts, part_ids, strict=True))
 
 
-def _with_links(lines: list[str], linked: LinkedDocument) -> list[str]:
+def _read_relation(path: Path, number: int, columns: list[str]) -> tuple[str, str, str]:
+    if len(columns) < _RELATION_COLUMNS:
+        problem = f"{len(columns)} columns; {_WANTED}"
+        raise MentionError(path, f"line {number}", problem, "Correct or remove the line", _RELATION)
+    _, kind, first, second = columns[:_RELATION_COLUMNS]
+    return kind, first, second
+
+
+def _with_links(source: Source, linked: LinkedDocument) -> list[str]:
     """The document's lines with links: in the lines of annotated mentions, and in new lines after them."""
-    ids = _mention_ids(linked.document)
+    document = linked.document
+    ids = (
+        map(str, range(len(source.mentions)))
+        if source is document.source
+        else (mention.id for mention in document.mentions)
+    )
+    lines = list(source.lines)
     given = linked.given
-    last = 0
-    for place, line in enumerate(lines):
-        content = _content(line)
-        if _is_mention(content):
-            last = place
-            mention = given.get(next(ids))
-            if mention is not None:
-                columns = _link_columns(content.split("\t"), mention)
-                lines[place] = "\t".join(columns) + line[len(content) :]
-        elif _TEXT_LINE.fullmatch(content):
-            last = place
-    if not linked.found:
-        return lines
-    line = lines[last].rstrip("\r\n")
-    end = lines[last][len(line) :] or "\n"
-    before = [*lines[:last], line + end]
-    found = [_mention_line(linked.document.id, mention) + end for mention in linked.found]
-    return [*before, *found, *lines[last + 1 :]]
+    for mention_id, place in zip(ids, source.mentions, strict=True):
+        link = given.get(mention_id)
+        if link is not None:
+            content = _content(lines[place])
+            before, _, after = lines[place].partition(content)
+            lines[place] = before + _link_line(document, content.split("\t"), link) + after
+    found = [_found_line(document, mention) + source.end for mention in linked.found]
+    if found and not lines[source.last].endswith("\n"):
+        lines[source.last] += source.end
+    return [*lines[: source.last + 1], *found, *lines[source.last + 1 :]]
 
 
-def _mention_ids(document: Document) -> Iterator[str]:
-    """The ids of the mentions in the order of their lines."""
-    if isinstance(document.source, Source):
-        return map(str, itertools.count())
-    return (mention.id for mention in document.mentions)
-
-
-def _link_columns(columns: list[str], linked: LinkedMention) -> list[str]:
-    columns = [*columns, *[""] * (_COLUMNS - len(columns))]
+def _link_line(document: Document, columns: list[str], linked: LinkedMention) -> str:
+    _check_ids(document, linked.mention, linked.predicted)
+    columns = [*columns, *[""] * (_SCORES - len(columns))]
     columns[_IDS] = format_ids(linked.predicted)
-    columns[_SCORES] = format_scores(linked.scores)
-    return columns
+    rest = columns[_SCORES:]
+    if rest and _OWN_SCORES.fullmatch(rest[0]):
+        del rest[0]
+    return "\t".join([*columns[:_SCORES], format_scores(linked.scores), *rest])
 
 
-def _mention_line(document_id: str, linked: LinkedMention) -> str:
-    return "\t".join(_link_columns(_mention_columns(document_id, linked.mention), linked))
+def _found_line(document: Document, linked: LinkedMention) -> str:
+    return _link_line(document, _mention_columns(document, linked.mention), linked)
 
 
-def _lines_of(document: Document) -> list[str]:
+def _source_of(document: Document) -> Source:
     """The lines of a document that was read from another format."""
     _check_fits(document)
-    lines = [
+    texts = [
         f"{document.id}|{letter}|{passage.text}"
         for letter, passage in zip("ta", document.passages, strict=False)
     ]
-    lines += ["\t".join(_mention_columns(document.id, mention)) for mention in document.mentions]
-    lines += ["\t".join([document.id, *relation]) for relation in document.relations]
-    return [f"{line}\n" for line in [*lines, ""]]
+    mentions = ["\t".join(_mention_columns(document, mention)) for mention in document.mentions]
+    relations = ["\t".join(_relation_columns(document, relation)) for relation in document.relations]
+    lines = tuple(f"{line}\n" for line in [*texts, *mentions, *relations, ""])
+    count = len(texts) + len(mentions)
+    return Source(lines, tuple(range(len(texts), count)), count - 1, "\n")
 
 
-def _mention_columns(document_id: str, mention: Mention) -> list[str]:
-    # BC5CDR and PubTator write types with a capital: "Disease", "Chemical".
-    kind = mention.type.capitalize()
-    columns = [document_id, str(mention.start), str(mention.stop), mention.text, kind]
+def _mention_columns(document: Document, mention: Mention) -> list[str]:
+    if mention.is_discontinuous or mention.role == "part":
+        raise _cannot_hold(document, "has discontinuous mentions or mentions inside composites")
+    _check_ids(document, mention, mention.concept_ids)
+    columns = [document.id, str(mention.start), str(mention.stop), mention.text, format_type(mention.type)]
     columns.append(format_ids(mention.concept_ids))
-    # The reader refuses a line whose numbers of part texts and of ids differ.
-    if mention.part_texts and len(mention.part_texts) == len(mention.concept_ids):
-        columns.append("|".join(mention.part_texts))
+    parts = "|".join(mention.part_texts)
+    # The texts of a composite's parts belong to its ids, one to each.
+    if mention.role == "composite" and len(mention.part_texts) == len(mention.concept_ids) > 1:
+        if [part for part, _ in _part_texts(columns[_IDS], parts)] != list(mention.part_texts):
+            raise _cannot_hold(document, f"has the texts {quoted(parts)} of a composite's parts")
+        columns.append(parts)
+    _check_separators(document, columns)
+    return columns
+
+
+def _relation_columns(document: Document, relation: tuple[str, str, str]) -> list[str]:
+    columns = [document.id, *relation]
+    _check_separators(document, columns)
+    if _is_mention(columns, ()):
+        raise _cannot_hold(document, f"has a relation of the kind {quoted(relation[0])}")
     return columns
 
 
 def _check_fits(document: Document) -> None:
+    if not (document.id.isprintable() and _WRITABLE_ID.fullmatch(document.id)):
+        raise _cannot_hold(document, "has an id with blanks, brackets or bars")
     kinds = [passage.kind for passage in document.passages]
     offsets = [passage.offset for passage in document.passages]
     expected = [0, len(document.passages[0].text) + 1] if document.passages else []
     if kinds not in (["title"], ["title", "abstract"]) or offsets != expected[: len(offsets)]:
         raise _cannot_hold(document, "is not a title and an abstract")
-    for mention in document.mentions:
-        _check_mention(document, mention)
-    if any(_SEPARATOR.search(passage.text) for passage in document.passages):
-        raise _cannot_hold(document, "has tabs or line ends in its text")
+    _check_separators(document, [passage.text for passage in document.passages])
 
 
-def _check_mention(document: Document, mention: Mention) -> None:
-    if mention.is_discontinuous or mention.role == "part":
-        raise _cannot_hold(document, "has discontinuous mentions or mentions inside composites")
-    if _SEPARATOR.search(mention.text):
-        raise _cannot_hold(document, "has tabs or line ends in its text")
+def _check_separators(document: Document, fields: Iterable[str]) -> None:
+    field = next(filter(_SEPARATOR.search, fields), None)
+    if field is not None:
+        raise _cannot_hold(document, f"has tabs, line ends or NUL characters in {quoted(field)}")
+
+
+def _check_ids(document: Document, mention: Mention, ids: Iterable[str]) -> None:
+    for concept_id in ids:
+        if not is_one_id(concept_id) or _SEPARATOR.search(concept_id):
+            raise _cannot_hold(document, f"has the id {quoted(concept_id)} in annotation {mention.id}")
 
 
 def _cannot_hold(document: Document, problem: str) -> ElError:
-    return ElError(f"document {document.id} {problem}, which PubTator cannot hold. Write BioC XML instead")
+    return ElError(
+        f"document {quoted(document.id)} {problem}, which PubTator cannot hold. Write BioC XML instead"
+    )

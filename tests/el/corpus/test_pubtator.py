@@ -1,3 +1,6 @@
+import re
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,6 +8,8 @@ import pytest
 from hypothesis import given
 
 from el.base.errors import ElError, InputError
+from el.corpus.checks import MentionError
+from el.corpus.opening import HEAD_BYTES
 from el.corpus.pubtator import read_pubtator
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
 from tests.el.corpus.strategies import abstracts, few
@@ -71,25 +76,196 @@ def test_an_empty_seventh_column_is_no_composite(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (TEXTS + "7\t29\t33\tache\n7\tx\n", "line 4: 2 columns"),
+        (TEXTS + "7\t29\t33\tache\n", "line 3: 4 columns; a mention has 5 or more"),
+        (TEXTS + "7\tx\n", "line 3: 2 columns; a mention has 5, a relation 4 or more"),
         (TEXTS + "7\t29\tthere\tache\tDisease\tD000001\n", "line 3: offsets '29' and 'there'"),
         (
             TEXTS + f"7\t29\t{'3' * 5000}\tache\tDisease\n",
             "line 3: offsets '29' and '33333333333333333333' are",
         ),
         (TEXTS + "8\t29\t33\tache\tDisease\tD000001\n", "line 3: not a line of document 7"),
-        ("7|t|Title\n8|a|Abstract\n", "line 2: not a line of document 7"),
+        ("7|t|Title\n8|a|Abstract\n", "line 2: a text of document 8 within document 7"),
+        (TEXTS + "7|a|An ache.\n", "line 3: a text of document 7 within document 7. Put an abstract right"),
+        ("7|a|An ache.\n7|t|Renal\n", "line 1: the abstract of document 7 stands before the title"),
+        (TEXTS + "7 29 33 ache Disease D1\n", "line 3: no tabs.*Separate the columns by tabs, not by blanks"),
+        (TEXTS + "It went.\n", "line 3: no tabs, and it is neither the title nor the abstract of document 7"),
+        (TEXTS.replace("\n", "\r"), "line 1: the lines end with carriage returns alone"),
         (TEXTS + "\n\n7|a|An ache.\n", "line 5: a document must begin with its title"),
-        (TEXTS + f"7\t29\t33\tache\tDisease\tD000001\t{LONG}\n", "line 3: 2 part texts for 1 ids"),
         (
             TEXTS + "7\t28\t33\tache\tDisease\tD000001\n",
-            "annotation 0: expected 'ache' at 28:33, found ' ache'",
+            "line 3, document 7, annotation 0: expected 'ache' at 28:33, found ' ache'",
         ),
     ],
 )
 def test_bad_lines_are_refused_by_number(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("line", "type"),
+    [
+        ("7\t0\t0\t\tCitation\t12", "citation"),
+        ("7\t29\t33\tâche\tGene\t1080", "gene"),
+        ("7\t-1\t33\tache\tSpecies\t9606", "species"),
+        ("7\t29.0\t33.0\tache\tCellLine\tCVCL_0030", "cellline"),
+        ("7\t\t\tache\tDisease\tD000001", "disease"),
+        ("7\tNone\tNone\tache\tVariant\t-", "variant"),
+        ("7\tstart\tstop\tache\tDisease\tD000001", "disease"),
+        ("8\t29\t33\tache\tChemical\tD000001", "chemical"),
+        ("8\tCID\tD000001\tD000002", "relation"),
+        ("7\t29\t33\tache", ""),
+        ("7 29 33 ache Disease D000001", ""),
+        ("7\tAssociation\tD000001", "relation"),
+        ("7", ""),
+    ],
+)
+def test_a_line_that_cannot_be_used_costs_that_line(tmp_path: Path, line: str, type: str) -> None:
+    text = f"{TEXTS}{line}\n7\t29\t33\tache\tDisease\n7\tCID\tD1\tD2\n\n8|t|Next\n"
+    path = tmp_path / "corpus.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(MentionError):
+        list(read_pubtator(path))
+    errors: list[InputError] = []
+    document, after = read_pubtator(path, errors.append)
+    assert [(error.place.split(",")[0], getattr(error, "type", None)) for error in errors] == [
+        ("line 3", type)
+    ]
+    (ache,) = document.mentions
+    assert (ache.text, document.relations, after.id) == ("ache", (("CID", "D1", "D2"),), "8")
+    # The line stays, and the link goes into the line of its mention.
+    link = LinkedMention(ache, (Link("D5", "Five", 0.5, "five"),), ("D5",))
+    linked = written("pubtator", LinkedDocument(document, (link,)), after)
+    assert linked == text.replace("ache\tDisease\n", "ache\tDisease\tD5\t\t0.5000\n")
+
+
+@pytest.mark.parametrize(
+    ("columns", "ids"),
+    [
+        ("c|SUB|G|350|A;HGVS:c.350G>A\tRSID:78655421", None),
+        ("rs78655421\tRSID:78655421", ("rs78655421",)),
+        ("rs1|rs2\tRSID:1|RSID:2", ("rs1", "rs2")),
+        ("D003550\t0.98", ("D003550",)),
+        ("D1|D2\t0.98|0.5", ("D1", "D2")),
+        ("D1\tone text|another", ("D1",)),
+        ("HP:0000118\t\t0.98\t|x|;y", ("HP:0000118",)),
+        ("C0012345\tname\tUMLS", ("C0012345",)),
+    ],
+)
+def test_unknown_columns_are_neither_parts_nor_ids_nor_scores(
+    tmp_path: Path, columns: str, ids: tuple[str, ...] | None
+) -> None:
+    text = f"{TEXTS}7\t29\t33\tache\tDisease\t{columns}\n"
+    (document,) = read(tmp_path, text)
+    (mention,) = document.mentions
+    assert (mention.role, mention.part_texts) == ("single", ())
+    assert ids is None or mention.concept_ids == ids
+    assert written("pubtator", document) == text
+    # A link replaces the ids and nothing else, also where a line is linked twice.
+    link = LinkedMention(mention, (Link("D9", "Nine", 0.25, "nine"),), ("D9",))
+    once = written("pubtator", LinkedDocument(document, (link,)))
+    _, seventh, *rest = (*columns.split("\t"), "")[: max(2, columns.count("\t") + 1)]
+    assert once.splitlines()[2].split("\t")[4:] == ["Disease", "D9", seventh, "0.2500", *rest]
+    (again,) = read(tmp_path, once)
+    assert written("pubtator", LinkedDocument(again, (link,))) == once
+
+
+def test_relations_keep_their_further_columns(tmp_path: Path) -> None:
+    relations = (
+        "7\tPositive_Correlation\tD008094\tD003919\tNovel\n7\tAssociation\t1080\tc|DEL|22_27|\tNo\t0.71\n"
+    )
+    (document,) = read(tmp_path, TEXTS + relations)
+    assert document.relations == (
+        ("Positive_Correlation", "D008094", "D003919"),
+        ("Association", "1080", "c|DEL|22_27|"),
+    )
+    assert written("pubtator", document) == TEXTS + relations
+
+
+def test_repeated_lines_are_mentions_of_their_own(tmp_path: Path) -> None:
+    line = "7\t29\t33\tache\tDisease\tD1\n"
+    (document,) = read(tmp_path, TEXTS + line * 2)
+    assert [mention.id for mention in document.mentions] == ["0", "1"]
+    assert written("pubtator", document) == TEXTS + line * 2
+
+
+@pytest.mark.parametrize("blank", ["", "\u00a0", "\u2028", "\u0085", "\x1c \x1d", "\u3000\u2003", "\ufeff "])
+def test_lines_of_blanks_are_empty_lines(tmp_path: Path, blank: str) -> None:
+    text = f"{blank}\n{TEXTS}{blank}\n{blank}\n8|t|Next\n{blank}\n"
+    first, second = read(tmp_path, text)
+    assert (first.id, second.id) == ("7", "8")
+    assert written("pubtator", first, second) == text
+
+
+def test_a_title_begins_a_document_without_an_empty_line(tmp_path: Path) -> None:
+    text = f"{TEXTS}7\t29\t33\tache\tDisease\n8|t|Next\n\ufeff9|t|Last\n9|a|A\n"
+    documents = read(tmp_path, text)
+    assert [document.id for document in documents] == ["7", "8", "9"]
+    assert written("pubtator", *documents) == text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda block: block.replace(b"An", b"A\0n"),
+        lambda block: block.replace(b"An", b"A\xff"),
+        lambda block: block.replace(b"|t|", b"|T|"),
+        lambda block: block.replace(b"7|a|", b"It went on.\n7|a|"),
+        lambda block: block + (b"7\tCID\tD1\t" + b"x" * 1_000_000 + b"\n") * 11,
+    ],
+)
+def test_the_next_document_is_found_after_a_bad_one(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "corpus.txt"
+    # A NUL byte at the beginning of a file may be that of a file that is not text.
+    before = b"6|t|" + b"First " * HEAD_BYTES + b"\n\n"
+    path.write_bytes(before + damage(TEXTS.encode()) + b"\n8|t|Next\n")
+    errors: list[InputError] = []
+    assert [document.id for document in read_pubtator(path, errors.append)] == ["6", "8"]
+    assert len(errors) == 1
+    assert re.search("line [345]$", errors[0].place)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("7|t|Ache\r\n7\t0\t4\tAche\tDisease", "\r\n"),
+        ("7|t|Ache\r\n7\t0\t4\tAche\tDisease\n7\tCID\tD1\tD2\r\n", "\r\n"),
+        ("7|t|Ache\n7\t0\t4\tAche\tDisease\r\n", "\n"),
+        ("\ufeff\r\n7|t|Ache", "\r\n"),
+    ],
+)
+def test_each_line_keeps_its_end_and_new_lines_have_that_of_the_first(
+    tmp_path: Path, text: str, end: str
+) -> None:
+    (document,) = read(tmp_path, text)
+    found = LinkedMention(Mention("0", (Span(1, 4),), "che", "disease"), (), ())
+    result = written("pubtator", LinkedDocument(document, (found,)))
+    new = f"7\t1\t4\tche\tDisease\t-1\t\t{end}"
+    assert new in result
+    rest = result.replace(new, "")
+    assert rest == text or (rest.removesuffix(end) == text and not text.endswith("\n"))
+
+
+def test_a_document_without_a_last_line_end_is_parted_from_the_next(tmp_path: Path) -> None:
+    (document,) = read(tmp_path, TEXTS.rstrip("\n"))
+    documents = read(tmp_path, written("pubtator", document, document))
+    assert documents == [document, document]
+
+
+def test_lines_with_wrong_offsets_take_no_longer_than_good_ones(tmp_path: Path) -> None:
+    def seconds(stop: int) -> float:
+        path = tmp_path / "corpus.txt"
+        line = f"7\t0\t{stop}\tache\tDisease\n"
+        path.write_text(f"7|t|ache{'x' * 9_000_000}\n{line * 5000}", encoding="utf-8")
+        errors: list[InputError] = []
+        start = time.perf_counter()
+        (document,) = read_pubtator(path, errors.append)
+        assert len(document.mentions) + len(errors) == 5000
+        assert all(len(str(error)) < 1000 for error in errors)
+        return time.perf_counter() - start
+
+    # To compare each text with what stands at its offsets would copy 45 GB.
+    assert seconds(stop=9_000_000) < 5 * seconds(stop=4) + 1
 
 
 def test_other_encodings_are_refused_by_line(tmp_path: Path) -> None:
@@ -137,6 +313,21 @@ def test_found_mentions_that_pubtator_cannot_hold_are_refused(tmp_path: Path) ->
             written("pubtator", LinkedDocument(document, (LinkedMention(mention, (), ()),)))
 
 
+def test_ids_that_pubtator_cannot_hold_are_refused_in_links_too(tmp_path: Path) -> None:
+    (document,) = read(tmp_path, TEXTS + "7\t29\t33\tache\tDisease\n")
+    for concept_id in ("D1|D2", "D1\tD2", "-1", "D1\n7"):
+        link = LinkedMention(document.mentions[0], (), (concept_id,))
+        with pytest.raises(ElError, match="PubTator cannot hold"):
+            written("pubtator", LinkedDocument(document, (link,)))
+
+
+@pytest.mark.parametrize("type", ["disease", "straße", "ßtype", "ŉ", "dž", ""])
+def test_the_capital_of_a_type_does_not_change_it(tmp_path: Path, type: str) -> None:
+    document = Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", type),))
+    assert read(tmp_path, written("pubtator", document)) == [document]
+
+
+TITLE = (Passage("title", 0, "a b c"),)
 SPLIT = Mention("0", (Span(0, 1), Span(2, 3)), "a c", "disease")
 
 
@@ -149,7 +340,27 @@ SPLIT = Mention("0", (Span(0, 1), Span(2, 3)), "a c", "disease")
         Document("1", (Passage("title", 0, "a b c"),), (SPLIT,)),
         Document("1", (Passage("title", 0, "a b c"),), (Mention("0", (Span(0, 1),), "a", "", role="part"),)),
         Document("1", (Passage("title", 0, "a\tb"),)),
+        Document("1", (Passage("title", 0, "a\0b"),)),
         Document("1", ()),
+        Document("", TITLE),
+        Document("a b", TITLE),
+        Document("a|t|b", TITLE),
+        Document("a\tb", TITLE),
+        Document("[1]", TITLE),
+        Document("\ufeff1", TITLE),
+        Document("1\n2", TITLE),
+        Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", "a\tb"),)),
+        Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", "a\r"),)),
+        Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", "", ("D1|D2",)),)),
+        Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", "", ("D1;D2", "D3")),)),
+        Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", "", ("D1\tD2",)),)),
+        Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", "", ("-1",)),)),
+        Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", "", ("D1", "")),)),
+        Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", "", ("A", "B"), ("a", "|"), "composite"),)),
+        Document("1", TITLE, (Mention("0", (Span(0, 1),), "a", "", ("A", "B"), ("a", "1"), "composite"),)),
+        Document("1", TITLE, (), (("a\tb", "D1", "D2"),)),
+        Document("1", TITLE, (), (("CID", "D1\n", "D2"),)),
+        Document("1", TITLE, (), (("12", "D1", "D2"),)),
     ],
 )
 def test_documents_that_pubtator_cannot_hold_are_refused(document: Document) -> None:

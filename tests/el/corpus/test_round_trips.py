@@ -180,8 +180,9 @@ def test_pubtator(folder: Path, text: str) -> None:
             # The last line may get an end.
             assert line.rstrip("\r") in [other.rstrip("\r") for other in kept]
             continue
-        columns += [""] * (8 - len(columns))
-        columns[5], columns[7] = "OMIM:1|D000009", "0.5000|0.7500"
+        columns += [""] * (7 - len(columns))
+        columns[5] = "OMIM:1|D000009"
+        columns.insert(7, "0.5000|0.7500")
         assert "\t".join(columns) in [other.removesuffix("\r") for other in kept]
 
 
