@@ -2,7 +2,7 @@
 
 Three kinds of annotation lines are read. All others (events, attributes, notes) are kept but not interpreted.
 
-    T1  Disease 0 5;9 14  renal failure         a mention; the pieces are separated by `;`
+    T1  Disease 0 5;9 14  renal failure         a mention; the pieces are separated by `;`, in any order
     N1  Reference T1 MESH:D051437  the name     a mention's id; several lines for several ids
     R1  Causes Arg1:T1 Arg2:T2                  a relation
 
@@ -13,16 +13,18 @@ brat requires the name of a resource before each id. An id of MeSH gets `MESH:`.
 import contextlib
 import itertools
 import json
+import os
 import re
-from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
 from el.base.errors import ElError, InputError
 from el.base.files import atomic_folder
-from el.corpus.checks import Skip, make_document, read_each
-from el.corpus.fields import MESH_ID, FreeIds, link_row, parse_ids
+from el.corpus.checks import MentionError, Skip, make_document, quoted, read_each, report
+from el.corpus.fields import MESH_ID, FreeIds, format_type, is_one_id, link_row, parse_ids
 from el.corpus.opening import decoded, document_name, read_whole, written_text
 from el.corpus.plain import BYTE_ORDER_MARK, paragraphs
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Span
@@ -34,14 +36,29 @@ _GZIP = ".gz"
 _MENTION = re.compile(r"(T[^\t]*)\t(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)\t(.*)")
 _NORMALISATION = re.compile(r"N[^\t]*\tReference (\S+) (\S+)(?:\t.*)?")
 _RELATION = re.compile(r"R[^\t]*\t(\S+) [^\s:]+:(\S+) [^\s:]+:(\S+)\s*")
+# The form of each kind of line, for messages.
+_FORMS = {
+    "T": "a mention is T1, a tab, Disease 0 5, a tab, the text",
+    "N": "an id is N1, a tab, Reference T1 MESH:D000082, a tab, the name; the id has no blanks",
+    "R": "a relation is R1, a tab, Causes Arg1:T1 Arg2:T2",
+}
+_LINE_AFTER_RETURN = re.compile(r"\r[TNREAM#*]\d*\t")
 # An id that begins with a resource, such as "OMIM:104300".
 _RESOURCE = re.compile(r"[^:]+:.+")
 _NO_RESOURCE = "OWN:"
 # Any white space: where a mention runs over a line end, brat writes a space in the mention's text.
 _BLANK = re.compile(r"\s")
+# What a type, an id or a name may not hold.
+_CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
 _LINE = re.compile(r"[^\r\n]+")
+# The type of the error of a relation that cannot be read. Relations are not linked, so they do no harm.
+_RELATION_TYPE = "relation"
 
-NumberedMatch = tuple[int, re.Match[str]]
+# File systems take names of up to 255 bytes. The rest is for a suffix, and for the name of a temporary file.
+_LONGEST_NAME = 230
+_NOT_IN_NAMES = frozenset('/\\:*?"<>|')
+# Names that Windows keeps for devices, with any suffix.
+_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)\s*(?:\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -76,12 +93,13 @@ def read_brat(path: Path, skip: Skip | None = None) -> Iterator[Document]:
 
     Args:
         path: either of the two files.
-        skip: receives the error if the document cannot be used, and the document is skipped. None raises the
-            error.
+        skip: receives the error of the document, and of each line of a mention, id or relation, that cannot
+            be used. The document or line is skipped. None raises the error.
 
     Raises:
-        InputError: one of the files is missing or not UTF-8, a mention or relation cannot be read, or a
-            mention's text differs from the text at its offsets.
+        InputError: one of the files is missing or not UTF-8.
+        MentionError: a mention, id or relation cannot be read, or a mention's text differs from the text at
+            its offsets.
     """
     other = counterpart(path)
     if other is None:
@@ -89,7 +107,7 @@ def read_brat(path: Path, skip: Skip | None = None) -> Iterator[Document]:
         problem = f"no {document_name(path)}{wanted} beside it"
         raise InputError(path, "", problem, "Put the .txt file and its .ann file into one folder")
     text, annotations = (other, path) if is_annotations(path) else (path, other)
-    return read_each([annotations], lambda annotations: _read_document(text, annotations), skip)
+    return read_each([annotations], lambda annotations: _read_document(text, annotations, skip), skip)
 
 
 def brat_files(target: Path) -> tuple[Path, ...]:
@@ -106,7 +124,8 @@ def brat_files(target: Path) -> tuple[Path, ...]:
 def open_brat(target: Path) -> Iterator["BratWriter"]:
     """Yields a writer of brat documents. The files appear only if the block ends without an error.
 
-    A document that was read from brat keeps all its lines. New lines follow. Each linked mention gets a line
+    A document that was read from brat keeps all its lines. New lines follow, with the line ends of most
+    lines. Each linked mention gets a line
     `N1 Reference T1 MESH:D000082 name` (or `OWN:HOSP-05`) for each predicted id that it does not have yet,
     and a note, `#1 AnnotatorNotes T1 {...}`, with predicted, decided_by, margin and candidates as JSON.
     Mentions that the linker found get new `T` lines.
@@ -172,27 +191,58 @@ class BratWriter:
         self._target[1].writelines(lines)
 
 
-def _read_document(text_path: Path, path: Path) -> Document:
+@dataclass(frozen=True)
+class _Text:
+    """A document's text, against which the texts of mentions are checked."""
+
+    text: str
+
+    @cached_property
+    def with_other_ends(self) -> str:
+        """The text as it is with the other kind of line ends."""
+        if "\r\n" in self.text:
+            return self.text.replace("\r\n", "\n")
+        return self.text.replace("\n", "\r\n")
+
+    def holds(self, spans: tuple[Span, ...], surface: str) -> bool:
+        """Whether a surface form stands at these places. Each white space equals each other."""
+        return _holds(self.text, spans, surface)
+
+    def counts_other_ends(self, spans: tuple[Span, ...], surface: str) -> bool:
+        """Whether a surface form would stand there if the text had the other kind of line ends."""
+        return _holds(self.with_other_ends, spans, surface)
+
+
+def _holds(text: str, spans: tuple[Span, ...], surface: str) -> bool:
+    # The lengths are compared first: many short mentions may have offsets that span the whole document.
+    if sum(span.stop - span.start for span in spans) + len(spans) - 1 != len(surface):
+        return False
+    found = " ".join(text[span.start : span.stop] for span in spans)
+    return _BLANK.sub(" ", found) == _BLANK.sub(" ", surface)
+
+
+def _read_document(text_path: Path, path: Path, skip: Skip | None) -> Document:
     source = Source(decoded(text_path, read_whole(text_path)), decoded(path, read_whole(path)))
     text = source.text.removeprefix(BYTE_ORDER_MARK)
-    rows: list[NumberedMatch] = []
+    bare = Document(document_name(text_path), paragraphs(text_path, text))
+    lines = [(number, line) for number, line in enumerate(_lines(source), start=1) if line.strip()]
+    # Surface forms come from the document, which has spaces in place of the line ends between paragraphs.
+    mentions, numbers = _read_mentions(path, lines, _Text(text), bare.text, skip)
+    types = {mention.id: mention.type for mention in mentions}
     ids: dict[str, list[str]] = {}
     relations: list[tuple[str, str, str]] = []
-    for number, line in enumerate(_lines(source), start=1):
-        if line.startswith("T"):
-            rows.append((number, _matched(_MENTION, path, number, line)))
-        elif line.startswith("N"):
-            match = _matched(_NORMALISATION, path, number, line)
-            ids.setdefault(match[1], []).extend(_concept_ids(match[2]))
-        elif line.startswith("R"):
-            match = _matched(_RELATION, path, number, line)
-            relations.append((match[1], match[2], match[3]))
-    bare = Document(document_name(text_path), paragraphs(text_path, text))
-    _check_texts(path, rows, text)
-    # Surface forms come from the document, which has spaces in place of the line ends between paragraphs.
-    document_text = bare.text
-    mentions = [_mention(match, document_text, ids) for _, match in rows]
-    return make_document(path, bare.id, bare.passages, mentions, relations, source)
+    for number, line in lines:
+        try:
+            if line.lstrip().startswith("N"):
+                match = _matched(_NORMALISATION, path, number, line, types)
+                ids.setdefault(match[1], []).extend(_concept_ids(match[2]))
+            elif line.lstrip().startswith("R"):
+                match = _matched(_RELATION, path, number, line)
+                relations.append((match[1], match[2], match[3]))
+        except MentionError as error:
+            report(error, skip)
+    with_ids = [replace(mention, concept_ids=tuple(ids.get(mention.id, ()))) for mention in mentions]
+    return make_document(path, bare.id, bare.passages, with_ids, relations, source, skip, numbers)
 
 
 def _lines(source: Source) -> list[str]:
@@ -200,33 +250,84 @@ def _lines(source: Source) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def _matched(pattern: re.Pattern[str], path: Path, number: int, line: str) -> re.Match[str]:
-    match = pattern.fullmatch(line)
-    if match is None:
-        problem = "not a line of brat, or its columns are not separated by tabs"
-        raise InputError(path, f"line {number}", problem, "Correct or remove the line")
-    return match
+def _read_mentions(
+    path: Path, lines: list[tuple[int, str]], text: _Text, document_text: str, skip: Skip | None
+) -> tuple[list[Mention], dict[str, int]]:
+    """Returns the mentions without their ids of concepts, and the number of each mention's line.
+
+    A line that is repeated as it is stands for one mention.
+    """
+    mentions: list[Mention] = []
+    numbers: dict[str, int] = {}
+    known: set[str] = set()
+    for number, line in lines:
+        if not line.lstrip().startswith("T") or line in known:
+            continue
+        known.add(line)
+        try:
+            mention = _read_mention(path, number, line, text, document_text)
+            if mention.id in numbers:
+                problem = f"line {numbers[mention.id]} has the id {quoted(mention.id)} too"
+                remedy = "Make the ids unique in the document"
+                raise MentionError(path, f"line {number}", problem, remedy, mention.type)
+        except MentionError as error:
+            report(error, skip)
+        else:
+            mentions.append(mention)
+            numbers[mention.id] = number
+    return mentions, numbers
 
 
-def _check_texts(path: Path, rows: Iterable[NumberedMatch], text: str) -> None:
-    for number, match in rows:
-        found = " ".join(text[span.start : span.stop] for span in _spans(match))
-        if _BLANK.sub(" ", found) != _BLANK.sub(" ", match[4]):
-            beyond = f" (the text ends at {len(text)})" if _spans(match)[-1].stop > len(text) else ""
-            problem = f"expected {match[4]!r} at {match[3]}, found {found!r}{beyond}"
-            remedy = "Count offsets in Unicode code points from the start of the text, or correct the line"
-            raise InputError(path, f"line {number}", problem, remedy)
-
-
-def _mention(match: re.Match[str], text: str, ids: dict[str, list[str]]) -> Mention:
-    spans = _spans(match)
-    surface = " ".join(text[span.start : span.stop] for span in spans)
-    return Mention(match[1], spans, surface, match[2].lower(), tuple(ids.get(match[1], ())))
-
-
-def _spans(match: re.Match[str]) -> tuple[Span, ...]:
+def _read_mention(path: Path, number: int, line: str, text: _Text, document_text: str) -> Mention:
+    match = _matched(_MENTION, path, number, line)
+    surface, mention_type = match[4], match[2].lower()
     pieces = (piece.split(" ") for piece in match[3].split(";"))
-    return tuple(sorted(Span(int(start), int(stop)) for start, stop in pieces))
+    given = tuple(Span(int(start), int(stop)) for start, stop in pieces)
+    spans = tuple(sorted(given))
+    # The text of a mention has the order of its pieces, which may be out of order.
+    if text.holds(given, surface) or text.holds(spans, surface):
+        surface = " ".join(document_text[span.start : span.stop] for span in spans)
+    elif text.counts_other_ends(given, surface):
+        count = "one character" if "\r\n" in text.text else "two characters"
+        problem = f"the text {quoted(surface)} does not stand at {match[3]}; the offsets count a line end as "
+        remedy = "Give the text with the line ends that it was annotated with"
+        raise MentionError(path, f"line {number}", f"{problem}{count}", remedy, mention_type)
+    return Mention(match[1], spans, surface, mention_type)
+
+
+def _matched(
+    pattern: re.Pattern[str], path: Path, number: int, line: str, types: Mapping[str, str] | None = None
+) -> re.Match[str]:
+    """Returns the match of a line.
+
+    Args:
+        pattern: the pattern of the line's kind.
+        path: the file of annotations.
+        number: the line's number.
+        line: the line.
+        types: for the line of an id: mention id -> type.
+
+    Raises:
+        MentionError: the line does not match. Its type is that of the mention.
+    """
+    match = pattern.fullmatch(line)
+    has_returns = _LINE_AFTER_RETURN.search(line) is not None
+    if match is not None and not has_returns:
+        return match
+    kind = line.lstrip()[0]
+    cause = _FORMS[kind]
+    if has_returns:
+        cause = "lines end with carriage returns alone"
+    elif "\t" not in line:
+        cause = f"it has no tabs; {cause}"
+    words = line.partition("\t")[2].split(maxsplit=2)
+    mention_type = _RELATION_TYPE
+    if kind == "T":
+        mention_type = words[0].lower() if words else ""
+    elif kind == "N":
+        mention_type = (types or {}).get(words[1], "") if len(words) > 1 else ""
+    problem = f"not a line of brat ({cause})"
+    raise MentionError(path, f"line {number}", problem, "Correct or remove the line", mention_type)
 
 
 def _names(document: Document) -> dict[str, str]:
@@ -242,33 +343,54 @@ def _source_of(document: Document, names: dict[str, str]) -> Source:
     A relation is dropped if one of its ends is not a mention.
     """
     text = document.text
-    lines = [_mention_line(names[mention.id], mention, text) for mention in document.mentions]
+    _check_text(document, text)
+    lines = [_mention_line(document, names[mention.id], mention, text) for mention in document.mentions]
     gold = [(names[mention.id], concept) for mention in document.mentions for concept in mention.concept_ids]
-    lines += [_normalisation(f"N{number}", *pair, "") for number, pair in enumerate(gold, start=1)]
+    lines += [_normalisation(document, f"N{number}", *pair, "") for number, pair in enumerate(gold, start=1)]
     numbers = itertools.count(1)
     lines += [
-        f"R{next(numbers)}\t{_type(kind)} Arg1:{names[first]} Arg2:{names[second]}\n"
+        f"R{next(numbers)}\t{_type(kind, 'Relation')} Arg1:{names[first]} Arg2:{names[second]}"
         for kind, first, second in document.relations
         if first in names and second in names
     ]
-    return Source(text, "".join(lines))
+    return Source(text, "".join(f"{line}\n" for line in lines))
 
 
-def _mention_line(mention_id: str, mention: Mention, text: str) -> str:
+def _check_text(document: Document, text: str) -> None:
+    """Refuses a text that is not read as it is written, and mentions that stand outside what is read."""
+    if "\0" in text or text.startswith(BYTE_ORDER_MARK):
+        raise _cannot_hold(document, "has a NUL character, or begins with a byte order mark")
+    if not text.strip():
+        raise _cannot_hold(document, "holds no text")
+    last = paragraphs(Path(document.id), text)[-1]
+    end = last.offset + len(last.text)
+    for mention in document.mentions:
+        if mention.stop > end:
+            problem = f"has annotation {quoted(mention.id)} in the white space after its text"
+            raise _cannot_hold(document, problem)
+
+
+def _mention_line(document: Document, mention_id: str, mention: Mention, text: str) -> str:
     # brat needs a separate piece for each line that a mention runs over.
     pieces = [piece.span() for span in mention.spans for piece in _LINE.finditer(text, span.start, span.stop)]
+    if not pieces:
+        raise _cannot_hold(document, f"has annotation {quoted(mention.id)}, which is nothing but a line end")
     places = ";".join(f"{start} {stop}" for start, stop in pieces)
     surface = _BLANK.sub(" ", " ".join(text[start:stop] for start, stop in pieces))
-    return f"{mention_id}\t{_type(mention.type.capitalize())} {places}\t{surface}\n"
+    return f"{mention_id}\t{_type(format_type(mention.type), 'Mention')} {places}\t{surface}"
 
 
-def _type(name: str) -> str:
+def _type(name: str, default: str) -> str:
     """A type in a form that brat can hold: without blanks, and not empty."""
-    return _BLANK.sub("_", name) or "Mention"
+    return _CONTROL.sub("_", name) or default
 
 
-def _normalisation(line_id: str, mention_id: str, concept_id: str, name: str) -> str:
-    return f"{line_id}\tReference {mention_id} {_reference(concept_id)}\t{_BLANK.sub(' ', name)}\n"
+def _normalisation(document: Document, line_id: str, mention_id: str, concept_id: str, name: str) -> str:
+    reference = _reference(concept_id)
+    is_read = is_one_id(concept_id) and _concept_ids(reference) == parse_ids(concept_id)
+    if not is_read or _CONTROL.search(concept_id):
+        raise _cannot_hold(document, f"has the id {quoted(concept_id)}")
+    return f"{line_id}\tReference {mention_id} {reference}\t{_CONTROL.sub(' ', name)}"
 
 
 def _reference(concept_id: str) -> str:
@@ -284,44 +406,64 @@ def _concept_ids(reference: str) -> tuple[str, ...]:
 
 
 def _added_lines(source: Source, names: dict[str, str], linked: LinkedDocument) -> Iterator[str]:
-    """Yields the lines that links add after a document's lines.
+    """Yields the lines that links add after a document's lines, with their ends.
 
     Args:
         source: the document's two files.
         names: mention id -> id in brat.
         linked: the links.
     """
+    end = _line_end(source)
+    if linked.mentions and _lines(source)[-1]:
+        yield end
+    for line in _link_lines(source, names, linked):
+        yield line + end
+
+
+def _line_end(source: Source) -> str:
+    """The line end of most annotations; without annotations, that of most lines of the text."""
+    text = source.annotations if "\n" in source.annotations else source.text
+    return "\r\n" if 2 * text.count("\r\n") > text.count("\n") else "\n"
+
+
+def _link_lines(source: Source, names: dict[str, str], linked: LinkedDocument) -> Iterator[str]:
     lines = _lines(source)
     free = FreeIds(line.partition("\t")[0] for line in lines)
     matches = [match for line in lines if (match := _NORMALISATION.fullmatch(line))]
     known = {(match[1], concept_id) for match in matches for concept_id in _concept_ids(match[2])}
-    if linked.mentions and lines[-1]:
-        yield "\n"
     for mention_id, mention in linked.given.items():
-        yield from _link_lines(names[mention_id], mention, known, free)
+        yield from _lines_of_link(linked.document, names[mention_id], mention, known, free)
     text = source.text.removeprefix(BYTE_ORDER_MARK)
     for found in linked.found:
         name = free.take(prefix="T")
-        yield _mention_line(name, found.mention, text)
-        yield from _link_lines(name, found, known, free)
+        yield _mention_line(linked.document, name, found.mention, text)
+        yield from _lines_of_link(linked.document, name, found, known, free)
 
 
-def _link_lines(
-    name: str, linked: LinkedMention, known: Container[tuple[str, str]], free: FreeIds
+def _lines_of_link(
+    document: Document, name: str, linked: LinkedMention, known: Container[tuple[str, str]], free: FreeIds
 ) -> Iterator[str]:
     preferred = {link.concept_id: link.name for link in linked.links}
     for concept_id in linked.predicted:
         if (name, concept_id) not in known:
-            yield _normalisation(free.take(prefix="N"), name, concept_id, preferred.get(concept_id, ""))
+            line_id = free.take(prefix="N")
+            yield _normalisation(document, line_id, name, concept_id, preferred.get(concept_id, ""))
     note = json.dumps(link_row(linked), ensure_ascii=False)
-    yield f"{free.take(prefix='#')}\tAnnotatorNotes {name}\t{note}\n"
+    yield f"{free.take(prefix='#')}\tAnnotatorNotes {name}\t{note}"
 
 
 def _file_name(document: Document) -> str:
     name = document.id
-    if not name or name.startswith(".") or any(not c.isprintable() or c in "/\\:" for c in name):
+    is_safe = name.isprintable() and not name.startswith(".") and not _NOT_IN_NAMES.intersection(name)
+    if not name or not is_safe or _DEVICES.fullmatch(name) or len(os.fsencode(name)) > _LONGEST_NAME:
         raise ElError(
-            f"brat needs the document's id {name!r} as the name of a file, and the id cannot be one. "
+            f"brat needs the document's id {quoted(name)} as the name of a file, and the id cannot be one. "
             "Write BioC XML instead"
         )
     return name
+
+
+def _cannot_hold(document: Document, problem: str) -> ElError:
+    return ElError(
+        f"document {quoted(document.id)} {problem}, which brat cannot hold. Write BioC XML instead"
+    )

@@ -107,7 +107,7 @@ def make_document(
     in_order = sorted(mentions, key=lambda mention: (mention.start, mention.stop))
     document = Document(document_id, tuple(passages), (), tuple(relations), source)
     text = checked_text(path, document_id, document.passages)
-    sound = _sound_mentions(path, document_id, text, in_order, skip, lines or {})
+    sound = _sound_mentions(path, document, text, in_order, skip, lines or {})
     return replace(document, mentions=tuple(sound))
 
 
@@ -137,7 +137,7 @@ def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> s
 
 def _sound_mentions(
     path: Path,
-    document_id: str,
+    document: Document,
     text: str,
     mentions: Iterable[Mention],
     skip: Skip | None,
@@ -145,7 +145,7 @@ def _sound_mentions(
 ) -> Iterator[Mention]:
     seen: set[str] = set()
     for mention in mentions:
-        place = f"document {document_id}, annotation {mention.id}"
+        place = f"document {document.id}, annotation {mention.id}"
         if mention.id in lines:
             place = f"line {lines[mention.id]}, {place}"
         try:

@@ -14,7 +14,6 @@ The `bioc` library also has a reader of PubTator. That reader drops the seventh 
 that it cannot read to standard output instead of raising an error.
 """
 
-import codecs
 import io
 import re
 from collections.abc import Container, Iterable, Iterator
@@ -30,10 +29,12 @@ from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
 
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
+# The id of a document by which a file is recognised; see `el.corpus.formats`. No blanks or brackets.
+_ID = r"[^\s|()\[\]{}<>\"',;=]+"
+_WRITABLE_ID = re.compile(_ID)
 # The title's line of the next document, which an empty line may or may not precede.
-_TITLE = re.compile(rb"(?:\xef\xbb\xbf)?[^\s|()\[\]{}<>]+\|t\|")
-# An id that is recognised as that of a PubTator document; see `el.corpus.formats`.
-_WRITABLE_ID = re.compile(r"[^\s|()\[\]{}<>]+")
+_TITLE = re.compile(rb"(?:\xef\xbb\xbf)?" + _ID.encode() + rb"\|t\|")
+_BLANK_LINE = re.compile(r"[\s\ufeff]*")
 _SEPARATOR = re.compile(r"[\t\r\n\0]")
 # More digits than the offsets of any text have. Python's int() refuses numbers of thousands of digits.
 _OFFSET = re.compile(r"\d{1,9}")
@@ -177,8 +178,7 @@ def _blocks(path: Path) -> Iterator[_Block]:
 
 def _is_blank(raw: bytes) -> bool:
     """Whether a line is blank as text: characters such as U+00A0 and U+2028 are blanks too."""
-    rest = raw.removeprefix(codecs.BOM_UTF8).strip()
-    return not rest or not rest.decode("utf-8", "replace").strip()
+    return _BLANK_LINE.fullmatch(raw.decode("utf-8", "replace")) is not None
 
 
 def _read_block(path: Path, block: _Block, skip: Skip | None) -> Document:
@@ -186,7 +186,7 @@ def _read_block(path: Path, block: _Block, skip: Skip | None) -> Document:
         raise too_large(path, f"document at line {block.number}")
     lines = _lines(path, block)
     contents = ((number, _content(line)) for number, line in enumerate(lines, start=block.number))
-    filled = [(number, content) for number, content in contents if content.strip()]
+    filled = [(number, content) for number, content in contents if not _BLANK_LINE.fullmatch(content)]
     document_id, passages = _read_texts(path, filled)
     rows = [(number, content.split("\t")) for number, content in filled[len(passages) :]]
     types = _TYPES | {columns[_TYPE].lower() for _, columns in rows if _has_number(columns)}
@@ -424,7 +424,7 @@ def _relation_columns(document: Document, relation: tuple[str, str, str]) -> lis
 
 def _check_fits(document: Document) -> None:
     if not (document.id.isprintable() and _WRITABLE_ID.fullmatch(document.id)):
-        raise _cannot_hold(document, "has an id with blanks, brackets or bars")
+        raise _cannot_hold(document, "has an id with blanks, brackets, quotes or other marks")
     kinds = [passage.kind for passage in document.passages]
     offsets = [passage.offset for passage in document.passages]
     expected = [0, len(document.passages[0].text) + 1] if document.passages else []
@@ -436,7 +436,7 @@ def _check_fits(document: Document) -> None:
 def _check_separators(document: Document, fields: Iterable[str]) -> None:
     field = next(filter(_SEPARATOR.search, fields), None)
     if field is not None:
-        raise _cannot_hold(document, f"has tabs, line ends or NUL characters in {quoted(field)}")
+        raise _cannot_hold(document, f"has tabs or line ends, or NUL characters, in {quoted(field)}")
 
 
 def _check_ids(document: Document, mention: Mention, ids: Iterable[str]) -> None:

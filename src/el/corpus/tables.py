@@ -1,6 +1,8 @@
 """Writes links without the documents: as a table, and as JSON lines."""
 
 import json
+import re
+from collections.abc import Iterable
 from typing import TextIO
 
 from el.corpus.fields import format_ids, format_scores, link_row
@@ -8,12 +10,27 @@ from el.corpus.types import LinkedDocument, LinkedMention
 
 TSV_COLUMNS = ("document", "start", "stop", "text", "type", "ids", "scores", "names", "margin")
 
+# What would end a field or a line, or control a terminal.
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+# Spreadsheet programs take such a field for a formula, and run it.
+_FORMULA = re.compile(r"[=+\-@']")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+# What must be told from the `|` that joins ids and names.
+_ESCAPED = re.compile(r"[\\|]")
+
 
 class TableWriter:
     """Writes a table with a header, one mention a line. The columns `TSV_COLUMNS` are separated by tabs.
 
     Ids, scores and preferred names are joined by `|`, in the same order. The ids are `-1` for NIL. The margin
     is the first candidate's score minus the second candidate's; see `el.corpus.types.margin_of`.
+
+    Fields are safe to show in a terminal and in a spreadsheet program:
+
+    - white space and control characters become one space, and there is none at the ends of a field;
+    - a `|` inside an id or a name is written as `\\|`, and a backslash there as two;
+    - a field that begins with `=`, `+`, `-`, `@` or `'` gets a `'` before it, so that no program takes it for
+      a formula. Numbers, such as the NIL id `-1`, get none. To undo this, remove one `'` from the beginning.
     """
 
     def __init__(self, stream: TextIO, head: object = None) -> None:
@@ -30,9 +47,7 @@ class TableWriter:
     def write(self, linked: LinkedDocument) -> None:
         """Writes the links of one document."""
         for mention in linked.mentions:
-            # A mention may hold a line end or a tab.
-            fields = [" ".join(field.split()) for field in _fields(linked.document.id, mention)]
-            self._stream.write("\t".join(fields) + "\n")
+            self._stream.write("\t".join(map(_safe, _fields(linked.document.id, mention))) + "\n")
 
     def finish(self) -> None:
         """Nothing follows the last line."""
@@ -81,8 +96,18 @@ def _fields(document_id: str, linked: LinkedMention) -> list[str]:
         str(mention.stop),
         mention.text,
         mention.type,
-        format_ids(linked.predicted),
+        format_ids(_escaped(linked.predicted)),
         format_scores(linked.scores),
-        "|".join(names.get(concept_id, "") for concept_id in linked.predicted),
+        "|".join(_escaped(names.get(concept_id, "") for concept_id in linked.predicted)),
         f"{linked.margin:.4f}",
     ]
+
+
+def _escaped(fields: Iterable[str]) -> list[str]:
+    return [_ESCAPED.sub(r"\\\g<0>", field) for field in fields]
+
+
+def _safe(field: str) -> str:
+    field = _BLANKS.sub(" ", field).strip()
+    is_formula = _FORMULA.match(field) and not _NUMBER.fullmatch(field)
+    return f"'{field}" if is_formula else field

@@ -1,10 +1,12 @@
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from el.base.errors import ElError, InputError
+from el.corpus.checks import MentionError
 from el.corpus.formats import open_corpus, open_writer
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
 
@@ -75,21 +77,157 @@ def test_links_are_lines_behind_those_that_came(path: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("T9\tDisease 0 5\tRenol", "line 1: expected 'Renol' at 0 5, found 'Renal'"),
-        ("T9\tDisease 30 99\tAPAP", r"line 1: .* \(the text ends at 35\)"),
-        ("T9 Disease 0 5 Renal", "line 1: not a line of brat"),
+        (
+            "T9\tDisease 0 5\tRenol",
+            "line 1, document note, annotation T9: expected 'Renol' at 0:5, found 'Re",
+        ),
+        ("T9\tDisease 30 99\tAPAP", r"line 1, .* \(the text ends at 35\)"),
+        ("T9 Disease 0 5 Renal", "line 1: not a line of brat .it has no tabs; a mention is T1, a tab"),
+        (" T9\tDisease 0 5\tRenal", "line 1: not a line of brat"),
+        ("T9\tDisease 0 5\tRenal\rT8\tDisease 0 5\tRenal", "not a line.*end with carriage returns alone"),
+        ("T9\tDisease 0 5\tRenal\nN1\tReference T9 MY ID:12\tname", "line 2: .*the id has no blanks"),
         ("T9\tDisease zero 5\tRenal", "line 1: not a line of brat"),
         (f"T9\tDisease 0 {'5' * 5000}\tRenal", "line 1: not a line of brat"),
         ("N1\tReference T1", "line 1: not a line of brat"),
         ("R1\tCauses T1 T2", "line 1: not a line of brat"),
-        ("T1\tDisease 0 5\tRenal\nT1\tDisease 0 5\tRenal", "another annotation has this id"),
+        ("T1\tDisease 0 5\tRenal\nT1\tDisease 0 4\tRena", "line 2: line 1 has the id 'T1' too"),
         ("T1\tDisease 5 5\t", "empty or negative"),
     ],
 )
 def test_bad_lines_are_refused(path: Path, line: str, problem: str) -> None:
-    path.with_suffix(".ann").write_text(line + "\n", encoding="utf-8")
+    path.with_suffix(".ann").write_bytes(f"{line}\n".encode())
     with pytest.raises(InputError, match=problem):
         list(open_corpus(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "type"),
+    [
+        ("T9\tCitation 5 5\t", "citation"),
+        ("T9\tGene 0 5\tRENAL", "gene"),
+        ("T9\tSpecies -1 5\tRenal", "species"),
+        ("T9\tVariant 0 5", "variant"),
+        ("T9\tCellLine 0,5\tRenal", "cellline"),
+        ("T9 Disease 0 5 Renal", ""),
+        ("T2\tDevice 0 5\tRenal", "device"),
+        ("N9\tReference T2", "chemical"),
+        ("N9\tReference T1 A B:1\tname", "disease"),
+        ("N9\tReference T7 A B:1\tname", ""),
+        ("R9\tCauses T1 T2", "relation"),
+    ],
+)
+def test_a_line_that_cannot_be_used_costs_that_line(path: Path, line: str, type: str) -> None:
+    annotations = f"{ANNOTATIONS}\n{line}\n"
+    path.with_suffix(".ann").write_bytes(annotations.encode())
+    with pytest.raises(MentionError):
+        list(open_corpus(path))
+    errors: list[InputError] = []
+    (document,) = open_corpus(path).documents(errors.append)
+    assert [(error.place.split(",")[0], getattr(error, "type", None)) for error in errors] == [
+        ("line 10", type)
+    ]
+    assert [mention.id for mention in document.mentions if mention.id != "T9"] == ["T1", "T2"]
+    write(path, LinkedDocument(document, ()))
+    assert path.with_suffix(".ann").read_bytes() == annotations.encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "surface"),
+    [
+        ("T1\tDisease 20 27;0 5\tRenal failure", "Renal failure"),
+        ("T1\tDisease 20 27;0 5\tfailure Renal", "Renal failure"),
+        ("T1\tDisease 30 34;20 27;0 5\tAPAP failure Renal", "Renal failure APAP"),
+    ],
+)
+def test_pieces_are_read_in_any_order(path: Path, line: str, surface: str) -> None:
+    path.with_suffix(".ann").write_text(line, encoding="utf-8")
+    (document,) = open_corpus(path)
+    (mention,) = document.mentions
+    assert (mention.text, list(mention.spans)) == (surface, sorted(mention.spans))
+    assert mention.text == document.text_of(mention.spans)
+
+
+def test_a_line_that_is_repeated_is_one_mention(path: Path) -> None:
+    line = "T1\tDisease 0 5\tRenal\n"
+    path.with_suffix(".ann").write_text(line * 3, encoding="utf-8")
+    (document,) = open_corpus(path)
+    assert [mention.id for mention in document.mentions] == ["T1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "count"),
+    [
+        ("One.\r\nAche.", "T1\tDisease 5 9\tAche", "one character"),
+        ("One.\r\n\r\nTwo\r\nache.", "T1\tDisease 10 14\tache", "one character"),
+        ("One.\nAche.", "T1\tDisease 6 10\tAche", "two characters"),
+    ],
+)
+def test_offsets_that_count_line_ends_differently_are_named(
+    path: Path, text: str, line: str, count: str
+) -> None:
+    path.write_bytes(text.encode())
+    path.with_suffix(".ann").write_text(line, encoding="utf-8")
+    with pytest.raises(MentionError, match=f"line 1: .*the offsets count a line end as {count}"):
+        list(open_corpus(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "annotations", "end"),
+    [
+        ("Ache.", "T1\tDisease 0 4\tAche\r\n", "\r\n"),
+        ("Ache.", "T1\tDisease 0 4\tAche\r\nT2\tDisease 0 4\tAche", "\r\n"),
+        ("Ache.\r\n", "", "\r\n"),
+        ("Ache.\r\n", "T1\tDisease 0 4\tAche\n\r\n", "\n"),
+    ],
+)
+def test_new_lines_have_the_line_ends_of_most_lines(
+    path: Path, text: str, annotations: str, end: str
+) -> None:
+    path.write_bytes(text.encode())
+    path.with_suffix(".ann").write_bytes(annotations.encode())
+    (document,) = open_corpus(path)
+    found = LinkedMention(Mention("0", (Span(1, 4),), "che", "disease"), (), ("D000001",))
+    write(path, LinkedDocument(document, (found,)))
+    result = path.with_suffix(".ann").read_bytes().decode()
+    added = result.removeprefix(annotations).removeprefix(end)
+    assert result.startswith(annotations)
+    assert (added.count(end), added.count("\n")) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        Document("1", (Passage("", 0, "Ache"),), (Mention("0", (Span(0, 4),), "Ache", "", ("A\nT9\tx",)),)),
+        Document("1", (Passage("", 0, "Ache"),), (Mention("0", (Span(0, 4),), "Ache", "", ("MY ID:1",)),)),
+        Document("1", (Passage("", 0, "Ache"),), (Mention("0", (Span(0, 4),), "Ache", "", ("A|B",)),)),
+        Document("1", (Passage("", 0, "Ache"),), (Mention("0", (Span(0, 4),), "Ache", "", ("A\x1bB",)),)),
+        Document("1", (Passage("", 0, "Ache"),), (Mention("0", (Span(0, 4),), "Ache", "", ("-1",)),)),
+        Document("1", (Passage("", 0, "A\n"),), (Mention("0", (Span(1, 2),), "\n", ""),)),
+        Document("1", (Passage("", 0, "A  "),), (Mention("0", (Span(1, 3),), "  ", ""),)),
+        Document("1", (Passage("", 0, " \n "),)),
+        Document("1", (Passage("", 0, "\ufeffA"),)),
+        Document("1", (Passage("", 0, "A\0B"),)),
+        Document("1", ()),
+    ],
+)
+def test_documents_that_brat_cannot_hold_are_refused(tmp_path: Path, document: Document) -> None:
+    with pytest.raises(ElError, match="which brat cannot hold"):
+        write(tmp_path / "out", LinkedDocument(document, ()))
+
+
+def test_wrong_offsets_take_no_longer_than_good_ones(path: Path) -> None:
+    def seconds(stop: int) -> float:
+        path.write_text("ache" + "x" * 9_000_000, encoding="utf-8")
+        lines = "".join(f"T{number}\tDisease 0 {stop}\tache\n" for number in range(3000))
+        path.with_suffix(".ann").write_text(lines, encoding="utf-8")
+        errors: list[InputError] = []
+        start = time.perf_counter()
+        (document,) = open_corpus(path).documents(errors.append)
+        assert len(document.mentions) + len(errors) == 3000
+        return time.perf_counter() - start
+
+    # To compare each text with what stands at its offsets would copy 27 GB.
+    assert seconds(stop=9_000_000) < 5 * seconds(stop=4) + 1
 
 
 def test_a_text_without_annotations_is_plain_text(path: Path) -> None:
@@ -183,7 +321,8 @@ def test_files_in_a_folder_are_safe(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious", encoding="utf-8")
     with pytest.raises(ElError, match="new or empty folder"):
         write(tmp_path)
-    for name in ("../1", "/1", ".1", "", "a\\b", "a\n"):
+    names = ("../1", "/1", ".1", "", "a\\b", "a\n", "..", "a\0", "1" * 300, "é" * 150, "con", "NUL.1", "a?")
+    for name in names:
         with pytest.raises(ElError, match="as the name of a file, and the id cannot be one"):
             write(tmp_path / "out", document(name))
     with pytest.raises(ElError, match="two documents"):
