@@ -29,9 +29,11 @@ from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
 
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
-# The id of a document by which a file is recognised; see `el.corpus.formats`. No blanks or brackets.
+# The id by which a file is recognised; see `el.corpus.formats`. It has no blanks and no brackets. Before an
+# abstract of the same id, it may hold round brackets, as the DOIs of some publishers do.
 _ID = r"[^\s|()\[\]{}<>\"',;=]+"
 _WRITABLE_ID = re.compile(_ID)
+_WRITABLE_ID_OF_TWO = re.compile(r"[^\s|\[\]{}<>\"',;=]{1,200}")
 # The title's line of the next document, which an empty line may or may not precede.
 _TITLE = re.compile(rb"(?:\xef\xbb\xbf)?" + _ID.encode() + rb"\|t\|")
 _BLANK_LINE = re.compile(r"[\s\ufeff]*")
@@ -423,7 +425,8 @@ def _relation_columns(document: Document, relation: tuple[str, str, str]) -> lis
 
 
 def _check_fits(document: Document) -> None:
-    if not (document.id.isprintable() and _WRITABLE_ID.fullmatch(document.id)):
+    writable = _WRITABLE_ID_OF_TWO if len(document.passages) > 1 else _WRITABLE_ID
+    if not document.id.isprintable() or not writable.fullmatch(document.id):
         raise _cannot_hold(document, "has an id with blanks, brackets, quotes or other marks")
     kinds = [passage.kind for passage in document.passages]
     offsets = [passage.offset for passage in document.passages]

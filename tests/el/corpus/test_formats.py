@@ -234,7 +234,7 @@ def test_a_missing_file_is_refused_at_once(tmp_path: Path) -> None:
 
 GOOD_BIOC = "<document><id>8</id><passage><offset>0</offset><text>x</text></passage></document>"
 WRONG = {
-    "pubtator": ("8|t|x\n8\t0\t1\ty\tDisease\n", "9|t|x\n\n"),
+    "pubtator": ("8|t|x\n8|b|y\n", "9|t|x\n\n"),
     "jsonl": ('{"id": 8, "text": 5}\n', '{"id": "9", "text": "x"}\n'),
     "bioc": (GOOD_BIOC.replace("<offset>0", "<offset>zero"), GOOD_BIOC.replace("8", "9")),
     "bioc-json": (', {"id": "8"}', ', {"id": "9", "passages": []}'),

@@ -3,8 +3,11 @@
 import json
 import os
 import pickle
+import re
+import tempfile
 import zipfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from el.base.errors import ElError
 from el.corpus.formats import Corpus, OutputFormat, open_corpus, open_writer, output_format
-from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Span
+from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Passage, Span
 from tests.el.corpus.files import (
     bioc_json_files,
     bioc_xml_files,
@@ -276,6 +280,137 @@ def test_the_two_faces_of_bioc_hold_the_same(folder: Path, text: str) -> None:
             p["sentences"] == o["sentences"] for p, o in zip(new["passages"], old["passages"], strict=True)
         ]
     assert list(map(plain_document, open_corpus(back))) == list(map(plain_document, open_corpus(path)))
+
+
+# What any format has a meaning for, and what controls a terminal.
+WILD = st.text(st.sampled_from("abD1é😀ß |;,+-=:.\t\n\r\0\x1b\x85\xa0\u2028\ufeff<&\"'\\{[(/"), max_size=8)
+NAMES = st.one_of(st.sampled_from(["a", "D000001", "MESH:D000001", "HP:0000118", "-1", "title"]), WILD)
+HOLDING: list[OutputFormat] = ["bioc", "bioc-json", "pubtator", "brat", "jsonl"]
+
+
+@st.composite
+def wild_documents(draw: st.DrawFn) -> Document:
+    """Documents with one or two values that some format cannot hold, or with many."""
+    names = draw(st.sampled_from([st.sampled_from(["a", "b", "D000001"]), NAMES]))
+    texts = draw(st.sampled_from([st.just("Ache and x"), st.text(max_size=12, alphabet="ab \r\nß"), WILD]))
+    passages: list[Passage] = []
+    end = 0
+    for kind in draw(st.sampled_from([("title",), ("title", "abstract"), ("", "a", "b")])):
+        passages.append(Passage(kind, end, draw(texts)))
+        end += len(passages[-1].text) + 1
+    text = Document("", tuple(passages)).text
+    mentions = []
+    for number in range(draw(st.integers(0, 3)) if text else 0):
+        start = draw(st.integers(0, len(text) - 1))
+        stop = draw(st.integers(start + 1, len(text)))
+        mention_id = draw(st.sampled_from([str(number), f"T{number}", f"{draw(names)}{number}"]))
+        ids = tuple(draw(st.lists(names, max_size=2)))
+        role = draw(st.sampled_from(["single", "composite"]))
+        parts = tuple(draw(st.lists(names, max_size=2))) if role == "composite" else ()
+        spans = (Span(start, stop),)
+        mentions.append(
+            Mention(mention_id, spans, text[start:stop], draw(names).lower(), ids, parts, role)  # type: ignore[arg-type]
+        )
+    mentions.sort(key=lambda mention: (mention.start, mention.stop))
+    relations = tuple(draw(st.lists(st.tuples(names, names, names), max_size=1)))
+    if len({mention.id for mention in mentions}) < len(mentions):
+        mentions = mentions[:1]
+    return Document(draw(names), tuple(passages), tuple(mentions), relations)
+
+
+def promised(document: Document, format: OutputFormat) -> Any:
+    """What a document of another format keeps in a format; see `el.corpus.formats`."""
+    if format == "jsonl":
+        return plain_document(document)
+    mentions = [replace(mention, concept_ids=_read_ids(mention)) for mention in document.mentions]
+    if format in ("bioc", "bioc-json"):
+        mentions = [replace(mention, part_texts=()) for mention in mentions]
+    if format == "pubtator":
+        mentions = [_in_pubtator(mention, number) for number, mention in enumerate(mentions)]
+    if format == "brat":
+        return _in_brat(document, mentions)
+    return replace(plain_document(document), mentions=tuple(mentions))
+
+
+def _read_ids(mention: Mention) -> tuple[str, ...]:
+    """The prefix `MESH:` is a part of no id."""
+    return tuple(concept_id.removeprefix("MESH:") for concept_id in mention.concept_ids)
+
+
+def _in_pubtator(mention: Mention, number: int) -> Mention:
+    mention = replace(mention, id=str(number))
+    if mention.role == "composite" and len(mention.part_texts) == len(mention.concept_ids) > 1:
+        return mention
+    return replace(mention, role="single", part_texts=())
+
+
+def _in_brat(document: Document, mentions: list[Mention]) -> Any:
+    """Texts and mentions as brat has them: one text, a piece for each line, types without blanks."""
+    found = []
+    text = re.sub(r"\s", " ", document.text)
+    for mention in mentions:
+        pieces = [
+            piece.span()
+            for span in mention.spans
+            for piece in re.compile(r"[^\r\n]+").finditer(document.text, span.start, span.stop)
+        ]
+        surface = " ".join(text[start:stop] for start, stop in pieces)
+        found.append((pieces, surface, _type_in_brat(mention.type) or "mention", mention.concept_ids))
+    ids = {mention.id for mention in document.mentions}
+    kinds = [_type_in_brat(kind) or "Relation" for kind, *ends in document.relations if ids.issuperset(ends)]
+    return document.id, text.rstrip(" \ufeff"), sorted(found), kinds
+
+
+def _type_in_brat(name: str) -> str:
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]", "_", name)
+
+
+def kept(document: Document, format: OutputFormat) -> Any:
+    """What a document that was read from a format holds, to compare it with what was promised."""
+    if format in ("bioc", "bioc-json"):
+        bare = tuple(replace(mention, part_texts=()) for mention in document.mentions)
+        return replace(plain_document(document), mentions=bare)
+    if format != "brat":
+        return plain_document(document)
+    found = [
+        ([(s.start, s.stop) for s in m.spans], re.sub(r"\s", " ", m.text), m.type, m.concept_ids)
+        for m in document.mentions
+    ]
+    kinds = [kind for kind, *_ in document.relations]
+    return document.id, re.sub(r"\s", " ", document.text).rstrip(" \ufeff"), sorted(found), kinds
+
+
+def through(document: Document, format: OutputFormat, folder: Path) -> Document | None:
+    """The document, written in a format and read again; None if the format refuses it."""
+    target = Path(tempfile.mkdtemp(dir=folder)) / "x"
+    try:
+        with open_writer(target, format) as writer:
+            writer.write(LinkedDocument(document, ()))
+    except ElError:
+        return None
+    path = target / f"{document.id}.txt" if format == "brat" else target
+    # What is written is read: an error here is a bug of the writer.
+    (again,) = open_corpus(path)
+    return again
+
+
+@pytest.mark.parametrize("first", HOLDING)
+@settings(max_examples=8, deadline=None)
+@given(document=wild_documents())
+def test_a_document_is_written_and_read_in_every_format_or_refused(
+    folder: Path, first: OutputFormat, document: Document
+) -> None:
+    once = through(document, first, folder)
+    if once is None:
+        return
+    assert kept(once, first) == promised(document, first)
+    for second in HOLDING:
+        twice = through(once, second, folder)
+        if first == second:
+            assert twice is not None
+            assert plain_document(twice) == plain_document(once)
+        elif twice is not None:
+            assert kept(twice, second) == promised(once, second)
 
 
 @pytest.mark.real
