@@ -19,12 +19,17 @@ ids and relations. Between `bioc` and `bioc-json`, all content of BioC is kept. 
 something drops the content or refuses the document:
 
 - `bioc`, `bioc-json`: the texts of a composite's parts are dropped. XML refuses control characters.
-- `pubtator`: the ids of mentions are dropped. Refused are passages other than title and abstract,
-  discontinuous mentions, parts that are annotated in addition to their composite, tabs and line ends.
-- `brat`: passages become one text. The ids and roles of mentions, the texts of parts, and relations between
-  other things than mentions are dropped. In a folder, an id that cannot be the name of a file is refused.
+- `pubtator`: the ids of mentions are dropped, and the role and texts of a composite that has not as many
+  texts of parts as ids. Refused are passages other than title and abstract, discontinuous mentions, parts
+  that are annotated in addition to their composite, tabs and line ends, and ids that would be read as others.
+- `brat`: passages become one text. A mention gets a piece for each line that it runs over. Blanks in types
+  become `_`. The ids and roles of mentions, the texts of parts, and relations between other things than
+  mentions are dropped. Refused are ids with blanks, ids that would be read as others, and mentions outside
+  the text. In a folder, an id that cannot be the name of a file is refused.
 - `jsonl`: everything is kept.
 - `tsv` and `links`: everything except links is dropped.
+
+The prefix `MESH:` of a concept id is dropped in all formats except `jsonl`.
 """
 
 import contextlib

@@ -158,23 +158,28 @@ def _blocks(path: Path) -> Iterator[_Block]:
     raw = bytearray()
     number, offset = 1, 0
     end = ""
-    is_begun = is_ended = has_title = False
+    is_begun = is_ended = has_title = is_dropped = False
     for line in read_lines(path):
         end = end or ("\r\n" if line.raw.endswith(b"\r\n") else "\n")
         is_blank = _is_blank(line.raw)
         is_title = not is_blank and _TITLE.match(line.raw) is not None
         if not is_blank and (is_ended or (is_title and has_title)):
-            yield _Block(number, offset, bytes(raw), end)
+            if not is_dropped:
+                yield _Block(number, offset, bytes(raw), end)
             raw.clear()
             number, offset = line.number, line.offset
-            is_begun = is_ended = has_title = False
+            is_begun = is_ended = has_title = is_dropped = False
         is_begun = is_begun or not is_blank
         is_ended = is_begun and is_blank
         has_title = has_title or is_title
-        # Of a document that is too large, no more is kept. The next document can be read.
-        if len(raw) <= MAX_DOCUMENT:
+        if not is_dropped:
             raw += line.raw
-    if is_begun:
+        if len(raw) > MAX_DOCUMENT:
+            # Its error is raised at once. If it is skipped, the next document is looked for.
+            yield _Block(number, offset, bytes(raw), end)
+            raw.clear()
+            is_dropped = True
+    if is_begun and not is_dropped:
         yield _Block(number, offset, bytes(raw), end)
 
 
