@@ -1,19 +1,24 @@
 """The checks that a document must pass, whatever its format."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 from el.base.errors import InputError
 from el.corpus.opening import MAX_DOCUMENT
-from el.corpus.types import Document, Mention, Passage
+from el.corpus.types import Document, Mention, Passage, Span
 
 Skip = Callable[[InputError], None]
 """Receives the error of a document, or of a mention (`MentionError`), that cannot be used.
 
 If the function returns, the document or the mention is skipped. To stop, the function raises the error.
 """
+
+# The mentions of a document whose errors say what their offsets seem to count. Each looks at the whole text. So
+# a larger value takes more time for documents in which no offset fits.
+_HINTS = 10
 
 _Item = TypeVar("_Item")
 
@@ -135,6 +140,58 @@ def checked_text(path: Path, document_id: str, passages: Iterable[Passage]) -> s
     return Document(document_id, passages).text
 
 
+def offset_hint(text: str, spans: Sequence[Span], surface: str, passages: Sequence[Passage] = ()) -> str:
+    """Returns what offsets that do not fit seem to count: "these look like offsets in ..."; "" if unknown.
+
+    Args:
+        text: the document's text.
+        spans: the places of a mention, as the file gives them.
+        surface: the mention's text, as the file gives it.
+        passages: the document's passages.
+    """
+    if not surface or not spans:
+        return ""
+    # In some files the offsets of passages fit, and offsets inside a passage have another unit.
+    holder = next((passage for passage in reversed(passages) if passage.offset <= spans[0].start), None)
+    texts = [(0, text)] + ([(holder.offset, holder.text)] if holder else [])
+    for offset, part in texts:
+        moved = _moved(spans, -offset)
+        if surface == _pieces(part, "utf-8", moved):
+            return "these look like offsets in bytes of UTF-8"
+        if surface == _pieces(part, "utf-16-le", moved):
+            return "these look like offsets in UTF-16 units"
+    if surface == _pieces(text, "utf-32-le", _moved(spans, -1)):
+        return "these look like offsets that count from 1"
+    if any(surface == _pieces(passage.text, "utf-32-le", spans) for passage in passages):
+        return "these look like offsets relative to the passage"
+    return ""
+
+
+# The bytes of one character of the encoding's unit. UTF-32 has one unit for each code point.
+_UNITS = {"utf-8": 1, "utf-16-le": 2, "utf-32-le": 4}
+
+
+def _moved(spans: Iterable[Span], shift: int) -> list[Span]:
+    return [Span(span.start + shift, span.stop + shift) for span in spans]
+
+
+def _pieces(text: str, encoding: str, spans: Iterable[Span]) -> str | None:
+    """The pieces of a text at offsets in units of an encoding; None if they lie outside."""
+    unit, encoded = _UNITS[encoding], _encoded(text, encoding)
+    found = []
+    for start, stop in ((span.start * unit, span.stop * unit) for span in spans):
+        if not 0 <= start < stop <= len(encoded):
+            return None
+        found.append(encoded[start:stop].decode(encoding, "replace"))
+    return " ".join(found)
+
+
+# Many mentions of one document may be off. Without the cache, each would encode the text again.
+@lru_cache(maxsize=8)
+def _encoded(text: str, encoding: str) -> bytes:
+    return text.encode(encoding, "surrogatepass")
+
+
 def _sound_mentions(
     path: Path,
     document: Document,
@@ -144,20 +201,36 @@ def _sound_mentions(
     lines: Mapping[str, int],
 ) -> Iterator[Mention]:
     seen: set[str] = set()
+    unsound = 0
     for mention in mentions:
         place = f"document {document.id}, annotation {mention.id}"
         if mention.id in lines:
             place = f"line {lines[mention.id]}, {place}"
         try:
-            _check_mention(path, place, text, mention, seen)
+            hinted = document if unsound < _HINTS else None
+            _check_mention(path, place, text, mention, seen, hinted)
         except MentionError as error:
+            unsound += 1
             report(error, skip)
         else:
             seen.add(mention.id)
             yield mention
 
 
-def _check_mention(path: Path, place: str, text: str, mention: Mention, seen: Container[str]) -> None:
+def _check_mention(
+    path: Path, place: str, text: str, mention: Mention, seen: Container[str], hinted: Document | None
+) -> None:
+    """Raises MentionError if a mention cannot be used.
+
+    Args:
+        path: the file.
+        place: the document and the mention, for messages.
+        text: the document's text.
+        mention: the mention.
+        seen: the ids of other mentions.
+        hinted: the document if the message may hint at what the offsets count; None if not.
+    """
+
     def error(problem: str, remedy: str) -> MentionError:
         return MentionError(path, place, problem, remedy, mention.type)
 
@@ -172,8 +245,10 @@ def _check_mention(path: Path, place: str, text: str, mention: Mention, seen: Co
         where = ", ".join(f"{span.start}:{span.stop}" for span in mention.spans)
         beyond = f" (the text ends at {len(text)})" if mention.stop > len(text) else ""
         found = quoted(" ".join(pieces))
+        hint = offset_hint(text, mention.spans, mention.text, hinted.passages) if hinted else ""
         raise error(
-            f"expected {quoted(mention.text)} at {shortened(where)}, found {found}{beyond}",
+            f"expected {quoted(mention.text)} at {shortened(where)}, found {found}{beyond}"
+            + (f"; {hint}" if hint else ""),
             "Count offsets in Unicode code points from the start of the document, or correct the text",
         )
 
