@@ -1,33 +1,36 @@
 """The common part of BioC XML and BioC JSON: reading and making documents, and infons for links.
 
-Both forms are handled as the JSON object that BioC JSON has for a document. The `bioc` library converts XML
-to this object and back. An infon is a key with a value, which BioC allows at every level of a document.
+Both forms are handled as the JSON object that BioC JSON has for a document. `el.corpus.bioc_tree` reads XML
+as this object, and the `bioc` library makes XML of it. An infon is a key with a value, which BioC allows at
+every level of a document.
 
 Offsets and lengths are read as Unicode code points; the BioC format does not define their unit. In BC5CDR,
 which is ASCII, there is no difference. In a file that counts bytes, the texts of mentions do not match.
 """
 
 import bisect
+import contextlib
+import itertools
 import json
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NotRequired, TypedDict, TypeVar
 
-from bioc import BioCDocument, biocjson, biocxml
+import msgspec
+from bioc import BioCDocument, biocjson
 
-from el.base.errors import InputError
-from el.corpus.checks import checked_text, make_document
-from el.corpus.fields import FreeIds, candidate_rows, format_ids, format_scores, parse_ids
-from el.corpus.types import Document, LinkedMention, Mention, Passage, Role, Span
-
-Row = dict[str, Any]
+from el.base.errors import ElError, InputError
+from el.corpus.bioc_tree import CLOSING, Row, document_row, head_row_of, parsed
+from el.corpus.checks import MentionError, Skip, checked_text, make_document
+from el.corpus.fields import MESH_ID, FreeIds, candidate_rows, format_ids, format_scores, parse_ids
+from el.corpus.schema import check_types
+from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Role, Span
 
 _Level = TypeVar("_Level")
-
-EMPTY_HEAD = "<collection><source></source><date></date><key></key></collection>"
-CLOSING = "</collection>"
 
 _GOLD_KEY = "MESH"
 _PREDICTED_KEY = "identifier"
@@ -36,27 +39,101 @@ LINK_KEYS = (_PREDICTED_KEY, "score", "candidates", _DECIDED_KEY)
 # An infon of the input that has one of these keys is kept: its key gets this prefix.
 _GIVEN = "given_"
 _ID_KEYS = (_GOLD_KEY, f"{_GIVEN}{_PREDICTED_KEY}", _PREDICTED_KEY, "Identifier")
+# The infons that hold the ends of a relation: of this project, BC5CDR, BioRED and PubTator 3.
+_ROLE_KEYS = ("role1", "role2")
+_END_KEYS = (("first", "second"), ("Chemical", "Disease"), ("entity1", "entity2"), _ROLE_KEYS)
 _ROLE_KEY = "CompositeRole"
 _ROLES: dict[str, Role] = {"CompositeMention": "composite", "IndividualMention": "part"}
 _ROLE_NAMES = {role: name for name, role in _ROLES.items()}
 
 
+_Ids = str | int | list[str | int] | None
+
+
+class _PassageInfons(TypedDict):
+    type: NotRequired[str | None]
+
+
+class _AnnotationInfons(TypedDict):
+    type: NotRequired[str | None]
+    CompositeRole: NotRequired[str | None]
+    MESH: NotRequired[_Ids]
+    given_identifier: NotRequired[_Ids]
+    identifier: NotRequired[_Ids]
+    Identifier: NotRequired[_Ids]
+
+
+class _Location(TypedDict):
+    offset: int
+    length: int
+
+
+class _Annotation(TypedDict):
+    id: NotRequired[str | int | None]
+    infons: NotRequired[_AnnotationInfons | None]
+    text: NotRequired[str | None]
+    locations: NotRequired[list[_Location] | None]
+
+
+class _Node(TypedDict):
+    refid: NotRequired[str | int | None]
+    role: NotRequired[str | int | None]
+
+
+class _Relation(TypedDict):
+    id: NotRequired[str | int | None]
+    infons: NotRequired[dict[str, Any] | None]
+    nodes: NotRequired[list[_Node] | None]
+
+
+# The annotations and relations in it are checked one by one, so that a bad one costs nothing else.
+class _LevelRow(TypedDict):
+    infons: NotRequired[dict[str, Any] | None]
+    annotations: NotRequired[list[Any] | None]
+    relations: NotRequired[list[Any] | None]
+
+
+class _Sentence(_LevelRow):
+    offset: Annotated[int, msgspec.Meta(ge=0)]
+    text: NotRequired[str | None]
+
+
+class _Passage(TypedDict):
+    infons: NotRequired[_PassageInfons | None]
+    annotations: NotRequired[list[Any] | None]
+    relations: NotRequired[list[Any] | None]
+    offset: Annotated[int, msgspec.Meta(ge=0)]
+    text: NotRequired[str | None]
+    sentences: NotRequired[list[_Sentence] | None]
+
+
+class _Document(_LevelRow):
+    id: NotRequired[str | int | None]
+    passages: list[_Passage]
+
+
 @dataclass(frozen=True)
 class XmlSource:
-    """A document's element as the file has it, as XML."""
+    """A document as its file in XML has it.
 
+    Attributes:
+        root: the start tag of the collection. It may declare namespaces.
+        xml: the document's element.
+        after: what follows the element, up to the next document or the end of the collection.
+    """
+
+    root: str
     xml: str
+    after: str
 
     @property
     def row(self) -> Row:
         """The document as a BioC JSON object.
 
         Raises:
-            etree.XMLSyntaxError, KeyError, TypeError, ValueError: the element is not BioC.
+            etree.XMLSyntaxError, ValueError: the element is not BioC.
         """
-        (document,) = biocxml.loads(f"<collection>{self.xml}{CLOSING}").documents
-        row: Row = biocjson.toJSON(document)
-        return row
+        return document_row(parsed(self.root + self.xml + CLOSING)[0])
 
 
 @dataclass(frozen=True)
@@ -68,17 +145,15 @@ class JsonSource:
 
 @dataclass(frozen=True)
 class XmlHead:
-    """The part of a collection in XML above its documents.
+    """The part of a file in XML above its documents, as the file has it.
 
     Attributes:
-        xml: the collection's element without its documents.
-        doctype: the declared document type, without internal declarations; "" for none.
-        standalone: the value in the XML declaration: 1 for yes, 0 for no, -1 for none.
+        prolog: what stands before the collection: the declarations of XML and of the document type.
+        xml: the start tag of the collection, and all that follows up to the first document.
     """
 
-    xml: str = EMPTY_HEAD
-    doctype: str = ""
-    standalone: int = -1
+    prolog: str = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    xml: str = "<collection><source></source><date></date><key></key>\n"
 
 
 @dataclass(frozen=True)
@@ -89,41 +164,68 @@ class JsonHead:
         row: the collection's object without its documents.
         key: the key of the documents.
         is_listed: whether the collection is the only item of a list.
+        line_end: what ends the lines of the file.
     """
 
     row: Row
     key: str = "documents"
     is_listed: bool = False
+    line_end: str = "\n"
 
 
-def read_row(path: Path, row: Row, source: object, tolerance: int, moved: list[str]) -> Document:
+def line_end(head: object) -> str:
+    """Returns what ends the lines of the file that a head is from."""
+    if isinstance(head, JsonHead):
+        return head.line_end
+    return "\r\n" if isinstance(head, XmlHead) and "\r\n" in head.prolog + head.xml else "\n"
+
+
+def read_row(
+    path: Path,
+    row: Row,
+    source: object,
+    tolerance: int = 0,
+    moved: list[str] | None = None,
+    skip: Skip | None = None,
+) -> Document:
     """Makes a document of a BioC JSON object.
 
     Args:
         path: the file, for messages.
-        row: the object. Annotations without an id get one.
+        row: the object. See `annotation_ids` for the ids of annotations.
         source: see `Document.source`.
         tolerance: the most characters that a location may be off. Such a location is moved to its text.
         moved: receives a line for each moved annotation.
+        skip: receives the error of each annotation or relation that cannot be used, and the document is made
+            without it. A relation's error has the type "relation". None raises the error.
 
     Raises:
-        InputError: the object is not a BioC document, or a mention's text differs from the text at its
-            offsets by more than the tolerance allows.
+        InputError: the object is not a BioC document.
+        MentionError: a value of an annotation or relation has a wrong type, or a mention's text differs from
+            the text at its offsets by more than the tolerance allows.
     """
-    document_id = "" if row.get("id") is None else str(row["id"])
-    # The object has no schema: any value may be missing or of another type.
-    try:
-        return _read_document(path, document_id, row, source, tolerance, moved)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        place, problem = f"document {document_id}", f"not BioC ({type(error).__name__}: {error})"
-        raise InputError(path, place, problem, "Check the document against BioC.dtd") from error
+    check_types(path, f"document {row.get('id')}", row, _Document)
+    document_id = _id(row)
+    passages = [_read_passage(path, document_id, passage) for passage in row["passages"]]
+    text = checked_text(path, document_id, passages)
+    mentions = []
+    for mention in _read_mentions(path, document_id, row, skip):
+        if (spans := _moved_spans(text, mention, tolerance)) != mention.spans and moved is not None:
+            place = f"document {document_id}, annotation {mention.id}"
+            moved.append(f"{place}: moved from {_format(mention.spans)} to {_format(spans)}")
+        mentions.append(replace(mention, spans=spans))
+    relations = list(_read_relations(path, document_id, row, skip))
+    return make_document(path, document_id, passages, _with_part_texts(mentions), relations, source, skip)
 
 
 def row_of(document: Document) -> Row:
     """Returns a document as a BioC JSON object. A document that was read from BioC is unchanged.
 
-    For other documents, gold ids become the infon `MESH`, as in BC5CDR. The texts of a composite's parts are
-    dropped: BioC annotates the parts themselves.
+    For other documents, gold ids become the infon `MESH`, as in BC5CDR, if all of them are ids of MeSH, and
+    else `identifier`. The texts of a composite's parts are dropped: BioC annotates the parts themselves.
+
+    Raises:
+        ElError: a document that is not from BioC would be read back as another.
     """
     if isinstance(document.source, JsonSource | XmlSource):
         return document.source.row
@@ -132,11 +234,12 @@ def row_of(document: Document) -> Row:
         _level(infons={"type": passage.kind}, offset=passage.offset, text=passage.text, sentences=[])
         for passage in document.passages
     ]
-    holders = row_holders(row)
+    holders = _row_holders(row)
     for mention in document.mentions:
-        infons = {**_type_infons(mention), _GOLD_KEY: format_ids(mention.concept_ids)}
+        infons = {**_type_infons(mention), **_gold_infons(mention.concept_ids)}
         holders.at(mention.start)["annotations"].append(annotation_row(mention, mention.id, infons))
     row["relations"] = [_relation_row(*numbered) for numbered in enumerate(document.relations)]
+    _check_read_back(document, row)
     return row
 
 
@@ -145,9 +248,7 @@ def head_row(head: object) -> Row:
     if isinstance(head, JsonHead):
         return head.row
     if isinstance(head, XmlHead):
-        row: Row = biocjson.toJSON(biocxml.loads(head.xml))
-        del row["documents"]
-        return row
+        return head_row_of(parsed(head.xml + CLOSING))
     # Without these values, bioc fills in the date of today, and the same documents give different files.
     return {"source": "", "date": "", "key": "", "infons": {}}
 
@@ -155,7 +256,8 @@ def head_row(head: object) -> Row:
 def full_document(row: Row) -> BioCDocument:
     """Returns a BioC JSON object as the `bioc` library's document.
 
-    Optional values may be missing. Infons become texts, as in XML. Keys unknown to BioC are dropped.
+    Optional values may be missing. Infons become texts, as in XML. Dropped are keys unknown to BioC, and the
+    annotations and relations whose values have wrong types.
     """
     passages = [
         _full_level(
@@ -169,26 +271,39 @@ def full_document(row: Row) -> BioCDocument:
         )
         for passage in row["passages"]
     ]
-    return biocjson.fromJSON(_full_level(row, id=row.get("id"), passages=passages), "BioCDocument")
+    return biocjson.fromJSON(_full_level(row, id=_id(row), passages=passages), "BioCDocument")
 
 
 def text_infons(row: Row) -> dict[str, str]:
     """Returns infons as XML has them: "" for null, and JSON for values that are not texts."""
-    return {key: _text(value) for key, value in (row.get("infons") or {}).items()}
+    return {key: _text(key, value) for key, value in (row.get("infons") or {}).items()}
 
 
-def levels(row: Row) -> Iterator[Row]:
-    """Yields the document, its passages and their sentences. Each may hold annotations and relations."""
-    yield row
-    for passage in row["passages"]:
-        yield passage
-        yield from passage.get("sentences") or ()
-
-
-def all_annotations(row: Row) -> Iterator[Row]:
-    """Yields the annotations of all levels."""
-    for level in levels(row):
+def all_annotations(row: Row) -> Iterator[Any]:
+    """Yields the annotations of all levels: of the document, then of each passage and its sentences."""
+    for level in _levels(row):
         yield from level.get("annotations") or ()
+
+
+def annotation_ids(row: Row) -> list[str]:
+    """Returns the id of the mention that each annotation becomes, in the order of `all_annotations`.
+
+    The id is the annotation's own. An annotation gets a free id if it has none, or if an annotation before it
+    has the same.
+    """
+    given = [_id(annotation) for annotation in all_annotations(row)]
+    free = free_ids(row, given)
+    seen = {""}
+    ids = []
+    for own in given:
+        ids.append(free.take() if own in seen else own)
+        seen.add(own)
+    return ids
+
+
+def free_ids(row: Row, ids: Iterable[str]) -> FreeIds:
+    """Returns the ids that neither a relation nor one of the given annotations has."""
+    return FreeIds(itertools.chain(ids, map(_id, _all_relations(row))))
 
 
 class Holders(Generic[_Level]):
@@ -214,16 +329,6 @@ class Holders(Generic[_Level]):
         if not self._parts:
             return self._level
         return self._parts[max(bisect.bisect_right(self._offsets, start) - 1, 0)].at(start)
-
-
-def row_holders(row: Row) -> Holders[Row]:
-    """Returns the holders of annotations in a BioC JSON object."""
-    return Holders(
-        row,
-        lambda level: [
-            (part["offset"], part) for part in level.get("passages") or level.get("sentences") or ()
-        ],
-    )
 
 
 def annotation_row(mention: Mention, annotation_id: str, infons: Mapping[str, str]) -> Row:
@@ -262,80 +367,180 @@ def given_key(key: str, infons: Iterable[str]) -> str:
     return key if has_link or key not in LINK_KEYS else f"{_GIVEN}{key}"
 
 
-def with_link_infons(infons: MutableMapping[str, Any], linked: LinkedMention) -> dict[str, Any]:
+def with_links(row: Row, linked: LinkedDocument) -> Row:
+    """Returns a copy of a BioC JSON object with the links of its document. The given object is not changed.
+
+    A mention that the linker found becomes an annotation of the passage, or sentence, in which it begins.
+    """
+    if not linked.mentions:
+        return row
+    row = json.loads(json.dumps(row))
+    ids = annotation_ids(row)
+    given = linked.given
+    for annotation_id, annotation in zip(ids, all_annotations(row), strict=True):
+        if link := given.get(annotation_id):
+            annotation["id"] = annotation_id if annotation.get("id") in (None, "") else annotation["id"]
+            annotation["infons"] = _with_link_infons(annotation.get("infons") or {}, link)
+    free = free_ids(row, ids)
+    holders = _row_holders(row)
+    for found in linked.found:
+        level = holders.at(found.mention.start)
+        annotation = annotation_row(found.mention, free.take(found.mention.id), found_infons(found))
+        level["annotations"] = [*(level.get("annotations") or ()), annotation]
+    return row
+
+
+def _with_link_infons(infons: MutableMapping[str, Any], linked: LinkedMention) -> dict[str, Any]:
     """Returns infons with a link's infons added. The infons of an earlier link are replaced."""
     kept = {given_key(key, infons): value for key, value in infons.items()}
     return {**kept, **link_infons(linked)}
 
 
-def _read_document(
-    path: Path, document_id: str, row: Row, source: object, tolerance: int, moved: list[str]
-) -> Document:
-    numbered = _number_annotations(row)
-    passages = [_read_passage(path, document_id, passage) for passage in row["passages"]]
-    text = checked_text(path, document_id, passages)
-    mentions = []
-    for annotation in all_annotations(row):
-        place = f"document {document_id}, annotation {annotation['id']}"
-        if annotation["id"] in numbered:
-            place += " (it has no id)"
-        if not annotation["locations"]:
-            raise InputError(path, place, "has no location", "Add one or remove the annotation")
-        mention = _read_mention(annotation)
-        if (spans := _moved_spans(text, mention, tolerance)) != mention.spans:
-            moved.append(f"{place}: moved from {_format(mention.spans)} to {_format(spans)}")
-            mention = replace(mention, spans=spans)
-        mentions.append(mention)
-    relations = [
-        _read_relation(relation) for level in levels(row) for relation in level.get("relations") or ()
-    ]
-    return make_document(path, document_id, passages, _with_part_texts(mentions), relations, source)
+def _row_holders(row: Row) -> Holders[Row]:
+    """Returns the holders of annotations in a BioC JSON object."""
+    return Holders(
+        row,
+        lambda level: [
+            (part["offset"], part) for part in level.get("passages") or level.get("sentences") or ()
+        ],
+    )
 
 
-def _number_annotations(row: Row) -> set[str]:
-    """Gives an id to each annotation that has none, because a link must name its mention.
+def _id(row: Any) -> str:
+    """The id of an object as text; "" without one, and for a value that is no id."""
+    found = row.get("id") if isinstance(row, dict) else None
+    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
 
-    Returns:
-        The new ids.
+
+def _levels(row: Row) -> Iterator[Row]:
+    """Yields the document, its passages and their sentences. Each may hold annotations and relations."""
+    yield row
+    for passage in row["passages"]:
+        yield passage
+        yield from passage.get("sentences") or ()
+
+
+def _all_relations(row: Row) -> Iterator[Any]:
+    for level in _levels(row):
+        yield from level.get("relations") or ()
+
+
+def _problem(value: Any, schema: Any) -> str:
+    """What is wrong with the types of a value; "" for nothing."""
+    try:
+        msgspec.convert(value, schema)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def _read_mentions(path: Path, document_id: str, row: Row, skip: Skip | None) -> Iterator[Mention]:
+    for mention_id, annotation in zip(annotation_ids(row), all_annotations(row), strict=True):
+        problem = _problem(annotation, _Annotation)
+        if not problem and annotation.get("locations"):
+            yield _read_mention(annotation, mention_id)
+            continue
+        infons = annotation.get("infons") if isinstance(annotation, dict) else None
+        kind = infons.get("type") if isinstance(infons, dict) else None
+        error = MentionError(
+            path,
+            f"document {document_id}, annotation {mention_id}",
+            problem or "has no location",
+            "Correct or remove the annotation",
+            kind.lower() if isinstance(kind, str) else "",
+        )
+        if skip is None:
+            raise error
+        skip(error)
+
+
+def _read_relations(
+    path: Path, document_id: str, row: Row, skip: Skip | None
+) -> Iterator[tuple[str, str, str]]:
+    for relation in _all_relations(row):
+        if problem := _problem(relation, _Relation):
+            place = f"document {document_id}, relation {_id(relation)}"
+            error = MentionError(path, place, problem, "Correct or remove the relation", "relation")
+            if skip is None:
+                raise error
+            skip(error)
+        elif ends := _relation_ends(relation):
+            yield _infon(relation, "relation") or _infon(relation, "type"), *ends
+
+
+def _relation_ends(row: Row) -> tuple[str, str] | None:
+    """The two ends of a relation: its infons for them, or else its nodes; None for another number of ends.
+
+    Other infons, such as a score, are no ends.
     """
-    relations = (relation for level in levels(row) for relation in level.get("relations") or ())
-    free = FreeIds(str(item.get("id")) for item in (*all_annotations(row), *relations))
-    without = [annotation for annotation in all_annotations(row) if annotation.get("id") in (None, "")]
-    for annotation in without:
-        annotation["id"] = free.take()
-    return {annotation["id"] for annotation in without}
+    infons = row.get("infons") or {}
+    for keys in _END_KEYS:
+        if all(key in infons for key in keys):
+            read = _role_id if keys == _ROLE_KEYS else _end
+            return read(infons[keys[0]]), read(infons[keys[1]])
+    refids = [_end(node.get("refid")) for node in row.get("nodes") or ()]
+    return (refids[0], refids[1]) if len(refids) == 2 else None
+
+
+def _role_id(value: Any) -> str:
+    """The ids of an end in PubTator 3: an object with the key `identifier` in JSON, `type|ids` in XML."""
+    if isinstance(value, str) and value.startswith("{"):
+        # As this project writes the object in XML.
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    found = value.get("identifier") if isinstance(value, dict) else _end(value).rpartition("|")[2]
+    return "|".join(parse_ids(_end(found)))
+
+
+def _end(value: Any) -> str:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def _read_passage(path: Path, document_id: str, row: Row) -> Passage:
+    offset, text = row["offset"], row.get("text") or ""
+    if not text and row.get("sentences"):
+        text = _sentences_text(path, document_id, row)
+    return Passage(_infon(row, "type"), offset, text)
+
+
+def _sentences_text(path: Path, document_id: str, row: Row) -> str:
+    start = row["offset"]
     sentences = [
-        Passage("", sentence["offset"], sentence.get("text") or "") for sentence in row.get("sentences") or ()
+        Passage("", sentence["offset"] - start, sentence.get("text") or "") for sentence in row["sentences"]
     ]
-    if row.get("text") or not sentences:
-        text = row.get("text") or ""
-    else:
-        text = checked_text(path, document_id, sentences)[row["offset"] :]
-    return Passage(_infon(row, "type"), row["offset"], text)
+    if sentences[0].offset < 0:
+        place = f"document {document_id}, sentence at {start + sentences[0].offset}"
+        problem = f"starts before {start}, where its passage starts"
+        if start + sentences[0].offset == 0:
+            problem += "; this looks like an offset relative to the passage"
+        raise InputError(path, place, problem, "Count offsets from the start of the document")
+    return checked_text(path, document_id, sentences)
 
 
 def _infon(row: Row, key: str) -> str:
     value = (row.get("infons") or {}).get(key)
-    return "" if value is None else str(value)
+    return value if isinstance(value, str) else ""
 
 
-def _read_mention(row: Row) -> Mention:
+def _read_mention(row: Row, mention_id: str) -> Mention:
     infons = row.get("infons") or {}
-    ids = next((_infon(row, key) for key in _ID_KEYS if key in infons), "")
+    ids = next((infons[key] for key in _ID_KEYS if key in infons), None)
     spans = sorted(
         Span(location["offset"], location["offset"] + location["length"]) for location in row["locations"]
     )
     return Mention(
-        id=str(row["id"]),
+        id=mention_id,
         spans=tuple(spans),
         text=row.get("text") or "",
         type=_infon(row, "type").lower(),
-        concept_ids=parse_ids(ids),
+        concept_ids=parse_ids(_id_text(ids)),
         role=_ROLES.get(_infon(row, _ROLE_KEY), "single"),
     )
+
+
+def _id_text(ids: str | int | list[str | int] | None) -> str:
+    """Concept ids as one text. PubTator 3 has null, and some files have numbers or lists."""
+    return "|".join(map(str, ids)) if isinstance(ids, list) else "" if ids is None else str(ids)
 
 
 def _moved_spans(text: str, mention: Mention, tolerance: int) -> tuple[Span, ...]:
@@ -365,34 +570,62 @@ def _format(spans: tuple[Span, ...]) -> str:
 
 
 def _with_part_texts(mentions: list[Mention]) -> list[Mention]:
-    parts = [mention for mention in mentions if mention.role == "part"]
+    """Gives each composite the texts of its parts, in the order of its ids; () if a part is missing."""
+    parts: defaultdict[tuple[str, ...], list[Mention]] = defaultdict(list)
+    for mention in sorted(mentions, key=attrgetter("spans")):
+        if mention.role == "part":
+            parts[mention.concept_ids].append(mention)
     return [
         replace(mention, part_texts=_part_texts(mention, parts)) if mention.role == "composite" else mention
         for mention in mentions
     ]
 
 
-def _part_texts(composite: Mention, parts: list[Mention]) -> tuple[str, ...]:
-    """The texts of the parts inside a composite, in the order of its ids; () if a part is missing."""
-    inside = [part for part in parts if composite.start <= part.start and part.stop <= composite.stop]
+def _part_texts(composite: Mention, parts: Mapping[tuple[str, ...], list[Mention]]) -> tuple[str, ...]:
+    # The places after the parts that were taken, for each id.
+    taken: dict[str, int] = {}
     texts = []
     for concept_id in composite.concept_ids:
-        part = next((part for part in inside if part.concept_ids == (concept_id,)), None)
-        if part is None:
+        same = parts.get((concept_id,), [])
+        place = taken.get(concept_id)
+        if place is None:
+            place = bisect.bisect_left(same, composite.start, key=attrgetter("start"))
+        if place == len(same) or same[place].stop > composite.stop:
             return ()
-        inside.remove(part)
-        texts.append(part.text)
+        texts.append(same[place].text)
+        taken[concept_id] = place + 1
     return tuple(texts)
 
 
-def _read_relation(row: Row) -> tuple[str, str, str]:
-    """Reads a relation as (kind, first id, second id). Its ends are nodes, or infons in BC5CDR."""
-    infons = row.get("infons") or {}
-    kind = _infon(row, "relation") or _infon(row, "type")
-    ends = [str(node["refid"]) for node in row.get("nodes") or ()]
-    ends += [_infon(row, key) for key in infons if key not in ("relation", "type")]
-    first, second = (*ends, "", "")[:2]
-    return kind, first, second
+def _check_read_back(document: Document, row: Row) -> None:
+    """Checks that a new object holds its document.
+
+    BioC cannot hold, for example, a separator inside a concept id, or two mentions of one id.
+    """
+    what = f"document {document.id!r}"
+    try:
+        again = read_row(Path("BioC"), row, None)
+    except InputError as error:
+        raise ElError(f"BioC cannot hold {what} ({error}). Correct the document") from error
+    pairs = [
+        (document.id, again.id),
+        *itertools.zip_longest(document.passages, again.passages),
+        *itertools.zip_longest(map(_bare, _in_order(document.mentions)), map(_bare, again.mentions)),
+        *itertools.zip_longest(document.relations, again.relations),
+    ]
+    for old, new in pairs:
+        if old != new:
+            raise ElError(
+                f"BioC cannot hold {what}: {old!r} would be read as {new!r}. Write JSON lines instead"
+            )
+
+
+def _in_order(mentions: Iterable[Mention]) -> list[Mention]:
+    return sorted(mentions, key=lambda mention: (mention.start, mention.stop))
+
+
+def _bare(mention: Mention) -> Mention:
+    return replace(mention, part_texts=())
 
 
 def _level(**more: Any) -> Row:
@@ -400,11 +633,20 @@ def _level(**more: Any) -> Row:
 
 
 def _type_infons(mention: Mention) -> dict[str, str]:
-    # BC5CDR and PubTator write types with a capital: "Disease", "Chemical".
-    infons = {"type": mention.type.capitalize()}
+    # BC5CDR and PubTator write types with a capital: "Disease", "Chemical". A few letters have no capital.
+    name = mention.type.capitalize()
+    infons = {"type": name if name.lower() == mention.type else mention.type}
     if mention.role != "single":
         infons[_ROLE_KEY] = _ROLE_NAMES[mention.role]
     return infons
+
+
+def _gold_infons(ids: tuple[str, ...]) -> dict[str, str]:
+    """Gold ids as an infon. Without ids there is none: the mention may be one that is not linked yet."""
+    if not ids:
+        return {}
+    is_mesh = all(re.fullmatch(MESH_ID, concept_id) for concept_id in ids)
+    return {_GOLD_KEY if is_mesh else _PREDICTED_KEY: format_ids(ids)}
 
 
 def _relation_row(number: int, relation: tuple[str, str, str]) -> Row:
@@ -418,28 +660,32 @@ def _relation_row(number: int, relation: tuple[str, str, str]) -> Row:
 def _full_level(row: Row, **more: Any) -> Row:
     annotations = [
         {
-            "id": str(annotation["id"]),
+            "id": _id(annotation),
             "infons": text_infons(annotation),
             "text": annotation.get("text"),
-            "locations": annotation["locations"],
+            "locations": annotation.get("locations") or [],
         }
         for annotation in row.get("annotations") or ()
+        if not _problem(annotation, _Annotation)
     ]
     relations = [
         {
-            "id": str(relation.get("id") or ""),
+            "id": _id(relation),
             "infons": text_infons(relation),
             "nodes": [
-                {"refid": str(node["refid"]), "role": str(node.get("role") or "")}
+                {name: _end(node.get(name)) for name in ("refid", "role")}
                 for node in relation.get("nodes") or ()
             ],
         }
         for relation in row.get("relations") or ()
+        if not _problem(relation, _Relation)
     ]
     return {"infons": text_infons(row), "annotations": annotations, "relations": relations, **more}
 
 
-def _text(value: Any) -> str:
+def _text(key: str, value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
+    if key in _ID_KEYS and isinstance(value, list):
+        return _id_text(value)
     return json.dumps(value, ensure_ascii=False)

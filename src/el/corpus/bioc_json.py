@@ -1,8 +1,7 @@
-"""Reads and writes BioC JSON.
+"""Reads and writes BioC JSON, one document at a time.
 
-A file is read whole and may have up to 200 MB. Documents are written one at a time. The collection may be the
-only item of a list, as in files of PubMed Central. The documents' key is `documents`, or `PubTator3` in files
-of that service.
+The collection may be the only item of a list, as in files of PubMed Central. The documents' key is
+`documents`, or `PubTator3` in files of that service.
 """
 
 import json
@@ -10,30 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from el.base.errors import InputError
+from el.base.errors import ElError, InputError
 from el.corpus.bioc_documents import (
     JsonHead,
     JsonSource,
-    Row,
-    all_annotations,
-    annotation_row,
-    found_infons,
     head_row,
+    line_end,
     read_row,
-    row_holders,
     row_of,
-    with_link_infons,
+    with_links,
 )
+from el.corpus.bioc_tree import Row
 from el.corpus.checks import Skip, read_each
-from el.corpus.fields import FreeIds
-from el.corpus.opening import decoded, read_whole
-from el.corpus.plain import BYTE_ORDER_MARK
-from el.corpus.store import loaded
+from el.corpus.json_stream import JsonStream, Piece
+from el.corpus.opening import open_input
 from el.corpus.types import Document, LinkedDocument
-
-MAX_FILE = 200_000_000
-"""The most bytes that a file may have, unpacked. Reading takes several times as much memory: a larger value
-needs a larger machine."""
 
 DOCUMENT_KEYS = ("documents", "PubTator3")
 
@@ -43,30 +33,42 @@ def read_bioc_json(path: Path, skip: Skip | None = None) -> Iterator[Document]:
 
     Args:
         path: the file.
-        skip: receives the error of each document that cannot be used, and the document is skipped. None
-            raises the error. A file that is not JSON raises an error in any case.
+        skip: receives the error of each document or mention that cannot be used, which is skipped. None
+            raises the error. After an error between documents, the rest of the file is not read. An error
+            before the first document is raised in any case.
 
     Raises:
-        InputError: the file is missing, too large or not BioC JSON, or a mention's text differs from the text
-            at its offsets.
+        InputError: the file is missing or not BioC JSON, a document is too large, a value has a wrong type,
+            or a mention's text differs from the text at its offsets.
     """
 
-    def read(row: Any) -> Document:
+    def read(piece: Piece | InputError) -> Document:
+        if isinstance(piece, InputError):
+            raise piece
+        row = piece.value(path)
         if not isinstance(row, dict):
-            raise InputError(path, "documents", "not a JSON object", "Give BioC documents")
-        return read_row(path, row, JsonSource(row), 0, [])
+            raise InputError(
+                path, f"line {piece.line}", "a document is not a JSON object", "Give BioC documents"
+            )
+        return read_row(path, row, JsonSource(row), skip=skip)
 
-    _, documents = _read(path)
-    return read_each(documents, read, skip)
+    return read_each(_pieces(path), read, skip)
 
 
 def read_bioc_json_head(path: Path) -> JsonHead:
-    """Returns the part of a BioC JSON file beside its documents.
+    """Returns the part of a BioC JSON file beside its documents. The whole file is read for it.
 
     Raises:
-        InputError: the file is missing, too large or not BioC JSON.
+        InputError: the file is missing, or not BioC JSON up to its first document.
     """
-    return _read(path)[0]
+    with open_input(path) as opened:
+        stream = JsonStream(path, opened)
+        collection = _Collection(path, stream)
+        # The reader of the documents reports an error that follows the first of them.
+        for piece in collection.pieces():
+            if isinstance(piece, InputError):
+                break
+        return JsonHead(collection.row, collection.key, collection.is_listed, stream.line_end or "\n")
 
 
 class BioCJsonWriter:
@@ -84,53 +86,96 @@ class BioCJsonWriter:
             head: the head of a collection in JSON or XML; any other head is dropped.
         """
         self._stream = stream
-        self._head = head if isinstance(head, JsonHead) else JsonHead(head_row(head))
-        self._separator = "\n"
+        self._head = head if isinstance(head, JsonHead) else JsonHead(head_row(head), line_end=line_end(head))
+        self._separator = self._head.line_end
         opening = "[" if self._head.is_listed else ""
         pairs = [f"{_dumped(key)}: {_dumped(value)}, " for key, value in self._head.row.items()]
         stream.write(f"{opening}{{{''.join(pairs)}{_dumped(self._head.key)}: [")
 
     def write(self, linked: LinkedDocument) -> None:
-        """Writes one document."""
-        row = _with_links(row_of(linked.document), linked)
-        self._stream.write(self._separator + _dumped(row))
-        self._separator = ",\n"
+        """Writes one document.
+
+        Raises:
+            ElError: BioC or a file in UTF-8 cannot hold the document.
+        """
+        text = _dumped(with_links(row_of(linked.document), linked))
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            problem = f"document {linked.document.id!r} holds half a surrogate pair"
+            raise ElError(f"{problem}, which UTF-8 cannot hold. Write whole characters") from error
+        self._stream.write(self._separator + text)
+        self._separator = f",{self._head.line_end}"
 
     def finish(self) -> None:
         """Ends the collection."""
-        self._stream.write("\n]}" + ("]" if self._head.is_listed else "") + "\n")
+        end = self._head.line_end
+        self._stream.write(f"{end}]}}" + ("]" if self._head.is_listed else "") + end)
 
 
-def _read(path: Path) -> tuple[JsonHead, list[Any]]:
-    text = decoded(path, read_whole(path, MAX_FILE)).removeprefix(BYTE_ORDER_MARK)
-    value = loaded(path, "", text)
-    is_listed = isinstance(value, list) and len(value) == 1
-    row = value[0] if is_listed else value
-    key = next((key for key in DOCUMENT_KEYS if isinstance(row, dict) and key in row), None)
-    if key is None or not isinstance(row[key], list):
+class _Collection:
+    """A collection that is read in pieces. After the last piece, its other keys and values are known.
+
+    Attributes:
+        row: the collection's object without its documents.
+        key: the key of the documents.
+        is_listed: whether the collection is the only item of a list.
+    """
+
+    def __init__(self, path: Path, stream: JsonStream) -> None:
+        self.row: Row = {}
+        self.key = ""
+        self.is_listed = stream.next() == "["
+        self._path = path
+        self._stream = stream
+
+    def pieces(self) -> Iterator[Piece | InputError]:
+        """Yields the documents, and as the last piece an error that follows the first document."""
+        is_begun = False
+        try:
+            for piece in self._pieces():
+                is_begun = True
+                yield piece
+        except InputError as error:
+            if not is_begun:
+                raise
+            yield error
+
+    def _pieces(self) -> Iterator[Piece]:
+        stream = self._stream
+        if self.is_listed:
+            stream.take("[")
+        if stream.next() != "{":
+            raise self._not_one()
+        for _ in stream.items("{", "}"):
+            if stream.next() != '"':
+                raise self._not_one()
+            key = stream.read().value(self._path)
+            stream.take(":")
+            if key not in DOCUMENT_KEYS:
+                self.row[key] = stream.read().value(self._path)
+                continue
+            if self.key or stream.next() != "[":
+                raise self._not_one()
+            self.key = key
+            for _ in stream.items("[", "]"):
+                yield stream.read()
+        if not self.key or (self.is_listed and stream.next() == ","):
+            raise self._not_one()
+        if self.is_listed:
+            stream.take("]")
+        if stream.next():
+            raise self._not_one()
+
+    def _not_one(self) -> InputError:
         problem = "not one BioC collection with its documents"
-        raise InputError(path, "", problem, "Give a file that holds one collection")
-    return JsonHead({name: row[name] for name in row if name != key}, key, is_listed), row[key]
+        return InputError(self._path, "", problem, "Give a file that holds one collection")
+
+
+def _pieces(path: Path) -> Iterator[Piece | InputError]:
+    with open_input(path) as opened:
+        yield from _Collection(path, JsonStream(path, opened)).pieces()
 
 
 def _dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _with_links(row: Row, linked: LinkedDocument) -> Row:
-    """A copy of the object with links. The given object is not changed."""
-    if not linked.mentions:
-        return row
-    row = json.loads(json.dumps(row))
-    given = linked.given
-    free = FreeIds(str(annotation["id"]) for annotation in all_annotations(row))
-    holders = row_holders(row)
-    for annotation in all_annotations(row):
-        link = given.get(str(annotation["id"]))
-        if link is not None:
-            annotation["infons"] = with_link_infons(annotation.get("infons") or {}, link)
-    for found in linked.found:
-        annotation = annotation_row(found.mention, free.take(found.mention.id), found_infons(found))
-        level = holders.at(found.mention.start)
-        level["annotations"] = [*(level.get("annotations") or ()), annotation]
-    return row

@@ -1,14 +1,19 @@
 """Reads and writes BioC XML, one document at a time.
 
-Entities are refused, and a declared document type is never loaded. The text of one element may have up to
-10 MB, the limit of libxml2 for files that are not trusted.
+A document is kept as the characters of its element, and links are put between them. So what is not linked is
+written as it was read, with comments, line ends and all.
+
+Entities are refused, and a declared document type is never loaded.
 """
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, TextIO, cast
-from xml.parsers import expat
+from typing import TextIO
+from xml.sax.saxutils import quoteattr
 
 from bioc import BioCCollection
 from bioc.biocjson.decoder import parse_annotation
@@ -17,32 +22,35 @@ from lxml import etree
 
 from el.base.errors import ElError, InputError
 from el.corpus.bioc_documents import (
-    CLOSING,
     LINK_KEYS,
     Holders,
     XmlHead,
     XmlSource,
+    annotation_ids,
     annotation_row,
     found_infons,
+    free_ids,
     full_document,
     given_key,
     head_row,
+    line_end,
     link_infons,
     read_row,
     row_of,
     text_infons,
+    with_links,
 )
+from el.corpus.bioc_tree import CLOSING, Row, annotation_elements, document_row, parsed
 from el.corpus.checks import Skip, read_each
-from el.corpus.fields import FreeIds
-from el.corpus.opening import MAX_DOCUMENT, open_input, too_large
 from el.corpus.types import Document, LinkedDocument, LinkedMention
+from el.corpus.xml_stream import CHECK, TAG, XmlPiece, XmlStream
 
-_Event = tuple[str, etree._Element]
-
-# Bytes that are parsed at once. A larger value needs more memory.
-_CHUNK = 1 << 16
-# With these options, the parser loads no other file, expands no entities and keeps its size limits.
-_SAFE: dict[str, Any] = {"load_dtd": False, "no_network": True, "resolve_entities": False, "huge_tree": False}
+# In well-formed XML: the tags, and all that may hold characters that look like tags.
+_TOKENS = re.compile(rf"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|{TAG}", re.DOTALL)
+_ATTRIBUTES = re.compile(r"""([^\s=<]+)\s*=\s*("[^"]*"|'[^']*')""")
+_BLANK_BEFORE = re.compile(r"[ \t\r\n]+\Z")
+# The most white space before a tag that is copied. At a larger value, a file of blanks grows more.
+_MAX_INDENT = 200
 
 
 def read_bioc(
@@ -50,35 +58,37 @@ def read_bioc(
 ) -> Iterator[Document]:
     """Yields the documents of a BioC XML file.
 
-    An annotation without an id gets one. Types are lower-cased. Concept ids come from the infon `MESH`,
-    `identifier` or `Identifier`: the first that is present. A composite gets the texts of the parts that are
-    annotated inside it. A passage given as sentences becomes one passage. Annotations and relations of all
-    levels become those of the document. All other content except comments is kept for `BioCXmlWriter`.
+    An annotation without an id, or with the id of an annotation before it, gets another one. Types are
+    lower-cased. Concept ids come from the infon `MESH`, `identifier` or `Identifier`: the first that is
+    present. A composite gets the texts of the parts that are annotated inside it. A passage given as
+    sentences becomes one passage. Annotations and relations of all levels become those of the document. Of
+    elements inside a text, the characters count. All content is kept for `BioCXmlWriter`.
 
     Args:
         path: the file. It may declare a document type, which is never loaded.
         tolerance: the most characters that a location may be off. Such a location is moved to the annotated
             text. This is for corpora with known errors; otherwise a wrong offset is an error.
         moved: receives a line for each moved annotation.
-        skip: receives the error of each document that cannot be used, and the document is skipped. None
-            raises the error. A file that is not well-formed raises an error in any case.
+        skip: receives the error of each document or mention that cannot be used, which is skipped. None
+            raises the error. Where XML is not well-formed, reading goes on at the next document. An error
+            before the first document, and a declared entity, are raised in any case.
 
     Raises:
         InputError: the file is missing, is not BioC XML or declares entities; a document is too large; or a
             mention's text differs from the text at its offsets by more than the tolerance allows.
     """
 
-    moved = [] if moved is None else moved
-
-    def read(source: XmlSource) -> Document:
+    def read(piece: XmlPiece | InputError) -> Document:
+        if isinstance(piece, InputError):
+            raise piece
         try:
-            row = source.row
-        # bioc converts offsets with int() and looks attributes up with [] without checking them.
-        except (etree.XMLSyntaxError, KeyError, TypeError, ValueError) as error:
-            raise _not_bioc(path, error) from error
-        return read_row(path, row, source, tolerance, moved)
+            row = piece.source.row
+        except (etree.XMLSyntaxError, ValueError) as error:
+            problem = f"not BioC XML ({error})"
+            raise InputError(path, f"document at line {piece.line}", problem, CHECK) from error
+        return read_row(path, row, piece.source, tolerance, moved, skip)
 
-    return read_each(_Parser(path).documents(), read, skip)
+    return read_each(XmlStream(path).pieces(), read, skip)
 
 
 def read_bioc_head(path: Path) -> XmlHead:
@@ -87,8 +97,8 @@ def read_bioc_head(path: Path) -> XmlHead:
     Raises:
         InputError: the file is missing, is not BioC XML or declares entities.
     """
-    parser = _Parser(path)
-    next(parser.documents(), None)
+    parser = XmlStream(path)
+    next(parser.pieces(), None)
     return parser.head
 
 
@@ -112,27 +122,30 @@ class BioCXmlWriter:
         """
         self._stream = stream
         with _control_characters_refused("the head of the collection"):
-            self._head = head if isinstance(head, XmlHead) else XmlHead(_head_xml(head))
-        declared = {0: ' standalone="no"', 1: ' standalone="yes"'}.get(self._head.standalone, "")
-        stream.write(f'<?xml version="1.0" encoding="UTF-8"{declared}?>\n')
-        if self._head.doctype:
-            stream.write(f"{self._head.doctype}\n")
-        stream.write(self._head.xml.removesuffix(CLOSING).rstrip() + "\n")
+            self._head = head if isinstance(head, XmlHead) else XmlHead(xml=_head_xml(head))
+        self._line_end = line_end(head)
+        stream.write(self._head.prolog + self._head.xml)
 
     def write(self, linked: LinkedDocument) -> None:
         """Writes one document.
 
         Raises:
-            ElError: a text holds a character that XML cannot hold.
+            ElError: BioC XML cannot hold the document.
         """
+        source = linked.document.source
         with _control_characters_refused(f"document {linked.document.id!r}"):
-            element = _element(linked.document)
-            _add_links(element, linked)
-        self._stream.write(_xml(element) + "\n")
+            if not isinstance(source, XmlSource):
+                self._stream.write(_new_xml(linked, self._line_end))
+                return
+            xml = _linked_xml(source, linked)
+        if not self._head.xml.startswith(source.root):
+            # The element may use namespaces that another collection declares.
+            xml = _xml(parsed(source.root + xml + CLOSING)[0])
+        self._stream.write(xml + source.after)
 
     def finish(self) -> None:
         """Ends the collection."""
-        self._stream.write(f"{CLOSING}\n")
+        self._stream.write(CLOSING + self._line_end)
 
 
 @contextlib.contextmanager
@@ -144,142 +157,8 @@ def _control_characters_refused(what: str) -> Iterator[None]:
         raise ElError(f"BioC XML cannot hold {what}: {error}. Write JSON lines instead") from error
 
 
-class _Parser:
-    """Reads a collection in pieces. Each piece goes through expat and then through lxml.
-
-    expat, the guard, reports the declarations, so that entities are refused before lxml sees them.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.head = XmlHead()
-        self._path = path
-        self._doctype = ""
-        self._standalone = -1
-        self._is_begun = False
-        self._guard = self._make_guard()
-
-    def documents(self) -> Iterator[XmlSource]:
-        """Yields the documents. From the first document on, `head` is the part above the documents."""
-        try:
-            yield from self._documents()
-        except expat.ExpatError as error:
-            problem = (
-                f"not well-formed XML ({expat.ErrorString(error.code)}, byte {self._guard.ErrorByteIndex})"
-            )
-            remedy = "Check that the file is complete, and in the encoding that it declares"
-            raise InputError(self._path, f"line {error.lineno}", problem, remedy) from error
-        except etree.XMLSyntaxError as error:
-            raise _not_bioc(self._path, error) from error
-
-    def _documents(self) -> Iterator[XmlSource]:
-        parser = etree.XMLPullParser(
-            ("start", "end"), tag="document", remove_comments=True, remove_pis=True, **_SAFE
-        )
-        size = 0
-        with open_input(self._path) as stream:
-            while chunk := stream.read(_CHUNK):
-                size += len(chunk)
-                if size > MAX_DOCUMENT:
-                    place = f"document that ends after line {self._guard.CurrentLineNumber}"
-                    raise too_large(self._path, place)
-                self._guard.Parse(chunk, False)
-                parser.feed(chunk)
-                for event, element in cast("Iterator[_Event]", parser.read_events()):
-                    root = element.getparent()
-                    if root is None or root.getparent() is not None:
-                        continue
-                    size = 0
-                    if event == "start":
-                        self._take(root, root.index(element))
-                    else:
-                        _number_annotations(element)
-                        yield XmlSource(_xml(element))
-        self._guard.Parse(b"", True)
-        root = parser.close()
-        self._take(root, len(root))
-
-    def _take(self, root: etree._Element, count: int) -> None:
-        """Removes the root's first `count` children from the tree, so that memory does not grow.
-
-        The first call takes the elements above the documents, which become the head. Later calls take the
-        documents that were read.
-        """
-        children = list(root)[:count]
-        if not self._is_begun:
-            nsmap = cast("dict[str, str]", root.nsmap)
-            head = etree.Element(root.tag, cast("dict[str, str]", dict(root.attrib)), nsmap)
-            head.text = "\n"
-            head.extend(children)
-            self.head = XmlHead(_xml(head), self._doctype, self._standalone)
-            self._is_begun = True
-            return
-        for child in children:
-            if child.tag != "document":
-                problem = f"<{child.tag}> after the first document"
-                raise InputError(self._path, "", problem, "Put it before the documents")
-            root.remove(child)
-
-    def _make_guard(self) -> expat.XMLParserType:
-        guard = expat.ParserCreate()
-
-        def place() -> str:
-            return f"line {guard.CurrentLineNumber}"
-
-        def refuse_declared(name: str, *_: Any) -> None:
-            problem = f"declares the entity {name!r}"
-            raise InputError(self._path, place(), problem, "Write its text out and remove the declaration")
-
-        def refuse_used(name: str, _: bool) -> None:
-            raise InputError(self._path, place(), f"uses the entity {name!r}", "Write its text out")
-
-        def check_root(name: str, _: dict[str, str]) -> None:
-            if name != "collection":
-                problem = f"the outermost element is <{name}>, not <collection>"
-                raise InputError(self._path, "", problem, "Give a BioC XML file")
-            guard.StartElementHandler = None
-
-        def keep_declaration(_: str, __: str | None, standalone: int) -> None:
-            self._standalone = standalone
-
-        def keep_doctype(name: str, system: str | None, public: str | None, _: bool) -> None:
-            self._doctype = _doctype(name, system, public)
-
-        guard.EntityDeclHandler = refuse_declared
-        guard.SkippedEntityHandler = refuse_used
-        guard.StartElementHandler = check_root
-        guard.XmlDeclHandler = keep_declaration
-        guard.StartDoctypeDeclHandler = keep_doctype
-        return guard
-
-
-def _doctype(name: str, system: str | None, public: str | None) -> str:
-    if system is None:
-        return f"<!DOCTYPE {name}>"
-    # An identifier holds at most one kind of quotes, and XML has no escapes for quotes in it.
-    quoted = f"'{system}'" if '"' in system else f'"{system}"'
-    return (
-        f"<!DOCTYPE {name} SYSTEM {quoted}>"
-        if public is None
-        else f'<!DOCTYPE {name} PUBLIC "{public}" {quoted}>'
-    )
-
-
 def _xml(element: etree._Element) -> str:
     return etree.tostring(element, encoding="unicode", with_tail=False)
-
-
-def _number_annotations(document: etree._Element) -> None:
-    """Gives an id to each annotation that has none, because a link must name its mention."""
-    free = FreeIds(element.get("id", "") for element in document.iter("annotation", "relation"))
-    for annotation in document.iter("annotation"):
-        if not annotation.get("id"):
-            annotation.set("id", free.take())
-
-
-def _not_bioc(path: Path, error: Exception) -> InputError:
-    if "text node" in str(error).lower():
-        return InputError(path, "", "a text of more than 10 MB in one element", "Split it into passages")
-    return InputError(path, "", f"not BioC XML ({error})", "Check the file against BioC.dtd")
 
 
 def _head_xml(head: object) -> str:
@@ -289,54 +168,147 @@ def _head_xml(head: object) -> str:
         str(row.get(key) or "") for key in ("source", "date", "key")
     )
     collection.infons = text_infons(row)
-    return _xml(encode_collection(collection))
+    return _xml(encode_collection(collection)).removesuffix(CLOSING) + line_end(head)
 
 
-def _element(document: Document) -> etree._Element:
-    if isinstance(document.source, XmlSource):
-        return etree.fromstring(document.source.xml, etree.XMLParser(**_SAFE))
-    element: etree._Element = encode_document(full_document(row_of(document)))
+def _new_xml(linked: LinkedDocument, end: str) -> str:
+    """The element of a document that is not from XML."""
+    element: etree._Element = encode_document(full_document(with_links(row_of(linked.document), linked)))
     etree.indent(element)
-    return element
+    # The parser of XML reads both line ends as a line feed.
+    return _xml(element).replace("\n", end) + end
 
 
-def _add_links(element: etree._Element, linked: LinkedDocument) -> None:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the characters of an element stand.
+
+    Attributes:
+        start: the start tag.
+        inner: what follows the start tag.
+        stop: what follows the element.
+    """
+
+    start: int
+    inner: int
+    stop: int
+
+
+# The characters from a place to another, and what replaces them.
+_Edit = tuple[int, int, str]
+
+
+def _linked_xml(source: XmlSource, linked: LinkedDocument) -> str:
+    """The characters of a document with links put between them."""
+    xml = source.xml
+    if not linked.mentions:
+        return xml
+    document = parsed(source.root + xml + CLOSING)[0]
+    row = document_row(document)
+    places = _places(xml, document)
+    edits: list[_Edit] = []
+    ids = annotation_ids(row)
     given = linked.given
-    annotations = list(element.iter("annotation"))
-    for annotation in annotations:
-        link = given.get(annotation.get("id", ""))
-        if link is not None:
-            _add_infons(annotation, link)
-    free = FreeIds(annotation.get("id", "") for annotation in annotations)
-    holders = Holders(element, _parts)
+    for annotation_id, annotation in zip(ids, annotation_elements(document), strict=True):
+        if link := given.get(annotation_id):
+            edits += _given_edits(xml, places, annotation, annotation_id, link)
+    free = free_ids(row, ids)
+    holders = Holders((row, document), _parts)
     for found in linked.found:
-        row = annotation_row(found.mention, free.take(found.mention.id), found_infons(found))
-        holder = holders.at(found.mention.start)
-        # BioC has relations after annotations.
-        relation = holder.find("relation")
-        place = len(holder) if relation is None else holder.index(relation)
-        _insert(holder, place, encode_annotation(parse_annotation(row)))
+        annotation_id = free.take(found.mention.id)
+        _, holder = holders.at(found.mention.start)
+        edits.append(_found_edit(xml, places, holder, annotation_id, found))
+    return _edited(xml, edits)
 
 
-def _add_infons(annotation: etree._Element, link: LinkedMention) -> None:
+def _places(xml: str, document: etree._Element) -> dict[etree._Element, _Place]:
+    elements = document.iter()
+    begun: list[tuple[etree._Element, int, int]] = []
+    places = {}
+    for token in _TOKENS.finditer(xml):
+        if token["name"] is None:
+            continue
+        if token["end"] is None:
+            begun.append((next(elements), token.start(), token.end()))
+        if token["end"] is not None or token[0].endswith("/>"):
+            element, start, inner = begun.pop()
+            places[element] = _Place(start, inner, token.end())
+    return places
+
+
+def _given_edits(
+    xml: str,
+    places: dict[etree._Element, _Place],
+    annotation: etree._Element,
+    annotation_id: str,
+    link: LinkedMention,
+) -> Iterator[_Edit]:
+    """Adds the infons of a link. The infons of an earlier link go, and others with their keys are renamed."""
+    place = places[annotation]
+    if not annotation.get("id"):
+        tag = xml[place.start : place.inner]
+        yield place.start, place.inner, _with_attribute(tag, "id", annotation_id)
     infons = annotation.findall("infon")
     keys = [infon.get("key", "") for infon in infons]
+    last = place.inner
     for infon, key in zip(infons, keys, strict=True):
-        infon.set("key", given_key(key, keys))
-        if infon.get("key") in LINK_KEYS:
-            annotation.remove(infon)
-    place = len(annotation.findall("infon"))
-    for key, value in link_infons(link).items():
-        _insert(annotation, place, encode_infon(key, value))
-        place += 1
+        new, infon_place = given_key(key, keys), places[infon]
+        if new in LINK_KEYS:
+            start = infon_place.start - len(_indent(xml, infon_place.start))
+            yield start, infon_place.stop, ""
+            continue
+        last = infon_place.stop
+        if new != key:
+            tag = xml[infon_place.start : infon_place.inner]
+            yield infon_place.start, infon_place.inner, _with_attribute(tag, "key", new)
+    indent = _indent(xml, places[annotation[0]].start)
+    added = "".join(indent + _xml(encode_infon(key, value)) for key, value in link_infons(link).items())
+    yield last, last, added
 
 
-def _insert(parent: etree._Element, place: int, child: etree._Element) -> None:
-    """Inserts a child and copies the white space that follows the element before it."""
-    child.tail = parent[place - 1].tail if place else parent.text
-    parent.insert(place, child)
+def _found_edit(
+    xml: str,
+    places: dict[etree._Element, _Place],
+    holder: etree._Element,
+    annotation_id: str,
+    found: LinkedMention,
+) -> _Edit:
+    """Adds an annotation behind the others of its holder. BioC has relations after annotations."""
+    row = annotation_row(found.mention, annotation_id, found_infons(found))
+    relation = holder.find("relation")
+    before = places[holder[-1] if relation is None else holder[holder.index(relation) - 1]]
+    new = _indent(xml, before.start) + _xml(encode_annotation(parse_annotation(row)))
+    return before.stop, before.stop, new
 
 
-def _parts(element: etree._Element) -> list[tuple[int, etree._Element]]:
-    tag = {"document": "passage", "passage": "sentence"}.get(element.tag)
-    return [(int(part.findtext("offset", "")), part) for part in (element.findall(tag) if tag else ())]
+def _parts(level: tuple[Row, etree._Element]) -> list[tuple[int, tuple[Row, etree._Element]]]:
+    row, element = level
+    for key, tag in (("passages", "passage"), ("sentences", "sentence")):
+        if row.get(key):
+            pairs = zip(row[key], element.findall(tag), strict=True)
+            return [(part["offset"], (part, child)) for part, child in pairs]
+    return []
+
+
+def _indent(xml: str, place: int) -> str:
+    """The white space between a tag and the tag before it; "" for other characters, and for very much."""
+    blank = _BLANK_BEFORE.search(xml, max(place - _MAX_INDENT, 0), place)
+    return blank[0] if blank and xml[blank.start() - 1] == ">" else ""
+
+
+def _with_attribute(tag: str, name: str, value: str) -> str:
+    """A start tag with another value of an attribute."""
+    for attribute in _ATTRIBUTES.finditer(tag):
+        if attribute[1] == name:
+            return tag[: attribute.start(2)] + quoteattr(value) + tag[attribute.end(2) :]
+    end = len(tag) - (2 if tag.endswith("/>") else 1)
+    return f"{tag[:end]} {name}={quoteattr(value)}{tag[end:]}"
+
+
+def _edited(xml: str, edits: Iterable[_Edit]) -> str:
+    pieces = []
+    done = 0
+    for start, stop, new in sorted(edits, key=itemgetter(0)):
+        pieces += [xml[done:start], new]
+        done = stop
+    return "".join([*pieces, xml[done:]])
