@@ -39,9 +39,9 @@ LINK_KEYS = (_PREDICTED_KEY, "score", "candidates", _DECIDED_KEY)
 # An infon of the input that has one of these keys is kept: its key gets this prefix.
 _GIVEN = "given_"
 _ID_KEYS = (_GOLD_KEY, f"{_GIVEN}{_PREDICTED_KEY}", _PREDICTED_KEY, "Identifier")
-# The infons that hold the ends of a relation: of this project, BC5CDR, BioRED and PubTator 3.
+# The infons that hold the ends of a relation: of PubTator 3; of this project, BC5CDR and BioRED.
 _ROLE_KEYS = ("role1", "role2")
-_END_KEYS = (("first", "second"), ("Chemical", "Disease"), ("entity1", "entity2"), _ROLE_KEYS)
+_END_KEYS = (("first", "second"), ("Chemical", "Disease"), ("entity1", "entity2"))
 _ROLE_KEY = "CompositeRole"
 _ROLES: dict[str, Role] = {"CompositeMention": "composite", "IndividualMention": "part"}
 _ROLE_NAMES = {role: name for name, role in _ROLES.items()}
@@ -469,17 +469,17 @@ def _read_relations(
 
 
 def _relation_ends(row: Row) -> tuple[str, str] | None:
-    """The two ends of a relation: its infons for them, or else its nodes; None for another number of ends.
+    """The two ends of a relation: its infons for them, or else its nodes; None if not both are known.
 
     Other infons, such as a score, are no ends.
     """
     infons = row.get("infons") or {}
-    for keys in _END_KEYS:
-        if all(key in infons for key in keys):
-            read = _role_id if keys == _ROLE_KEYS else _end
-            return read(infons[keys[0]]), read(infons[keys[1]])
-    refids = [_end(node.get("refid")) for node in row.get("nodes") or ()]
-    return (refids[0], refids[1]) if len(refids) == 2 else None
+    for first, second in _END_KEYS:
+        if first in infons and second in infons:
+            return _end(infons[first]), _end(infons[second])
+    ends = [_role_id(infons[key]) for key in _ROLE_KEYS if key in infons]
+    ends = ends or [_end(node.get("refid")) for node in row.get("nodes") or ()]
+    return (ends[0], ends[1]) if len(ends) == 2 and all(ends) else None
 
 
 def _role_id(value: Any) -> str:

@@ -23,8 +23,12 @@ reaches a limit of its own."""
 # Bytes that are read at once. A larger value needs more memory.
 _CHUNK = 1 << 16
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
-# All up to the next bracket outside of strings. The quantifiers do not backtrack, so the time is linear.
-_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+# All outside of brackets, with strings as a whole. The quantifiers do not backtrack, so the time is linear.
+_ATOMS = rb'[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+"'
+# The same with small objects and lists in it, which are faster to skip here than one bracket at a time.
+_FLAT = rb"%b|[{\[](?:%b)*+[}\]]" % (_ATOMS, _ATOMS)
+_SMALL = rb"%b|[{\[](?:%b)*+[}\]]" % (_ATOMS, _FLAT)
+_TO_BRACKET = re.compile(rb"(?:%b|[{\[](?:%b)*+[}\]])*+" % (_ATOMS, _SMALL), re.DOTALL)
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _PLAIN = re.compile(rb'[^\s,:"{}\[\]]*+')
 # The control characters that are no white space.
@@ -62,7 +66,23 @@ class Piece:
             byte = self.offset + control.start()
             problem = f"holds the control character U+{ord(control[0]):04X} (byte {byte} of the file)"
             raise InputError(path, f"line {line}", problem, "Remove the character or write it as an escape")
-        return loaded(path, place, decoded(path, self.raw, self.offset, place))
+        text = decoded(path, self.raw, self.offset, place)
+        try:
+            return loaded(path, place, text)
+        except InputError as error:
+            raise self._placed(path, text) or error from error
+
+    def _placed(self, path: Path, text: str) -> InputError | None:
+        """The error for text that is not JSON, with its place in the file; None for other errors."""
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            byte = self.offset + len(text[: error.pos].encode())
+            problem = f"not JSON ({error.msg}, byte {byte} of the file)"
+            return InputError(path, f"line {self.line + error.lineno - 1}", problem, "Correct the value")
+        except (ValueError, RecursionError):
+            pass
+        return None
 
 
 class JsonStream:
@@ -147,8 +167,9 @@ class JsonStream:
         return Piece(line, offset, self._drop(size), depth)
 
     def _container(self) -> tuple[int, int]:
-        """The bytes of the object or list at the start of the buffer, and its depth."""
-        deepest = depth = end = 0
+        """The bytes of the object or list at the start of the buffer, and its depth (or up to three less)."""
+        deepest = depth = 1
+        end = 1
         while True:
             end = self._match(_TO_BRACKET, end)
             if end == len(self._buffer) or self._buffer[end] not in b"{}[]":

@@ -28,6 +28,9 @@ _ENCODINGS = re.compile(r"utf-8|ascii|iso8859-\d+|cp125\d")
 _DECLARED = re.compile(r"(<\?xml[^>]*?\sencoding\s*=\s*[\"'])[^\"']*")
 _DOCUMENT = re.compile(rb"<document(?=[\s/>])")
 _TAG = re.compile(TAG.encode())
+_END_TAG = re.compile(rb"</document\s*>")
+# Characters of Unicode that XML does not allow, beside control characters.
+_NO_CHARACTERS = {b"\xef\xbf\xbe": "U+FFFE", b"\xef\xbf\xbf": "U+FFFF"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +114,17 @@ class XmlStream:
 
     def _not_well_formed(self, error: expat.ExpatError) -> InputError:
         place = self._error_at = max(self._guard.ErrorByteIndex, self._buffer.start)
-        byte = self._buffer.byte(place)
-        problem = f"not well-formed XML ({expat.ErrorString(error.code)})"
-        remedy = "Check that the file is complete"
-        if byte is not None and byte < 0x20 and chr(byte) not in "\t\n\r":
-            problem, remedy = f"holds the control character U+{byte:04X}", "Remove the character"
-        elif byte is not None and byte >= 0x80 and error.code == _INVALID_TOKEN:
-            problem, remedy = (
-                f"not {self._encoding.upper()}",
-                "Convert the file to the encoding that it declares",
-            )
+        raw = self._buffer.some(place, 3)
+        is_bad_byte = error.code == _INVALID_TOKEN
+        problem = "not well-formed XML" + ("" if is_bad_byte else f" ({expat.ErrorString(error.code)})")
+        remedy = "Write & and < as &amp; and &lt; in texts, and check that the file is complete"
+        if is_bad_byte and raw in _NO_CHARACTERS:
+            problem, remedy = f"holds {_NO_CHARACTERS[raw]}, which is no character", "Remove it"
+        elif is_bad_byte and raw[:1] >= b"\x80":
+            problem = f"not {self._encoding.upper()}"
+            remedy = "Convert the file to the encoding that it declares"
+        elif is_bad_byte and raw and raw[0] < 0x20:
+            problem, remedy = f"holds the control character U+{raw[0]:04X}", "Remove the character"
         where = f"byte {self._buffer.in_file(place)} of the file"
         return InputError(self._path, self._buffer.line(place), f"{problem} at {where}", remedy)
 
@@ -165,7 +169,7 @@ class XmlStream:
         self._is_begun = True
         tag = _TAG.match(raw, self._root_at)
         self._root = tag[0] if tag else b""
-        prolog = self._decoded(raw[: self._root_at].removeprefix(codecs.BOM_UTF8))
+        prolog = self._decoded(raw[: self._root_at])
         if self._encoding != "utf-8":
             prolog = _DECLARED.sub(r"\1UTF-8", prolog, count=1)
         self.head = XmlHead(prolog, self._decoded(raw[self._root_at :]))
@@ -257,9 +261,9 @@ class _Buffer:
         """Returns all bytes."""
         return bytes(self._raw)
 
-    def byte(self, place: int) -> int | None:
-        """Returns the byte at a place; None behind the last."""
-        return self._raw[place - self.start] if place < self.stop else None
+    def some(self, place: int, most: int) -> bytes:
+        """Returns the bytes from a place on, at most a number of them."""
+        return bytes(self._raw[place - self.start : place - self.start + most])
 
     def find(self, pattern: re.Pattern[bytes], place: int) -> int | None:
         """Returns where a pattern is found, from a place on."""
@@ -267,9 +271,10 @@ class _Buffer:
         return self.start + match.start() if match else None
 
     def end_of_tag(self, place: int) -> int:
-        """Returns the place after the tag at a place."""
-        tag = _TAG.match(self._raw, place - self.start)
-        return self.start + tag.end() if tag else self.stop
+        """Returns the place after a document whose end expat reports at a place."""
+        tag = _END_TAG.match(self._raw, place - self.start)
+        # The end of <document/> is reported behind it.
+        return self.start + tag.end() if tag else place
 
     def line_number(self, place: int) -> int:
         """Returns the line of a place in the file, from 1."""
