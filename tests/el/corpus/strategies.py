@@ -63,3 +63,28 @@ def _with_mentions(draw: st.DrawFn, passages: tuple[Passage, ...], max_pieces: i
         for number, spans in enumerate(found)
     )
     return Document("12345", passages, mentions, draw(RELATIONS))
+
+
+@st.composite
+def odd_documents(draw: st.DrawFn) -> Document:
+    """Documents with any characters anywhere, also those that a format cannot hold."""
+    odd = st.text(
+        st.one_of(
+            st.sampled_from("ab |;,+\r\n\t\x00\x85\u2028\ufffe\ufeff<&>'\"😀"),
+            st.characters(),
+        ),
+        max_size=6,
+    )
+    document = draw(documents())
+    passages = tuple(
+        Passage(draw(odd), passage.offset, passage.text if draw(st.booleans()) else "")
+        for passage in document.passages
+    )
+    text = Document("", passages).text
+    mentions = tuple(
+        Mention(mention.id + draw(odd), mention.spans, mention.text, draw(odd).lower(), mention.concept_ids)
+        for mention in document.mentions
+        if mention.text == Document("", passages).text_of(mention.spans) and mention.stop <= len(text)
+    )
+    relations = draw(st.lists(st.tuples(odd, odd, odd), max_size=2).map(tuple))
+    return Document(draw(odd), passages, mentions, relations)

@@ -1,15 +1,19 @@
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from el.base.errors import ElError, InputError
 from el.corpus.bioc_xml import read_bioc
-from el.corpus.formats import open_corpus
+from el.corpus.checks import MentionError
+from el.corpus.formats import Corpus, OutputFormat, open_corpus
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Span
-from tests.el.corpus.strategies import documents, few
+from tests.el.corpus.strategies import documents, few, odd_documents
 from tests.el.corpus.writing import written
 
 HEAD = "<?xml version='1.0' encoding='UTF-8'?><!DOCTYPE collection SYSTEM 'BioC.dtd'>"
@@ -141,7 +145,8 @@ def test_a_text_that_is_not_at_its_offsets_is_refused(tmp_path: Path, shift: int
     hint = "; these look like offsets that count from 1" if shift == 1 else ""
     assert str(caught.value) == (
         f"{tmp_path / 'corpus.xml'}: document 77, annotation 3: expected 'ache' at {start}:{stop}, found "
-        f"{found!r}{hint}. Count offsets in Unicode code points from the start of the document, or correct the text"
+        f"{found!r}{hint}. Count offsets in Unicode code points from the start of the document, or correct "
+        "the text"
     )
     assert moved == []
 
@@ -326,3 +331,312 @@ def test_characters_that_xml_cannot_hold_are_refused(tmp_path: Path) -> None:
     document = read(tmp_path, collection("Ache"))
     with pytest.raises(ElError, match="cannot hold"):
         written("bioc", Document("\x00", document.passages))
+
+
+def opened(tmp_path: Path, content: str | bytes) -> Corpus:
+    path = tmp_path / "corpus.xml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return open_corpus(path, "bioc")
+
+
+def collect(corpus: Corpus) -> tuple[list[Document], list[InputError]]:
+    errors: list[InputError] = []
+    return list(corpus.documents(errors.append)), errors
+
+
+def with_links(document: Document) -> LinkedDocument:
+    return LinkedDocument(document, tuple(LinkedMention(m, (), ("D000009",)) for m in document.mentions))
+
+
+def several(*texts: str, head: str = HEAD, end: str = "\n") -> str:
+    """A collection with a document for each text, on a line of its own."""
+    rows = [
+        f"<document><id>{number}</id><passage><offset>0</offset><text>{text}</text></passage></document>"
+        for number, text in enumerate(texts, start=1)
+    ]
+    return end.join([head, "<collection>", *rows, "</collection>", ""])
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("nalo<b>xone</b> nausea", "naloxone nausea"),
+        ("Ca<sup>2+</sup> <i>in <b>vi</b>vo</i>", "Ca2+ in vivo"),
+        ("H<sub>2</sub>O<sub><![CDATA[2]]></sub> &lt;<x y='>'/>5", "H2O2 <5"),
+        ("a<!-- <b> --><?c <d>?><text>b</text><![CDATA[<e>&]]>", "ab<e>&"),
+    ],
+)
+def test_elements_inside_a_text_are_text_and_stay(tmp_path: Path, text: str, plain: str) -> None:
+    last = (
+        f"<annotation id='1'><infon key='a'>b<i>c</i></infon><location offset='{len(plain) - 2}' length='2'/>"
+    )
+    xml = collection(
+        text, f"{last}<text>{plain[-2]}<b>{plain[-1]}</b></text></annotation>".replace("<b>&</b>", "&amp;")
+    )
+    corpus = opened(tmp_path, xml)
+    if "<e>&" in plain:
+        xml = collection(text)
+        corpus = opened(tmp_path, xml)
+    (document,) = corpus
+    assert document.text == plain
+    assert written("bioc", document, head=corpus.head) == xml + "\n"
+    linked = written("bioc", with_links(document), head=corpus.head)
+    assert f"<text>{text}</text>" in linked
+    (again,) = opened(tmp_path, linked)
+    assert again.mentions == tuple(
+        replace(mention, concept_ids=("D000009",)) for mention in document.mentions
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<section><passage><offset>0</offset><text>Ache</text></passage></section>",
+        "<passage><offset>0</offset><text>Ac</text><text>he</text></passage>",
+        "<passage><offset>0</offset><offset>1</offset><text>Ache</text></passage>",
+        "<passage><offset>0</offset><body><text>Ache</text></body></passage>",
+        "<passage><offset>0</offset><text>Ache</text><list><annotation id='1'/></list></passage>",
+    ],
+)
+def test_content_in_a_wrong_place_is_not_passed_over(tmp_path: Path, body: str) -> None:
+    xml = several("One", "Two").replace("</id>", "</id>" + body, 1)
+    documents, (error,) = collect(opened(tmp_path, xml))
+    assert [document.id for document in documents] == ["2"]
+    assert "document at line 3: not BioC XML (" in str(error)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["GBK", "UTF-7", "Big5", "Shift_JIS", "EUC-KR", "hex", "UTF-32", "utf-16", "unicode_escape", "no such"],
+)
+def test_other_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
+    corpus = opened(tmp_path, collection("Ache", head=f"<?xml version='1.0' encoding='{encoding}'?>"))
+    with pytest.raises(
+        InputError, match=r"encoding that cannot be read|not well-formed|encoding .* incorrect"
+    ):
+        list(corpus)
+
+
+@pytest.mark.parametrize("encoding", ["windows-1252", "ISO-8859-15", "iso-8859-1", "US-ASCII"])
+def test_western_encodings_are_read(tmp_path: Path, encoding: str) -> None:
+    text = "Ache" if "ASCII" in encoding else "Aché"
+    xml = several(text, text, head=f"<?xml version='1.0' encoding='{encoding}'?>")
+    corpus = opened(tmp_path, xml.encode(encoding))
+    documents = list(corpus)
+    assert [document.text for document in documents] == [text, text]
+    assert written("bioc", *documents, head=corpus.head) == xml.replace(encoding, "UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        (b"\x01", r"line 4: holds the control character U\+0001 at byte"),
+        (b"\x1b", r"line 4: holds the control character U\+001B"),
+        (b"\xef\xbf\xbe", r"line 4: holds U\+FFFE"),
+        (b"\xe9", "line 4: not UTF-8 at byte"),
+        (b"\xed\xa0\x80", "line 4: not UTF-8"),
+        (b"&#x1;", "line 4: not well-formed XML .reference to invalid character"),
+        (b"p < 5", "line 4: not well-formed XML"),
+        (b"A & B", "line 4: not well-formed XML"),
+        (b"</text>", "line 4: not well-formed XML .mismatched tag"),
+        (b"<b>" * 300 + b"</b>" * 300, "document at line 4: not BioC XML .Excessive depth"),
+    ],
+)
+def test_a_damaged_document_does_not_hide_the_next(tmp_path: Path, bad: bytes, problem: str) -> None:
+    corpus = opened(tmp_path, several("One", "T@wo", "Six", "Ten").encode().replace(b"@", bad))
+    documents, (error,) = collect(corpus)
+    assert [document.id for document in documents] == ["1", "3", "4"]
+    assert re.search(problem, str(error))
+    with pytest.raises(InputError, match=problem):
+        list(corpus)
+
+
+def test_a_nul_byte_is_named_and_does_not_hide_the_next_document(tmp_path: Path) -> None:
+    texts = ["One " * 20_000, "T\0wo", "Six", "\0", "Ten"]
+    documents, errors = collect(opened(tmp_path, several(*texts)))
+    assert [document.id for document in documents] == ["1", "3", "5"]
+    assert ["line 4: holds the control character U+0000" in str(error) for error in errors] == [True, False]
+    assert "line 6: holds the control character U+0000" in str(errors[1])
+
+
+@pytest.mark.parametrize(("cut", "left"), [(1, 2), (15, 2), (30, 1), (60, 1)])
+def test_a_cut_file_gives_the_documents_before_the_cut(tmp_path: Path, cut: int, left: int) -> None:
+    documents, errors = collect(opened(tmp_path, several("One", "Two").rstrip()[:-cut]))
+    assert len(documents) == left
+    assert len(errors) == 1
+
+
+def test_a_document_without_an_end_does_not_hide_the_next(tmp_path: Path) -> None:
+    xml = several("One", "Two", "Six").replace("</document>", "", 1)
+    documents, (error,) = collect(opened(tmp_path, xml))
+    assert [document.id for document in documents] == ["2", "3"]
+    assert "line 4: a document starts before the end of the last one" in str(error)
+
+
+ANNOTATIONS = [
+    '<annotation id="C1"><infon key="type">citation</infon><location offset="4" length="0"/><text/></annotation>',
+    "<annotation id = 'G'><infon key='type'>Gene</infon><location length='3' offset='0'/><text>one</text></annotation>",
+    '<annotation id="V"><infon key="type">variant</infon><text>ache</text></annotation>',
+    '<annotation id="L"><infon key="type">lab</infon><location offset="x" length="4"/><text>ache</text></annotation>',
+    '<annotation id="B"><infon key="type">lab</infon><location offset="4"/><text>ache</text><!-- b --></annotation>',
+]
+
+
+@pytest.mark.parametrize("other", ANNOTATIONS)
+def test_a_bad_annotation_costs_that_annotation_and_is_written_as_it_was(tmp_path: Path, other: str) -> None:
+    relation = "<relation id='R'><node refid='C1' role=''/><node refid='none' role='x'/></relation>"
+    xml = collection("One ache", annotation(1, "ache", (4, 8)), other, relation) + "\n"
+    corpus = opened(tmp_path, xml)
+    (document,), (error,) = collect(corpus)
+    assert [mention.id for mention in document.mentions] == ["1"]
+    assert document.relations == (("", "C1", "none"),)
+    assert isinstance(error, MentionError)
+    assert f'key="type">{error.type}<' in other.replace("'", '"').lower()
+    assert written("bioc", document, head=corpus.head) == xml
+    linked = written("bioc", with_links(document), head=corpus.head)
+    assert other + relation in linked
+    json_errors: list[InputError] = []
+    (tmp_path / "out.json").write_text(written("bioc-json", with_links(document)), encoding="utf-8")
+    (again,) = open_corpus(tmp_path / "out.json", "bioc-json").documents(json_errors.append)
+    assert again.mentions == (replace(document.mentions[0], concept_ids=("D000009",)),)
+
+
+def test_annotations_of_one_id_are_mentions_of_their_own(tmp_path: Path) -> None:
+    marks = [annotation(1, "One", (0, 3)), annotation(1, "ache", (4, 8)), annotation(2, "One ache", (0, 8))]
+    (document,) = opened(tmp_path, collection("One ache", *marks))
+    assert {mention.text: mention.id for mention in document.mentions} == {
+        "One": "1",
+        "ache": "3",
+        "One ache": "2",
+    }
+    links = tuple(LinkedMention(m, (), (f"D00000{m.id}",)) for m in document.mentions)
+    tree = etree.fromstring(written("bioc", LinkedDocument(document, links)).encode())
+    infons = [(a.get("id"), a.findtext("infon[@key='identifier']")) for a in tree.iter("annotation")]
+    assert infons == [("1", "D000001"), ("1", "D000003"), ("2", "D000002")]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_links_keep_all_else_byte_for_byte(tmp_path: Path, end: str) -> None:
+    marks = (
+        f"{end}  <annotation  id='1'>{end}    <infon key='a>b' x=\"/>\">&#233;&lt;</infon>{end}"
+        f"    <infon key='score'>7</infon>{end}    <location length='4' offset='4'></location>{end}"
+        f"    <text>ache</text>{end}  </annotation>{end}"
+    )
+    xml = several("One ache", "Two", end=end).replace("</text>", f"</text>{marks}", 1)
+    xml = "\ufeff" + xml.replace("<document>", "<!-- <document> --><document z='1'>")
+    corpus = opened(tmp_path, xml)
+    first, second = corpus
+    assert written("bioc", first, second, head=corpus.head) == xml
+    found = LinkedMention(Mention("", (Span(0, 3),), "One", "chemical"), (), ())
+    linked = with_links(first)
+    linked = replace(linked, mentions=(*linked.mentions, found))
+    text = written("bioc", linked, second, head=corpus.head)
+    assert text.count("\n") == text.count(end)
+    # The new annotation; the new infons; the renamed infon.
+    text = re.sub(r'\s*<annotation id="[0-9]+">.*?</annotation>', "", text)
+    assert len(re.findall(rf"{end}    <infon key=\"", text)) == 5
+    text = re.sub(r'\s*<infon key="(identifier|score|candidates|decided_by)">[^<]*</infon>', "", text)
+    assert text.replace('<infon key="given_score">', "<infon key='score'>") == xml
+
+
+def test_namespaces_of_the_collection_are_kept(tmp_path: Path) -> None:
+    xml = several("One", "Two").replace("<collection>", "<collection xmlns='a' xmlns:b='c'>")
+    xml = xml.replace("</id>", "</id><b:annotation/>")
+    corpus = opened(tmp_path, xml)
+    documents = list(corpus)
+    assert [document.text for document in documents] == ["One", "Two"]
+    assert written("bioc", *documents, head=corpus.head) == xml
+    # In a collection that declares none of them.
+    (tmp_path / "corpus.xml").write_text(written("bioc", *documents), encoding="utf-8")
+    assert list(open_corpus(tmp_path / "corpus.xml")) == documents
+
+
+@pytest.mark.parametrize(
+    ("ids", "key"),
+    [
+        (("D000001",), "MESH"),
+        (("D000001", "C000657245"), "MESH"),
+        (("HP:0001250",), "identifier"),
+        (("C0001234",), "identifier"),
+        (("OMIM:123456", "D000001"), "identifier"),
+        ((), None),
+    ],
+)
+def test_only_ids_of_mesh_are_named_so(tmp_path: Path, ids: tuple[str, ...], key: str | None) -> None:
+    mention = Mention("1", (Span(0, 4),), "Ache", "disease", ids)
+    document = replace(Document.of_text("1", "Ache"), mentions=(mention,))
+    (infons,) = re.findall(r"<annotation.*?<location", written("bioc", document), re.DOTALL)
+    assert [name for name in re.findall(r'key="(.*?)"', infons) if name != "type"] == ([key] if key else [])
+    assert rewritten(tmp_path, document) == document
+
+
+@few
+@given(document=odd_documents(), format=st.sampled_from(["bioc", "bioc-json"]))
+def test_what_is_written_is_read_back_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, document: Document, format: OutputFormat
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "odd"
+    try:
+        text = written(format, document)
+        path.write_bytes(text.encode())
+    except ElError:
+        return
+    assert list(open_corpus(path, format)) == [document]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        Document("a\n b\t", (), ()),
+        Document(" ", (), (), (("x\r", " y ", "\n"), ("", "", ""), ("CID", "a|b", "c"))),
+        replace(
+            Document.of_text("1", " \r\n\u2028 "), mentions=(Mention(" \n'\"<", (Span(0, 1),), " ", "a&<"),)
+        ),
+    ],
+)
+@pytest.mark.parametrize("format", ["bioc", "bioc-json"])
+def test_odd_values_are_held(tmp_path: Path, document: Document, format: OutputFormat) -> None:
+    path = tmp_path / "odd"
+    path.write_bytes(written(format, document).encode())
+    assert list(open_corpus(path, format)) == [document]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"concept_ids": ("a|b",)},
+        {"concept_ids": (" a",)},
+        {"concept_ids": ("-1",)},
+        {"concept_ids": ("MESH:D000001",)},
+        {"concept_ids": ("a,b", "c")},
+        {"type": "Disease"},
+        {"text": "ache"},
+        {"spans": (Span(0, 9),)},
+        {"id": ""},
+    ],
+)
+@pytest.mark.parametrize("format", ["bioc", "bioc-json"])
+def test_values_that_would_be_read_as_others_are_refused(
+    changed: dict[str, Any], format: OutputFormat
+) -> None:
+    mention = replace(Mention("1", (Span(0, 4),), "Ache", "disease"), **changed)
+    document = replace(Document.of_text("1", "Ache"), mentions=(mention,))
+    with pytest.raises(ElError, match="BioC cannot hold document '1'"):
+        written(format, document)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1f", "\ufffe", "\ud800"])
+def test_characters_that_no_reader_reads_are_refused(character: str) -> None:
+    with pytest.raises(ElError):
+        written("bioc", Document.of_text("1", character))
+    if character == "\ud800":
+        with pytest.raises(ElError, match="half a surrogate pair"):
+            written("bioc-json", Document.of_text("1", character))
+
+
+def test_composites_in_thousands_take_linear_time(tmp_path: Path) -> None:
+    marks = [
+        annotation(number, "Ache", (0, 4), MESH="D000001|D000002", CompositeRole=role)
+        for number, role in enumerate(["CompositeMention", "IndividualMention"] * 3000)
+    ]
+    assert len(read(tmp_path, collection("Ache", *marks)).mentions) == 6000
