@@ -36,15 +36,15 @@ _PARENTS = {
 def parsed(xml: str) -> etree._Element:
     """Returns the element in a text, without comments and instructions.
 
-    The names of elements lose the namespace that the outermost element declares for all.
+    The names of elements lose a namespace without a prefix.
 
     Raises:
         etree.XMLSyntaxError: the text is not XML, or is nested too deep.
     """
     parser = etree.XMLParser(remove_comments=True, remove_pis=True, **_SAFE)
     root = etree.fromstring(xml.encode(), parser)
-    if namespace := root.nsmap.get(None):
-        for element in root.iter(f"{{{namespace}}}*"):
+    for element in root.iter("{*}*"):
+        if element.prefix is None and element.tag.startswith("{"):
             element.tag = etree.QName(element).localname
     return root
 

@@ -16,8 +16,8 @@ Skip = Callable[[InputError], None]
 If the function returns, the document or the mention is skipped. To stop, the function raises the error.
 """
 
-# The mentions of a document whose errors say what their offsets seem to count. Each looks at the whole text. So
-# a larger value takes more time for documents in which no offset fits.
+# The mentions of a document whose errors say what their offsets seem to count. Each such error looks at the
+# whole text. A larger value takes more time for documents in which no offset fits.
 _HINTS = 10
 
 _Item = TypeVar("_Item")
