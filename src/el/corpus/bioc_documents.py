@@ -26,7 +26,15 @@ from bioc import BioCDocument, biocjson
 from el.base.errors import ElError, InputError
 from el.corpus.bioc_tree import CLOSING, Row, document_row, head_row_of, parsed
 from el.corpus.checks import MentionError, Skip, checked_text, make_document
-from el.corpus.fields import MESH_ID, FreeIds, candidate_rows, format_ids, format_scores, parse_ids
+from el.corpus.fields import (
+    MESH_ID,
+    FreeIds,
+    candidate_rows,
+    format_ids,
+    format_scores,
+    format_type,
+    parse_ids,
+)
 from el.corpus.schema import check_types
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Role, Span
 
@@ -633,9 +641,7 @@ def _level(**more: Any) -> Row:
 
 
 def _type_infons(mention: Mention) -> dict[str, str]:
-    # BC5CDR and PubTator write types with a capital: "Disease", "Chemical". A few letters have no capital.
-    name = mention.type.capitalize()
-    infons = {"type": name if name.lower() == mention.type else mention.type}
+    infons = {"type": format_type(mention.type)}
     if mention.role != "single":
         infons[_ROLE_KEY] = _ROLE_NAMES[mention.role]
     return infons
@@ -645,7 +651,7 @@ def _gold_infons(ids: tuple[str, ...]) -> dict[str, str]:
     """Gold ids as an infon. Without ids there is none: the mention may be one that is not linked yet."""
     if not ids:
         return {}
-    is_mesh = all(re.fullmatch(MESH_ID, concept_id) for concept_id in ids)
+    is_mesh = all(re.fullmatch(MESH_ID, concept_id, re.ASCII) for concept_id in ids)
     return {_GOLD_KEY if is_mesh else _PREDICTED_KEY: format_ids(ids)}
 
 

@@ -46,10 +46,10 @@ from el.corpus.bioc_json import BioCJsonWriter, read_bioc_json, read_bioc_json_h
 from el.corpus.bioc_xml import BioCXmlWriter, read_bioc, read_bioc_head
 from el.corpus.brat import brat_files, counterpart, is_annotations, open_brat, read_brat
 from el.corpus.checks import Skip
-from el.corpus.opening import BLANKS, HEAD_BYTES, MAX_DOCUMENT, is_blank, read_head, written_text
+from el.corpus.opening import BLANKS, HEAD_BYTES, MAX_DEPTH, MAX_DOCUMENT, is_blank, read_head, written_text
 from el.corpus.plain import read_plain
 from el.corpus.pubtator import PubTatorWriter, read_pubtator
-from el.corpus.store import MAX_DEPTH, JsonLinesWriter, read_documents
+from el.corpus.store import JsonLinesWriter, read_documents
 from el.corpus.tables import TSV_COLUMNS, LinksWriter, TableWriter
 from el.corpus.types import Document, LinkedDocument
 
@@ -140,7 +140,7 @@ class Corpus:
         return self.documents()
 
     def documents(self, skip: Skip | None = None) -> Iterator[Document]:
-        """Yields the documents. One is in memory at a time; BioC JSON is read whole.
+        """Yields the documents. One is in memory at a time.
 
         Args:
             skip: receives the error of each document, and of each mention (`MentionError`), that cannot be

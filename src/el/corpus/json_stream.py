@@ -13,12 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from el.base.errors import InputError
-from el.corpus.opening import MAX_DOCUMENT, decoded, too_large
+from el.corpus.opening import MAX_DEPTH, MAX_DOCUMENT, decoded, too_large
 from el.corpus.store import loaded
-
-MAX_DEPTH = 100
-"""The most brackets inside each other. BioC needs fewer than ten. At a much larger value, Python's decoder
-reaches a limit of its own."""
 
 # Bytes that are read at once. A larger value needs more memory.
 _CHUNK = 1 << 16

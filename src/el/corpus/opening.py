@@ -29,6 +29,10 @@ MAX_BLANK = 100_000
 """The most bytes that blank lines one after the other may have. A small gzipped file may hold a gigabyte of
 them; at a larger value, reading such a file takes longer."""
 
+MAX_DEPTH = 100
+"""The most arrays and objects of JSON inside each other. Documents need fewer than ten. At a value above some
+hundreds, Python itself may fail."""
+
 _UNPACK = "Unpack it and give the files in it"
 _CONVERT = "Convert it to UTF-8"
 # Byte order marks. UTF-32 stands first, because the mark of UTF-16 is the start of its mark.

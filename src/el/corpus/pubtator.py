@@ -24,7 +24,7 @@ from typing import TextIO
 from el.base.errors import ElError, InputError
 from el.corpus.checks import MentionError, Skip, make_document, quoted, read_each, report
 from el.corpus.fields import format_ids, format_scores, format_type, is_one_id, parse_ids, split_ids
-from el.corpus.opening import MAX_DOCUMENT, decoded, read_lines, too_large
+from el.corpus.opening import BLANKS, MAX_DOCUMENT, decoded, is_blank, read_lines, too_large
 from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
 
@@ -36,7 +36,7 @@ _WRITABLE_ID = re.compile(_ID)
 _WRITABLE_ID_OF_TWO = re.compile(r"[^\s|\[\]{}<>\"',;=]{1,200}")
 # The title's line of the next document, which an empty line may or may not precede.
 _TITLE = re.compile(rb"(?:\xef\xbb\xbf)?" + _ID.encode() + rb"\|t\|")
-_BLANK_LINE = re.compile(r"[\s\ufeff]*")
+_BLANK_LINE = re.compile(f"[{BLANKS}]*")
 _SEPARATOR = re.compile(r"[\t\r\n\0]")
 # More digits than the offsets of any text have. Python's int() refuses numbers of thousands of digits.
 _OFFSET = re.compile(r"\d{1,9}")
@@ -161,16 +161,16 @@ def _blocks(path: Path) -> Iterator[_Block]:
     is_begun = is_ended = has_title = is_dropped = False
     for line in read_lines(path):
         end = end or ("\r\n" if line.raw.endswith(b"\r\n") else "\n")
-        is_blank = _is_blank(line.raw)
-        is_title = not is_blank and _TITLE.match(line.raw) is not None
-        if not is_blank and (is_ended or (is_title and has_title)):
+        blank = is_blank(line.raw)
+        is_title = not blank and _TITLE.match(line.raw) is not None
+        if not blank and (is_ended or (is_title and has_title)):
             if not is_dropped:
                 yield _Block(number, offset, bytes(raw), end)
             raw.clear()
             number, offset = line.number, line.offset
             is_begun = is_ended = has_title = is_dropped = False
-        is_begun = is_begun or not is_blank
-        is_ended = is_begun and is_blank
+        is_begun = is_begun or not blank
+        is_ended = is_begun and blank
         has_title = has_title or is_title
         if not is_dropped:
             raw += line.raw
@@ -181,11 +181,6 @@ def _blocks(path: Path) -> Iterator[_Block]:
             is_dropped = True
     if is_begun and not is_dropped:
         yield _Block(number, offset, bytes(raw), end)
-
-
-def _is_blank(raw: bytes) -> bool:
-    """Whether a line is blank as text: characters such as U+00A0 and U+2028 are blanks too."""
-    return _BLANK_LINE.fullmatch(raw.decode("utf-8", "replace")) is not None
 
 
 def _read_block(path: Path, block: _Block, skip: Skip | None) -> Document:

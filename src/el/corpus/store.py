@@ -27,13 +27,10 @@ from el.base.files import write_jsonl
 from el.corpus.checks import MentionError, Skip, checked_text, make_document, read_each
 from el.corpus.fields import FreeIds, link_row
 from el.corpus.json_forms import Id, Interval, Offset, annotations, mention_row, unread_annotations
-from el.corpus.opening import Line, decoded, is_blank, read_lines
+from el.corpus.opening import MAX_DEPTH, Line, decoded, is_blank, read_lines
 from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.schema import check_types
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
-
-MAX_DEPTH = 100
-"""The most arrays and objects inside each other. At a value above some hundreds, Python itself may fail."""
 
 _LINKS = "links"
 
