@@ -9,6 +9,9 @@ import msgspec
 from el.base.errors import InputError
 
 
+_REMEDY = "Correct the value (docs/data.md describes the formats)"
+
+
 def check_types(
     path: Path,
     place: str,
@@ -16,6 +19,7 @@ def check_types(
     schema: Any,
     root: str = "$",
     error: Callable[[Path, str, str, str], InputError] = InputError,
+    remedy: str = _REMEDY,
 ) -> None:
     """Checks that a value has the types of a schema. Nothing is converted: "5" is no number, 5 is no text.
 
@@ -26,6 +30,7 @@ def check_types(
         schema: a type, such as a `TypedDict`. Keys that a `TypedDict` does not name are allowed.
         root: what messages call the value, such as `mentions[0]`.
         error: makes the error of path, place, problem and remedy.
+        remedy: what the user can do about a wrong type.
 
     Raises:
         InputError: a value has another type, or a key that the schema requires is missing. The message names
@@ -34,7 +39,6 @@ def check_types(
     try:
         msgspec.convert(value, schema)
     except msgspec.ValidationError as invalid:
-        remedy = "Correct the value (docs/data.md describes the formats)"
         raise error(path, place, _with_root(str(invalid), root), remedy) from invalid
 
 

@@ -1,15 +1,28 @@
 """The common part of all readers of ontology files: opening a file, its lines, and unchecked concepts."""
 
+import codecs
 import contextlib
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from el.base.errors import InputError
 from el.base.files import GZIP_ERRORS, open_unpacked
 from el.ontology.ontology import Name
+
+
+# Marks the type of a synonym that is no name, by the type's id or by what the ontology says about the type.
+# Mondo has DEPRECATED "to be removed" and EXCLUDE "excluded synonym", HPO has obsolete_synonym.
+_LEFT_OUT = re.compile(
+    r"deprecat|obsolet|exclude|discard|retract|withdrawn|to be removed|do not use", re.IGNORECASE
+)
+# A prefix and a number as the last part of an address, in the form of OBO and others: HP_0000118, NCIT_C3262.
+_NUMBERED = re.compile(r"([A-Za-z]\w*)_([A-Z]?\d+)")
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +32,8 @@ class Entry:
     Attributes:
         place: the place in the file, such as "line 12".
         id: the concept's id; "" if the file gives none.
-        names: the names, the preferred name first. The relation of a name says whether it is exact.
+        name: the preferred name; "" if the file gives none.
+        synonyms: the other names. The relation of a synonym says whether it is exact.
         kind: the kind, as the file spells it; "" if the file gives none.
         definition: the definition; "" if the file gives none.
         namespace: the part of the ontology that the concept belongs to; "" if the file names none.
@@ -29,12 +43,111 @@ class Entry:
 
     place: str
     id: str
-    names: tuple[Name, ...]
+    name: str
+    synonyms: tuple[Name, ...] = ()
     kind: str = ""
     definition: str = ""
     namespace: str = ""
     obsolete: bool = False
     replaced: bool = False
+
+
+class Notes:
+    """What the reading of a file repairs and leaves out, for the user.
+
+    Like things are counted and make one line, with the place of the first.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._first: dict[tuple[str, str], str] = {}
+
+    def say(self, line: str) -> None:
+        """Adds a line that needs no count."""
+        self._counts["", line] = 1
+
+    def count(self, thing: str, what: str, place: str = "") -> None:
+        """Counts one thing.
+
+        Args:
+            thing: what is counted, in the singular, such as "synonym".
+            what: what happens to it, such as "without a scope".
+            place: its place in the file, such as "line 12"; "" if no place is shown.
+        """
+        self._counts[thing, what] += 1
+        self._first.setdefault((thing, what), place)
+
+    def lines(self) -> list[str]:
+        """Returns the lines, in the order in which their first things came."""
+        return [self._line(*key) for key in self._counts]
+
+    def _line(self, thing: str, what: str) -> str:
+        if not thing:
+            return what
+        first = self._first[thing, what]
+        return f"{counted(self._counts[thing, what], thing)} {what}" + (f" (first: {first})" if first else "")
+
+
+def counted(count: int, thing: str) -> str:
+    """Returns a number with what it counts, such as "1 class" or "1,200 classes"."""
+    plural = "es" if thing.endswith("s") else "s"
+    return f"{count:,} {thing}" + ("" if count == 1 else plural)
+
+
+def merged(path: Path, entries: Iterable[Entry], notes: Notes) -> Iterator[Entry]:
+    """Makes one entry of all that have the same id. All entries are held in memory.
+
+    Raises:
+        InputError: entries of one id have different names.
+    """
+    groups: dict[str, Entry] = {}
+    for entry in entries:
+        # The id is missing. The caller refuses the entry.
+        if not entry.id:
+            yield entry
+            continue
+        first = groups.setdefault(entry.id, entry)
+        if first is entry:
+            continue
+        if first.name and entry.name and first.name != entry.name:
+            problem = f"the id {entry.id} is also in {first.place}, with another name"
+            raise InputError(path, entry.place, problem, "Give each concept a unique id")
+        notes.count("repeated id", "merged with the concept before", entry.place)
+        groups[entry.id] = replace(
+            first,
+            name=first.name or entry.name,
+            synonyms=first.synonyms + entry.synonyms,
+            definition=first.definition or entry.definition,
+            obsolete=first.obsolete or entry.obsolete,
+            replaced=first.replaced or entry.replaced,
+        )
+    yield from groups.values()
+
+
+def named(entries: Iterable[Entry], thing: str, what: str, notes: Notes) -> Iterator[Entry]:
+    """Skips entries without a name: they only refer to a concept of another ontology.
+
+    An obsolete concept often has no name. It stays, because the caller counts it as obsolete.
+
+    Args:
+        entries: the entries.
+        thing, what: see `Notes.count`.
+        notes: counts the entries that are skipped.
+    """
+    for entry in entries:
+        if entry.name or entry.obsolete:
+            yield entry
+        else:
+            notes.count(thing, what)
+
+
+def is_left_out(*texts: str) -> bool:
+    """Whether a synonym's type says that the synonym is no name: it is deprecated or excluded.
+
+    Args:
+        texts: the type's id, and what the ontology says about the type.
+    """
+    return any(_LEFT_OUT.search(text) for text in texts)
 
 
 @contextlib.contextmanager
@@ -75,6 +188,8 @@ def text_lines(path: Path, remedy: str = "Convert the file to UTF-8") -> Iterato
     try:
         with open_file(path) as stream:
             for number, line in enumerate(stream, start=1):
+                if number == 1 and line.startswith(_UTF16):
+                    raise InputError(path, "line 1", "in UTF-16, not UTF-8", "Save the file as UTF-8")
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         problem = f"not UTF-8 (byte {error.start + 1} of the line)"
@@ -110,3 +225,13 @@ def tsv_rows(path: Path, columns: int, remedy: str) -> Iterator[tuple[int, list[
 def one_line(text: str) -> str:
     """Returns the text with each run of white space replaced by one space."""
     return " ".join(text.split())
+
+
+def short_id(address: str) -> str:
+    """Returns the id in an address, such as HP:0000118 in http://purl.obolibrary.org/obo/HP_0000118.
+
+    The id is the part after the last # or /. A prefix and a number are joined by a colon.
+    """
+    last = re.split("[#/]", address)[-1]
+    numbered = _NUMBERED.fullmatch(last)
+    return f"{numbered[1]}:{numbered[2]}" if numbered else last

@@ -1,25 +1,28 @@
 """Reads an ontology file of any known format and checks its concepts."""
 
+import html
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal
 
 from el.base.errors import InputError
 from el.corpus.fields import parse_ids
-from el.ontology.entries import Entry, open_file
+from el.ontology.entries import Entry, Notes, counted, one_line, open_file
 from el.ontology.jsonl import read_jsonl
 from el.ontology.obo import read_obo
+from el.ontology.obo_graphs import read_obo_graphs
 from el.ontology.ontology import Concept, Kind, Name
 from el.ontology.owl import read_owl
 from el.ontology.table import is_header, read_table
 
-Format = Literal["obo", "owl", "table", "jsonl"]
+Format = Literal["obo", "obographs", "owl", "table", "jsonl"]
 Synonyms = Literal["exact", "all"]
 
-_READERS: dict[Format, Callable[[Path, list[str]], Iterator[Entry]]] = {
+_READERS: dict[Format, Callable[[Path, Notes], Iterator[Entry]]] = {
     "obo": read_obo,
+    "obographs": read_obo_graphs,
     "owl": read_owl,
     "table": read_table,
     "jsonl": read_jsonl,
@@ -33,10 +36,35 @@ _SUFFIXES: dict[str, Format] = {
     ".tsv": "table",
     ".jsonl": "jsonl",
 }
+# What a file may call a kind, in lower case -> the kind.
+_KINDS: dict[str, Kind] = {
+    "chemical": "chemical",
+    "drug": "chemical",
+    "substance": "chemical",
+    "disease": "disease",
+    "diagnosis": "disease",
+    "disorder": "disease",
+    "finding": "disease",
+    "phenotype": "disease",
+    "symptom": "disease",
+    "other": "other",
+}
 _KIND_REMEDY = (
     "Give it with --kind: disease (diagnoses, symptoms, phenotypes), chemical (drugs, substances) or other "
     "(anything else)"
 )
+# The most characters of an id. Ids are written beside every mention. Ids of vocabularies are far shorter.
+_MAX_ID = 1000
+# The most characters of a name. The longest name of MeSH has a quarter of them. The model reads the first
+# words of a name only, so that longer names take memory and are never found.
+_MAX_NAME = 2000
+# The most characters of a wrong value that a message shows.
+_SHOWN = 100
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# The key by which OBO Graphs differ from JSON lines.
+_GRAPHS = re.compile(r'"graphs"\s*:')
 # The bytes at the start of a file by which its format is recognised. At a larger value, a format whose mark
 # stands later in the file is recognised too.
 _HEAD_BYTES = 1 << 16
@@ -50,7 +78,7 @@ class Reading:
         format: "auto" recognises the format by the file's suffix, or else by the start of the file.
         kind: the kind of concepts for which the file gives none. None if the file gives all kinds.
         synonyms: "exact" reads only names with exactly the meaning of the concept. "all" also reads the
-            narrower, broader and related names of OBO and OWL.
+            narrower, broader and related names of OBO, OBO Graphs and OWL.
         namespace: reads only concepts that belong to this namespace in the file, or whose ids begin with it
             and a colon; "" reads all concepts.
     """
@@ -64,23 +92,28 @@ class Reading:
 def read_ontology_file(
     path: Path, reading: Reading | None = None, notes: list[str] | None = None
 ) -> Iterator[Concept]:
-    """Yields the concepts of an ontology file: OBO, OWL, a table, or JSON lines, optionally gzipped.
+    """Yields the concepts of an ontology file: OBO, OBO Graphs, OWL, a table, or JSON lines, optionally gzipped.
 
-    Obsolete concepts are skipped. The imports of a file are not loaded.
+    Obsolete concepts are skipped. The imports of a file are not loaded. In names and definitions, character
+    references such as `&#945;` are decoded, and control characters are replaced by blanks.
 
     Args:
         path: the file.
         reading: how to read the file; None for the defaults of `Reading`.
-        notes: receives a line about each group of skipped concepts, and about unused columns and imports.
+        notes: receives a line about each kind of repair, about each group of skipped concepts and names, and
+            about unused columns and imports.
 
     Raises:
         InputError: the file cannot be read; an id, a name or a kind is missing; an id occurs twice or cannot
-            be written into linked documents; a kind is unknown; or no concept is left.
+            be written into linked documents; a text is no Unicode; a kind is unknown; or no concept is left.
         ElError: the library that reads the format is not installed.
     """
-    reading, notes = reading or Reading(), [] if notes is None else notes
+    reading = reading or Reading()
     format = _recognise(path) if reading.format == "auto" else reading.format
-    yield from _checked(path, _READERS[format](path, notes), reading, notes)
+    found = Notes()
+    yield from _checked(path, _READERS[format](path, found), reading, found)
+    if notes is not None:
+        notes += found.lines()
 
 
 def _recognise(path: Path) -> Format:
@@ -90,7 +123,7 @@ def _recognise(path: Path) -> Format:
     with open_file(path) as stream:
         head = stream.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace").lstrip()
     if head.startswith("{"):
-        return "jsonl"
+        return "obographs" if _GRAPHS.search(head) else "jsonl"
     if head.startswith(("<", "@prefix", "@base", "PREFIX")):
         return "owl"
     if re.search(r"^(format-version:|\[Term\])", head, re.MULTILINE):
@@ -102,7 +135,7 @@ def _recognise(path: Path) -> Format:
     raise InputError(path, "", problem, remedy)
 
 
-def _checked(path: Path, entries: Iterable[Entry], reading: Reading, notes: list[str]) -> Iterator[Concept]:
+def _checked(path: Path, entries: Iterable[Entry], reading: Reading, notes: Notes) -> Iterator[Concept]:
     places: dict[str, str] = {}
     obsolete = replaced = elsewhere = 0
     for entry in entries:
@@ -113,13 +146,14 @@ def _checked(path: Path, entries: Iterable[Entry], reading: Reading, notes: list
             elsewhere += 1
         else:
             _check_id(path, entry, places)
-            yield _concept(path, entry, reading)
+            yield _concept(path, entry, reading, notes)
     if obsolete:
-        notes.append(f"{obsolete:,} obsolete concepts skipped ({replaced:,} have a successor)")
+        notes.say(f"{counted(obsolete, 'obsolete concept')} skipped ({replaced:,} with a successor)")
     if elsewhere:
-        notes.append(f"{elsewhere:,} concepts of other namespaces than {reading.namespace} skipped")
+        notes.say(f"{counted(elsewhere, 'concept')} of other namespaces than {reading.namespace} skipped")
     if not places:
-        problem = f"no concepts are left: {'; '.join(notes)}" if notes else "holds no concepts"
+        lines = notes.lines()
+        problem = f"no concepts are left: {'; '.join(lines)}" if lines else "holds no concepts"
         raise InputError(path, "", problem, "Give a file with concepts that have names and are not obsolete")
 
 
@@ -132,27 +166,64 @@ def _check_id(path: Path, entry: Entry, places: dict[str, str]) -> None:
     if not entry.id:
         raise InputError(path, entry.place, "no id", "Give each concept an id")
     # An id must be the same after it is written into linked documents and read again.
-    if parse_ids(entry.id) != (entry.id,) or len(entry.id.split()) > 1:
-        problem = f"the id {entry.id!r} cannot be written into linked documents"
-        remedy = "Use ids without blanks, the signs | ; , + and the prefix MESH:, and not - or -1"
+    if parse_ids(entry.id) != (entry.id,) or not entry.id.isprintable() or len(entry.id.split()) > 1:
+        problem = f"the id {_shown(entry.id)} cannot be written into linked documents"
+        remedy = (
+            "Use ids without blanks, control characters, the signs | ; , + and the prefix MESH:, "
+            "and not - or -1"
+        )
         raise InputError(path, entry.place, problem, remedy)
+    if len(entry.id) > _MAX_ID:
+        problem = f"the id {_shown(entry.id)} has {len(entry.id):,} characters, more than {_MAX_ID:,}"
+        raise InputError(path, entry.place, problem, "Give the concept a shorter id")
     if entry.id in places:
         problem = f"the id {entry.id} is also in {places[entry.id]}"
         raise InputError(path, entry.place, problem, "Give each concept a unique id and one entry")
     places[entry.id] = entry.place
 
 
-def _concept(path: Path, entry: Entry, reading: Reading) -> Concept:
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+def _concept(path: Path, entry: Entry, reading: Reading, notes: Notes) -> Concept:
     names: dict[str, Name] = {}
-    for name in entry.names:
+    # A synonym does not take the place of a missing preferred name.
+    for name in (Name(entry.name), *entry.synonyms) if entry.name else ():
         if reading.synonyms == "all" or name.relation == "preferred":
-            names.setdefault(name.text, name)
+            text = _cleaned(path, entry, name.text, "name", notes)
+            if len(text) > _MAX_NAME:
+                notes.count("name", f"of more than {_MAX_NAME:,} characters left out", entry.place)
+            elif text:
+                names.setdefault(text, replace(name, text=text))
     if not names:
         raise InputError(path, entry.place, f"the concept {entry.id} has no name", "Give it one or remove it")
-    kind = entry.kind.lower() or reading.kind
+    kind = _KINDS.get(entry.kind.lower()) if entry.kind else reading.kind
+    if kind is None and entry.kind:
+        problem = f"the kind {_shown(entry.kind)} is unknown"
+        raise InputError(path, entry.place, problem, f"Use one of {', '.join(_KINDS)}")
     if kind is None:
         raise InputError(path, entry.place, f"no kind for the concept {entry.id}", _KIND_REMEDY)
-    if kind not in get_args(Kind):
-        problem = f"the kind {entry.kind!r} is unknown"
-        raise InputError(path, entry.place, problem, f"Use one of {', '.join(get_args(Kind))}")
-    return Concept(entry.id, tuple(names.values()), cast(Kind, kind), definition=entry.definition)
+    definition = _cleaned(path, entry, entry.definition, "definition", notes)
+    return Concept(entry.id, tuple(names.values()), kind, definition=definition)
+
+
+def _cleaned(path: Path, entry: Entry, text: str, thing: str, notes: Notes) -> str:
+    """Returns a name or a definition without character references and control characters."""
+    if _SURROGATE.search(text):
+        problem = f"a {thing} of the concept {entry.id} holds half of a surrogate pair"
+        raise InputError(path, entry.place, problem, "Write the whole character, in UTF-8")
+    if (decoded := _decoded(text)) != text:
+        notes.count(thing, "with character references decoded", entry.place)
+    if (clean := _CONTROL.sub(" ", decoded)) != decoded:
+        notes.count(thing, "with control characters replaced by blanks", entry.place)
+    return one_line(clean)
+
+
+def _decoded(text: str) -> str:
+    """Decodes character references. Those that were encoded twice, such as `&amp;#945;`, are decoded twice."""
+    if "&" not in text:
+        return text
+    for _ in range(2):
+        text = _REFERENCE.sub(lambda match: html.unescape(match[0]), text)
+    return text

@@ -5,14 +5,14 @@ Imports are not loaded. OWL files commonly declare short entities for their name
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from el.base.errors import InputError
 from el.base.extras import needs_extra
-from el.ontology.entries import Entry, one_line, open_file, text_lines
+from el.ontology.entries import Entry, Notes, is_left_out, named, one_line, open_file, short_id, text_lines
 from el.ontology.ontology import Name, Relation
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ _CONVERT = "Convert it to RDF/XML, Turtle or OBO, for example with ROBOT"
 # The most characters of an entity's text. Addresses are shorter; at a larger value, a small file could expand
 # to more memory.
 _MAX_ENTITY = 1000
-# A prefix and a number as the last part of an address, in the form of OBO and others: HP_0000118, NCIT_C3262.
-_NUMBERED = re.compile(r"([A-Za-z]\w*)_([A-Z]?\d+)")
 
 _OBO, _OBO_IN_OWL = "http://purl.obolibrary.org/obo/", "http://www.geneontology.org/formats/oboInOwl#"
 _OWL, _SKOS = "http://www.w3.org/2002/07/owl#", "http://www.w3.org/2004/02/skos/core#"
@@ -44,17 +42,17 @@ _SYNONYMS: dict[str, Relation] = {
 _DEFINITIONS = (f"{_OBO}IAO_0000115", f"{_SKOS}definition")
 
 
-def read_owl(path: Path, notes: list[str]) -> Iterator[Entry]:
+def read_owl(path: Path, notes: Notes) -> Iterator[Entry]:
     """Yields the classes of an OWL ontology or the concepts of a SKOS vocabulary, sorted by their addresses.
 
     The preferred name is a label in English or without a language, if there is one. Labels in other languages
-    are further names. A class without a label only refers to a class of another ontology, and is skipped. The
-    whole file is held in memory.
+    are further names. Synonyms of types that say "deprecated", "excluded" or the like are left out. A class
+    without a label only refers to a class of another ontology, and is skipped. The whole file is held in
+    memory.
 
     Args:
         path: RDF/XML or Turtle, optionally gzipped.
-        notes: receives a line for each import (imports are not loaded), and one about classes without a
-            label.
+        notes: receives each import (imports are not loaded), and what is left out.
 
     Raises:
         InputError: the file is missing or broken, is another kind of XML, or declares an entity that is not a
@@ -64,18 +62,13 @@ def read_owl(path: Path, notes: list[str]) -> Iterator[Entry]:
     graph = _graph(path)
     from rdflib import URIRef
 
-    imported = sorted(str(address) for address in graph.objects(None, URIRef(f"{_OWL}imports")))
-    notes += [f"imports {address}: not loaded" for address in imported]
+    for address in sorted(str(address) for address in graph.objects(None, URIRef(f"{_OWL}imports"))):
+        notes.say(f"imports {address}: not loaded")
     found = (subject for kind in _CLASSES for subject in graph.subjects(URIRef(_TYPE), URIRef(kind)))
-    unlabelled = 0
-    for node in sorted({subject for subject in found if isinstance(subject, URIRef)}):
-        entry = _entry(graph, node)
-        if entry.names:
-            yield entry
-        else:
-            unlabelled += 1
-    if unlabelled:
-        notes.append(f"{unlabelled:,} classes without a label skipped")
+    nodes = sorted({subject for subject in found if isinstance(subject, URIRef)})
+    left_out = _left_out(graph)
+    entries = (_entry(graph, node, left_out, notes) for node in nodes)
+    yield from named(entries, "class", "without a label skipped", notes)
 
 
 def _graph(path: Path) -> "Graph":
@@ -96,7 +89,8 @@ def _graph(path: Path) -> "Graph":
         place = f"line {getattr(error, 'lines', 0) + 1}"
         problem = "neither RDF/XML nor valid Turtle"
         raise InputError(path, place, problem, _CONVERT) from error
-    except ParserError as error:
+    # rdflib raises ValueError for a language tag that it does not know.
+    except (ParserError, ValueError) as error:
         raise InputError(path, "", f"not RDF ({error})", _CONVERT) from error
 
 
@@ -127,21 +121,43 @@ def _check_xml(path: Path) -> None:
         raise InputError(path, f"line {error.lineno}", problem, _CONVERT) from error
 
 
-def _entry(graph: "Graph", node: "URIRef") -> Entry:
+def _left_out(graph: "Graph") -> set[tuple[Any, str, str]]:
+    """Returns (class, property, text) of each synonym whose type says that it is no name."""
     from rdflib import URIRef
 
+    found = set()
+    for axiom, type in graph.subject_objects(URIRef(f"{_OBO_IN_OWL}hasSynonymType")):
+        labels = (str(label) for label in graph.objects(type, URIRef(_LABELS[-1])))
+        if is_left_out(str(type), *labels):
+            node, property, text = (
+                graph.value(axiom, URIRef(f"{_OWL}annotated{part}"))
+                for part in ("Source", "Property", "Target")
+            )
+            found.add((node, str(property), str(text)))
+    return found
+
+
+def _entry(graph: "Graph", node: "URIRef", left_out: Container[tuple[Any, str, str]], notes: Notes) -> Entry:
+    from rdflib import URIRef
+
+    place = f"class <{node}>"
     labels = [text for label in _LABELS for text in _texts(graph, node, label)]
     # The sort is stable: among labels of equal rank, those of the first property come first.
-    names = {one_line(label): Name(one_line(label)) for label in sorted(labels, key=_is_foreign)}
+    name, *others = [one_line(label) for label in sorted(labels, key=_is_foreign)] or [""]
+    synonyms = {other: Name(other) for other in others if other != name}
     for property, relation in _SYNONYMS.items():
-        for text in map(one_line, _texts(graph, node, property)):
-            names.setdefault(text, Name(text, relation))
+        for text in _texts(graph, node, property):
+            if (node, property, str(text)) in left_out:
+                notes.count("synonym", "of a type for deprecated or excluded ones left out", place)
+            else:
+                synonyms.setdefault(one_line(text), Name(one_line(text), relation))
     definitions = [text for property in _DEFINITIONS for text in _texts(graph, node, property)]
     ids = _texts(graph, node, f"{_OBO_IN_OWL}id")
     return Entry(
-        f"class <{node}>",
-        str(ids[0]) if ids else _short_id(str(node)),
-        tuple(name for text, name in names.items() if text) if labels else (),
+        place,
+        str(ids[0]) if ids else short_id(str(node)),
+        name,
+        tuple(synonym for text, synonym in synonyms.items() if text),
         definition=one_line(min(definitions, key=_is_foreign)) if definitions else "",
         namespace="".join(_texts(graph, node, f"{_OBO_IN_OWL}hasOBONamespace")[:1]),
         obsolete=any(text.lower() in ("true", "1") for text in _texts(graph, node, f"{_OWL}deprecated")),
@@ -163,13 +179,3 @@ def _text_and_language(text: "Literal") -> tuple[str, str]:
 
 def _is_foreign(text: "Literal") -> bool:
     return not (text.language or "en").lower().startswith("en")
-
-
-def _short_id(address: str) -> str:
-    """The id in an address, such as HP:0000118 in http://purl.obolibrary.org/obo/HP_0000118.
-
-    The id is the part after the last # or /. A prefix and a number are joined by a colon.
-    """
-    last = re.split("[#/]", address)[-1]
-    numbered = _NUMBERED.fullmatch(last)
-    return f"{numbered[1]}:{numbered[2]}" if numbered else last

@@ -6,17 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from el.base.errors import InputError
-from el.ontology.entries import Entry, one_line, text_lines
+from el.ontology.entries import Entry, Notes, counted, one_line, text_lines
 from el.ontology.ontology import Name
 
 COLUMNS = ("id", "name", "synonyms", "kind", "definition")
 _NEEDED = ("id", "name")
 # In the order of preference: a name rarely holds a tab, and often a comma.
-_DELIMITERS = ("\t", ",", ";")
+_NAMES = {"\t": "a tab", ",": "a comma", ";": "a semicolon"}
+_DELIMITERS = tuple(_NAMES)
 _BETWEEN_SYNONYMS = "|"
+# The most characters of a line that a message shows.
+_SHOWN = 100
 
 
-def read_table(path: Path, notes: list[str]) -> Iterator[Entry]:
+def read_table(path: Path, notes: Notes) -> Iterator[Entry]:
     """Yields the concepts of a table, in the file's order.
 
     The columns `id` and `name` are required. The columns `synonyms` (separated by `|`), `kind` and
@@ -26,7 +29,7 @@ def read_table(path: Path, notes: list[str]) -> Iterator[Entry]:
 
     Args:
         path: the table, optionally gzipped.
-        notes: receives a line about columns that are not used.
+        notes: receives the columns that are not used.
 
     Raises:
         InputError: the file is missing or not UTF-8, a column is missing, a row is broken or has no name, or
@@ -35,7 +38,7 @@ def read_table(path: Path, notes: list[str]) -> Iterator[Entry]:
     delimiter, columns = _header(path)
     unused = [column for column in columns if column not in COLUMNS]
     if unused:
-        notes.append(f"columns that are not used: {', '.join(unused)}")
+        notes.say(f"columns that are not used: {', '.join(unused)}")
     entries = _entries(path, delimiter, columns)
     return entries if "synonyms" in columns else _grouped(path, entries)
 
@@ -70,15 +73,20 @@ def _header(path: Path) -> tuple[str, list[str]]:
 
 def _cells(line: str, delimiter: str) -> list[str]:
     """The names of the columns in a header, in lower case."""
-    return [one_line(cell).lower() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    try:
+        cells = next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])
+    # The line ends are carriage returns alone, or a cell is too long. Such a line is no header.
+    except csv.Error:
+        cells = [line[:_SHOWN]]
+    return [one_line(cell).lower() for cell in cells]
 
 
 def _entries(path: Path, delimiter: str, columns: Sequence[str]) -> Iterator[Entry]:
     """One entry a row."""
     for place, row in _rows(path, delimiter):
         if len(row) != len(columns):
-            problem = f"{len(row)} cells, not {len(columns)} as in the header"
-            remedy = "Put a cell that holds the delimiter into quotes"
+            problem = f"{counted(len(row), 'cell')}, not {len(columns)} as in the header"
+            remedy = f"Put a cell that holds the delimiter ({_NAMES[delimiter]}) into double quotes"
             raise InputError(path, place, problem, remedy)
         yield _entry(path, place, dict(zip(columns, row, strict=True)))
 
@@ -114,7 +122,8 @@ def _entry(path: Path, place: str, cells: Mapping[str, str]) -> Entry:
     return Entry(
         place,
         cells["id"].strip(),
-        tuple(Name(text) for text in (name, *synonyms) if text),
+        name,
+        tuple(Name(text) for text in synonyms if text),
         one_line(cells.get("kind", "")),
         one_line(cells.get("definition", "")),
     )
@@ -132,5 +141,5 @@ def _grouped(path: Path, entries: Iterable[Entry]) -> Iterator[Entry]:
                 problem = f"the id {entry.id} has another {column} in {first.place}"
                 remedy = f"Give each concept a unique id, and one {column} in its first row"
                 raise InputError(path, entry.place, problem, remedy)
-        groups[entry.id] = replace(first, names=first.names + entry.names)
+        groups[entry.id] = replace(first, synonyms=(*first.synonyms, Name(entry.name)))
     yield from groups.values()
