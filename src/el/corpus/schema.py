@@ -8,7 +8,6 @@ import msgspec
 
 from el.base.errors import InputError
 
-
 _REMEDY = "Correct the value (docs/data.md describes the formats)"
 
 

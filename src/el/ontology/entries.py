@@ -14,7 +14,6 @@ from el.base.errors import InputError
 from el.base.files import GZIP_ERRORS, open_unpacked
 from el.ontology.ontology import Name
 
-
 # Marks the type of a synonym that is no name, by the type's id or by what the ontology says about the type.
 # Mondo has DEPRECATED "to be removed" and EXCLUDE "excluded synonym", HPO has obsolete_synonym.
 _LEFT_OUT = re.compile(
@@ -22,6 +21,9 @@ _LEFT_OUT = re.compile(
 )
 # A prefix and a number as the last part of an address, in the form of OBO and others: HP_0000118, NCIT_C3262.
 _NUMBERED = re.compile(r"([A-Za-z]\w*)_([A-Z]?\d+)")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+"""Runs of control characters. Some of them change what a terminal shows."""
+
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -78,8 +80,8 @@ class Notes:
         self._first.setdefault((thing, what), place)
 
     def lines(self) -> list[str]:
-        """Returns the lines, in the order in which their first things came."""
-        return [self._line(*key) for key in self._counts]
+        """Returns the lines, in the order in which their first things came, without control characters."""
+        return [CONTROL.sub(" ", self._line(*key)) for key in self._counts]
 
     def _line(self, thing: str, what: str) -> str:
         if not thing:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from el.base.errors import InputError
 from el.corpus.fields import parse_ids
-from el.ontology.entries import Entry, Notes, counted, one_line, open_file
+from el.ontology.entries import CONTROL, Entry, Notes, counted, one_line, open_file
 from el.ontology.jsonl import read_jsonl
 from el.ontology.obo import read_obo
 from el.ontology.obo_graphs import read_obo_graphs
@@ -61,7 +61,6 @@ _MAX_NAME = 2000
 # The most characters of a wrong value that a message shows.
 _SHOWN = 100
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # The key by which OBO Graphs differ from JSON lines.
 _GRAPHS = re.compile(r'"graphs"\s*:')
@@ -92,7 +91,7 @@ class Reading:
 def read_ontology_file(
     path: Path, reading: Reading | None = None, notes: list[str] | None = None
 ) -> Iterator[Concept]:
-    """Yields the concepts of an ontology file: OBO, OBO Graphs, OWL, a table, or JSON lines, optionally gzipped.
+    """Yields the concepts of a file in OBO, OBO Graphs, OWL, a table or JSON lines, optionally gzipped.
 
     Obsolete concepts are skipped. The imports of a file are not loaded. In names and definitions, character
     references such as `&#945;` are decoded, and control characters are replaced by blanks.
@@ -215,13 +214,13 @@ def _cleaned(path: Path, entry: Entry, text: str, thing: str, notes: Notes) -> s
         raise InputError(path, entry.place, problem, "Write the whole character, in UTF-8")
     if (decoded := _decoded(text)) != text:
         notes.count(thing, "with character references decoded", entry.place)
-    if (clean := _CONTROL.sub(" ", decoded)) != decoded:
+    if (clean := CONTROL.sub(" ", decoded)) != decoded:
         notes.count(thing, "with control characters replaced by blanks", entry.place)
     return one_line(clean)
 
 
 def _decoded(text: str) -> str:
-    """Decodes character references. Those that were encoded twice, such as `&amp;#945;`, are decoded twice."""
+    """Decodes character references, also those that were encoded twice, such as `&amp;#945;`."""
     if "&" not in text:
         return text
     for _ in range(2):

@@ -34,7 +34,7 @@ _BARE_END = re.compile(r'"\s*(?:[{!]|$)')
 # Where a text without an end quote ends: before a scope, or before references at the end of the line.
 _UNQUOTED_END = re.compile(rf"\s{_SCOPE}|\s\[[^\[\]]*\][^\[\]]*$")
 
-# The end of a line after a value without quotes: {modifiers}, whose values are quoted, and a comment after "!".
+# What follows a value without quotes: {modifiers}, whose own values are quoted, and a comment after "!".
 _MODIFIERS = re.compile(r'\s\{[^{}=]*=\s*"[^{}]*\}(?=\s*(?:!.*)?$)')
 _COMMENT = re.compile(r"\s!")
 _ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
@@ -152,7 +152,7 @@ def _stanzas(path: Path, notes: Notes) -> Iterator[_Stanza]:
         elif tag := _TAG.fullmatch(line):
             stanza.tags[tag[1]].append((number, tag[2]))
         else:
-            notes.count("line", "skipped that is neither a stanza nor a tag with its value", f"line {number}")
+            notes.count("line", "skipped: neither a stanza nor a tag with its value", f"line {number}")
     yield stanza
 
 
@@ -221,7 +221,7 @@ def _synonyms(stanza: _Stanza, header: _Header, notes: Notes) -> Iterator[Name]:
             known = [header.types.get(type, ("", "")) for type in types]
             is_deprecated = _DEPRECATED_MODIFIER.search(rest) is not None
             if is_deprecated or is_left_out(*types, *(description for description, _ in known)):
-                notes.count("synonym", "of a type for deprecated or excluded ones left out", place)
+                notes.count("synonym", "marked as deprecated or excluded left out", place)
             elif text:
                 scopes = (scope.upper(), tag_scope, *(default for _, default in known))
                 yield Name(text, next((_SCOPES[one] for one in scopes if one in _SCOPES), "related"))
@@ -234,8 +234,10 @@ def _quoted(value: str, place: str, notes: Notes) -> _Quoted:
     if stop > 0:
         if strict is None or strict.end() - 1 != stop:
             notes.count("text", "with unescaped quotes repaired", place)
-        return _Quoted(_unescaped(value[1:stop]), value[stop + 1 :])
-    notes.count("text", "without its quotes repaired", place)
+        text = value[1:stop]
+        # The backslash before the end quote belongs to neither.
+        return _Quoted(_unescaped(text[:-1] if _is_continued(text) else text), value[stop + 1 :])
+    notes.count("text", "without quotes repaired", place)
     start = int(value.startswith('"'))
     end = _UNQUOTED_END.search(value, start)
     stop = end.start() if end else len(value)

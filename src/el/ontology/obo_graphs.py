@@ -117,7 +117,7 @@ def _entry(node: _Node, types: Mapping[str, str], notes: Notes) -> Entry:
         if property not in _SYNONYMS:
             values.setdefault(property, text)
         elif is_left_out(type, types.get(type, "")):
-            notes.count("synonym", "of a type for deprecated or excluded ones left out", place)
+            notes.count("synonym", "marked as deprecated or excluded left out", place)
         elif text:
             synonyms.append(Name(text, _SYNONYMS[property]))
     return Entry(

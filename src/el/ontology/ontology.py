@@ -246,7 +246,8 @@ def describe_ontology(folder: Path) -> str:
     manifest = _read_manifest(folder)
     info = manifest.get("info", {})
     sources = " + ".join(map(_source_of, info.get("parts", [info])))
-    return f"{sources}, {manifest.get('concepts', 0):,} concepts".removeprefix(", ")
+    count = manifest.get("concepts", 0)
+    return f"{sources}, {count:,} concept{'' if count == 1 else 's'}".removeprefix(", ")
 
 
 def part_bounds(ontology: Ontology) -> list[int]:

@@ -148,7 +148,7 @@ def _entry(graph: "Graph", node: "URIRef", left_out: Container[tuple[Any, str, s
     for property, relation in _SYNONYMS.items():
         for text in _texts(graph, node, property):
             if (node, property, str(text)) in left_out:
-                notes.count("synonym", "of a type for deprecated or excluded ones left out", place)
+                notes.count("synonym", "marked as deprecated or excluded left out", place)
             else:
                 synonyms.setdefault(one_line(text), Name(one_line(text), relation))
     definitions = [text for property in _DEFINITIONS for text in _texts(graph, node, property)]

@@ -1,6 +1,8 @@
 """An index of names by their spelling. It stores hashes and takes 12 bytes a name on disk."""
 
 import hashlib
+import re
+import unicodedata
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +18,58 @@ from el.ontology.ontology import Ontology
 # The most words of a name that `Spellings.longest` reports, the largest value of a uint8. Names with more
 # words count as names with this many.
 _MOST_WORDS = 255
+
+# Scripts without blanks between words, where each character counts as a word: Thai, Lao, Tibetan, Burmese,
+# Khmer, Han, Hiragana and Bopomofo. In Korean, particles follow a noun without a blank.
+_UNBROKEN = (
+    "\u0e00-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3041-\u3098\u309b-\u309f\u3100-\u312f"
+    "\u31a0-\u31bf\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
+)
+# Katakana stand among other signs without blanks, but spell whole words.
+_KATAKANA = "\u3099\u309a\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+# Vowel signs and tone marks, which follow their letter.
+_MARKS = "".join(
+    chr(code) for code in range(0x0E00, 0x1800) if unicodedata.category(chr(code)).startswith("M")
+)
+_HAS_UNBROKEN = re.compile(f"[{_UNBROKEN}{_KATAKANA}]")
+
+_APOSTROPHES = "'’‘ʼ`´′″"
+
+
+def _word(letter: str, others: str = "") -> re.Pattern[str]:
+    """Returns the pattern of a word, as `normalise` keeps it.
+
+    A word may hold primes ("2'"), plus signs, and accents that follow their letter as separate characters. A
+    possessive 's belongs to no word: the first alternative matches it without a group.
+
+    Args:
+        letter: a pattern for a letter or digit.
+        others: alternatives for words of other letters, each followed by "|".
+    """
+    return re.compile(
+        rf"(?<=[^\W\d_])[{_APOSTROPHES}]s\b"
+        rf"|({others}(?:(?:{letter}|[+\u0300-\u036f])+(?:(?<=\d)[{_APOSTROPHES}]+)?)+)"
+    )
+
+
+_WORD = _word(r"[^\W_]")
+_WORD_OF_ANY_SCRIPT = _word(
+    rf"[^\W_{_UNBROKEN}{_KATAKANA}]", rf"[{_UNBROKEN}][{_MARKS}\u3099\u309a]*|[{_KATAKANA}]+|"
+)
+
+
+def words_of(text: str) -> list[tuple[int, int]]:
+    """Returns the (start, stop) of each word of a text, in order.
+
+    In scripts without blanks between words, such as Chinese and Thai, each character is a word, so that a
+    name is found inside a sentence. Katakana make whole words.
+    """
+    pattern = _WORD_OF_ANY_SCRIPT if _is_unbroken(text) else _WORD
+    return [match.span(1) for match in pattern.finditer(text) if match[1]]
+
+
+def _is_unbroken(text: str) -> bool:
+    return not text.isascii() and _HAS_UNBROKEN.search(text) is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +100,8 @@ class Spellings:
         keys = np.array([_key(form.replace(" ", "")) for form in forms], dtype=np.uint64)
         rows = np.argsort(keys, kind="stable")
         most: dict[str, int] = {}
-        for form in forms:
-            first, words = form.partition(" ")[0], form.count(" ") + 1
+        for name, form in zip(ontology.name_texts, forms, strict=True):
+            first, words = _first_word(name, form)
             most[first] = min(max(words, most.get(first, 0)), _MOST_WORDS)
         first_keys = np.array([_key(first) for first in most], dtype=np.uint64)
         order = np.argsort(first_keys)
@@ -119,6 +173,15 @@ class Spellings:
 
 
 _ARRAYS = ("keys", "rows", "first_keys", "most_words")
+
+
+def _first_word(name: str, form: str) -> tuple[str, int]:
+    """Returns the first normalised word of a name with its normalised form, and the number of its words."""
+    if not _is_unbroken(name):
+        return form.partition(" ")[0], form.count(" ") + 1
+    words = words_of(name)
+    forms = " ".join(normalise(name[start:stop]) for start, stop in words).split()
+    return (forms or [""])[0], max(len(words), len(forms))
 
 
 def _key(text: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from el.base.errors import InputError
-from el.ontology.entries import Entry, Notes, counted, one_line, text_lines
+from el.ontology.entries import CONTROL, Entry, Notes, counted, one_line, text_lines
 from el.ontology.ontology import Name
 
 COLUMNS = ("id", "name", "synonyms", "kind", "definition")
@@ -53,6 +53,9 @@ def _header(path: Path) -> tuple[str, list[str]]:
     number, line = next(((n, line) for n, line in text_lines(path) if line.strip()), (0, ""))
     if not number:
         raise InputError(path, "", "is empty", f"Give a table with the columns {', '.join(COLUMNS)}")
+    if "\r" in line.rstrip("\r\n"):
+        problem = "line ends are carriage returns alone"
+        raise InputError(path, f"line {number}", problem, "End lines with a line feed")
     headers = {delimiter: _cells(line, delimiter) for delimiter in _DELIMITERS}
     delimiter = next(
         (d for d, header in headers.items() if set(_NEEDED) <= set(header)),
@@ -61,7 +64,9 @@ def _header(path: Path) -> tuple[str, list[str]]:
     columns = headers[delimiter]
     missing = [column for column in _NEEDED if column not in columns]
     if missing:
-        problem = f"no column {' and no column '.join(missing)}; the columns are {', '.join(columns)}"
+        found = CONTROL.sub(" ", ", ".join(columns))
+        found = found if len(found) <= _SHOWN else f"{found[:_SHOWN]}..."
+        problem = f"no column {' and no column '.join(missing)}; the columns are {found}"
         remedy = f"Name them in the first line: {', '.join(_NEEDED)}, and optionally {', '.join(COLUMNS[2:])}"
         raise InputError(path, f"line {number}", problem, remedy)
     repeated = next((column for column in columns if column and columns.count(column) > 1), None)
@@ -75,9 +80,9 @@ def _cells(line: str, delimiter: str) -> list[str]:
     """The names of the columns in a header, in lower case."""
     try:
         cells = next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])
-    # The line ends are carriage returns alone, or a cell is too long. Such a line is no header.
+    # A cell is too long, or holds a line end. Such a line is no header.
     except csv.Error:
-        cells = [line[:_SHOWN]]
+        cells = [line]
     return [one_line(cell).lower() for cell in cells]
 
 

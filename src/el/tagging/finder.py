@@ -3,6 +3,7 @@
 import bisect
 import itertools
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,13 +11,15 @@ from el.base.text import normalise
 from el.corpus.abbreviations import expand, find_abbreviations
 from el.corpus.types import Document, Mention, Span
 from el.ontology.ontology import Kind
-from el.ontology.spellings import Spellings
+from el.ontology.spellings import Spellings, words_of
 
 # The kinds of concept that are looked for. A name of several kinds gets the kind that stands first here.
 SOUGHT: tuple[Kind, ...] = ("chemical", "disease")
 # The fewest letters and digits of a name that is looked for. A text rarely means the concept where it has a
 # shorter name ("Ca", "I"). A larger value loses more short names.
 _MIN_CHARACTERS = 3
+# The same for a name in Chinese, Japanese or Korean, where most names have two or three signs.
+_MIN_SYLLABLES = 2
 # The most letters and digits of a name in capitals that counts as an abbreviation. An abbreviation is found
 # in capitals only, because in lower case it is often a common word ("AIDS"). With a larger value, longer
 # names that an ontology writes in capitals are missed in lower case.
@@ -26,14 +29,12 @@ _MAX_ABBREVIATION = 6
 # not found. A larger value makes the search slower.
 _ABBREVIATION_WORDS = 3
 
-_APOSTROPHES = "'’‘ʼ`´′″"
-# A word, as `normalise` keeps it: with primes ("2'"), plus signs, and accents that follow their letter as
-# separate characters. A possessive 's belongs to no word: the first alternative matches it without a group.
-_WORD = re.compile(
-    rf"(?<=[^\W\d_])[{_APOSTROPHES}]s\b|((?:(?:[^\W_]|[+\u0300-\u036f])+(?:(?<=\d)[{_APOSTROPHES}]+)?)+)"
-)
 # The end of a sentence or of a paragraph. A name does not cross it.
-_BREAK = re.compile(r"[.;:!?]\s|\n\s*\n")
+_BREAK = re.compile(r"[.;:!?]\s|[。！？；：]|\n\s*\n")
+# Signs that stand for a syllable or a word: Han and Hangul.
+_SYLLABLES = re.compile(
+    "[\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 
 # Words that are names in MeSH but mostly mean something else: common English words ("lead"), and words so
 # general that a text rarely names a concept with them ("syndrome").
@@ -61,10 +62,12 @@ class DictionaryFinder:
     """Finds names of an ontology in text. The names found do not overlap.
 
     The search goes from left to right. Of several names that start at the same word, the longest is found.
-    Only whole words are compared, in normalised form (`normalise`). A name does not cross the end of a
-    sentence. To reduce noise, these names are not looked for:
+    Only whole words are compared, in normalised form (`normalise`). In scripts without blanks between words,
+    each character counts as a word (`words_of`). A name does not cross the end of a sentence. To reduce
+    noise, these names are not looked for:
 
-    - names of fewer than three letters and digits, and names without any letter;
+    - names of fewer than three letters and digits, or of one sign in Chinese, Japanese or Korean;
+    - names without any letter;
     - single common English words that are names too, such as "lead", "water" or "syndrome".
 
     Names of up to six letters and digits in capitals ("COPD", "AIDS") are abbreviations. They are found in
@@ -87,7 +90,7 @@ class DictionaryFinder:
             text: the text to search.
             abbreviations: short form -> long form. A short form is found if its long form is a name.
         """
-        words = [match.span(1) for match in _WORD.finditer(text) if match[1]]
+        words = words_of(text)
         forms = [normalise(text[start:stop]) for start, stop in words]
         ends = self._ends(text, words, forms, abbreviations or {})
         place = 0
@@ -95,7 +98,7 @@ class DictionaryFinder:
             start, place = place, place + 1
             for stop in ends[start]:
                 surface = text[words[start][0] : words[stop - 1][1]]
-                kind = self._kind_of(surface, " ".join(forms[start:stop]), abbreviations or {})
+                kind = self._kind_of(surface, normalise(surface), abbreviations or {})
                 if kind is not None:
                     yield Found(words[start][0], words[stop - 1][1], kind)
                     place = stop
@@ -212,8 +215,11 @@ def as_mentions(document: Document, found: Iterable[Found]) -> tuple[Mention, ..
 
 
 def _is_looked_for(form: str) -> bool:
+    # A normalised Hangul syllable consists of several letters.
+    form = unicodedata.normalize("NFC", form)
     characters = sum(character.isalnum() for character in form)
-    return characters >= _MIN_CHARACTERS and any(character.isalpha() for character in form)
+    least = _MIN_SYLLABLES if _SYLLABLES.search(form) else _MIN_CHARACTERS
+    return characters >= least and any(character.isalpha() for character in form)
 
 
 def _is_abbreviation(name: str) -> bool:

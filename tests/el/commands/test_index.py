@@ -60,9 +60,7 @@ def test_a_file(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str])
 def test_what_is_left_out_is_said(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("own.obo").write_text("[Term]\nid: H:1\nname: glowing elbow\n\n[Term]\nid: X:1\n", encoding="utf-8")
     main(["own.obo", "--kind", "disease", "--trained", str(trained), "-o", "made"])
-    assert capsys.readouterr().err == (
-        "own.obo: 1 concepts, 1 names\nown.obo: 1 terms without a name skipped\n"
-    )
+    assert capsys.readouterr().err == ("own.obo: 1 concept, 1 name\nown.obo: 1 term without a name skipped\n")
 
 
 @pytest.mark.parametrize("kind", ["disease", "other"])

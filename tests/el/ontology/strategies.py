@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from el.ontology.entries import one_line
 from el.ontology.ontology import Concept, Name
 
-_CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="|")
+_CHARACTERS = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="|")
 _TEXTS = st.text(_CHARACTERS, max_size=8).map(one_line)
 _IDS = st.from_regex(r"[A-Z]{1,5}[:.-]?[0-9]{1,3}", fullmatch=True).filter(lambda text: text[:5] != "MESH:")
 

@@ -1,4 +1,5 @@
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_format_is_known_by_its_suffix(tmp_path: Path, suffix: str, text: str)
 def test_a_format_that_is_given_or_not_known(tmp_path: Path) -> None:
     path = write(tmp_path / "own.txt", "! a comment\n" + OBO.replace("[Term]", "[Term] ! one"))
     with pytest.raises(
-        InputError, match=r"not recognised as an ontology.*\.jsonl\), or use --format obo\|owl"
+        InputError, match=r"not recognised as an ontology.*\.jsonl\), or use --format obo\|obographs\|owl"
     ):
         list(read_ontology_file(write(tmp_path / "other.txt", "code,label\n")))
     assert len(list(read_ontology_file(path, Reading(format="obo", kind="other")))) == 1
@@ -112,3 +113,75 @@ def test_ids_that_two_ontologies_have(tmp_path: Path) -> None:
     with pytest.raises(ElError, match=r"b.jsonl: the id X1 is in a.csv too"):
         merge_ontologies({"a.csv": tmp_path / "a", "b.jsonl": tmp_path / "b"}, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("Drug", "chemical"),
+        ("SUBSTANCE", "chemical"),
+        ("symptom", "disease"),
+        ("Phenotype", "disease"),
+        ("disorder", "disease"),
+        ("Other", "other"),
+    ],
+)
+def test_other_words_for_a_kind(tmp_path: Path, kind: str, expected: str) -> None:
+    path = write(tmp_path / "own.csv", f"id,name,kind\nX1,a, {kind} \n")
+    assert [concept.kind for concept in read_ontology_file(path)] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "notes"),
+    [
+        ("&alpha;-&#946;-&#x3B3; R&D", "α-β-γ R&D", ["1 name with character references decoded"]),
+        ("&amp;#945;", "α", ["1 name with character references decoded"]),
+        ("a\x00b\x1b[31mc", "a b [31mc", ["1 name with control characters replaced by blanks"]),
+        ("a\tb", "a b", []),
+        ("AT&T &unknown; &copy", "AT&T &unknown; &copy", []),
+    ],
+)
+def test_characters_of_names(tmp_path: Path, name: str, expected: str, notes: list[str]) -> None:
+    found: list[str] = []
+    row = json.dumps({"id": "X1", "name": name})
+    (concept,) = read_ontology_file(write(tmp_path / "own.jsonl", row), Reading(kind="disease"), found)
+    assert concept.names == (Name(expected),)
+    assert found == [f"{note} (first: line 1)" for note in notes]
+
+
+def test_names_that_are_too_long_repeat_or_are_empty(tmp_path: Path) -> None:
+    notes: list[str] = []
+    row = {"id": "X1", "name": "a", "synonyms": ["b" * 1_000_000, "a", "\x01", "c" * 2000, "c" * 2001]}
+    path = write(tmp_path / "own.jsonl", json.dumps(row))
+    (concept,) = read_ontology_file(path, Reading(kind="disease"), notes)
+    assert concept.names == (Name("a"), Name("c" * 2000))
+    assert notes[0] == "2 names of more than 2,000 characters left out (first: line 1)"
+    path = write(tmp_path / "own.jsonl", json.dumps({"id": "X1", "name": "b" * 3000}))
+    with pytest.raises(InputError, match="line 1: the concept X1 has no name"):
+        list(read_ontology_file(path, Reading(kind="disease")))
+
+
+@pytest.mark.parametrize(
+    ("concept_id", "message"),
+    [
+        ("A" * 10_000, r"the id 'A{100}\.\.\.' has 10,000 characters, more than 1,000"),
+        ("A\x1b[2J", r"the id 'A\\x1b\[2J' cannot be written"),
+        ("A\u200b1", "cannot be written"),
+        ("A\u2028B", "cannot be written"),
+        ("\ud800", "cannot be written"),
+    ],
+)
+def test_ids_that_are_too_long_or_do_not_show(tmp_path: Path, concept_id: str, message: str) -> None:
+    path = write(tmp_path / "own.jsonl", json.dumps({"id": concept_id, "name": "a"}))
+    with pytest.raises(InputError, match=message):
+        list(read_ontology_file(path, Reading(kind="disease")))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "obo", "ttl"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf16(tmp_path: Path, suffix: str, encoding: str) -> None:
+    path = tmp_path / f"own.{suffix}"
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path.write_bytes((mark + "id,name\nX1,a\n").encode(encoding))
+    with pytest.raises(InputError, match=r"line 1: in UTF-16, not UTF-8\. Save the file as UTF-8"):
+        list(read_ontology_file(path, Reading(kind="disease")))

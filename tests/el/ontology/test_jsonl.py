@@ -42,13 +42,29 @@ def test_fields_that_are_missing_empty_or_not_known(tmp_path: Path) -> None:
         ('{"id": "X1", "name": "a"}\n{"id": \n', "line 2: not JSON"),
         ("[" * 100_000, "line 1: not JSON"),
         ('["X1", "a"]\n', "line 1: not a JSON object"),
-        ('{"id": 1, "name": "a"}\n', "line 1: id is 1; a string is needed"),
+        (
+            '{"id": 1, "name": "a"}\n',
+            r"line 1: Expected `str \| null`, got `int` - at `\$\.id`. A line is like",
+        ),
         ('{"name": "a"}\n', "line 1: no id"),
         ('{"id": "X1", "synonyms": ["a"]}\n', "line 1: the concept X1 has no name"),
-        ('{"id": "X1", "name": "a", "synonyms": "b"}\n', "line 1: synonyms are 'b'; a list of strings"),
-        ('{"id": "X1", "name": "a", "synonyms": [1]}\n', "line 1: synonyms are"),
+        (
+            '{"id": "X1", "name": "a", "synonyms": "b"}\n',
+            r"line 1: Expected `array \| null`, got `str` - at `\$\.synonyms`",
+        ),
+        (
+            '{"id": "X1", "name": "a", "synonyms": [1]}\n',
+            r"line 1: Expected `str`, got `int` - at `\$\.synonyms\[0\]`",
+        ),
+        ('{"id": "X1", "name": ["a"]}\n', "got `array` - at `.*name`"),
+        ('{"id": "X1", "name": "a", "kind": false}\n', "got `bool` - at `.*kind`"),
+        ('{"id": "X1", "name": "a", "synonyms": ""}\n', "got `str` - at `.*synonyms`"),
+        ('{"id": "X1", "name": "a", "synonyms": {"b": 1}}\n', "got `object` - at `.*synonyms`"),
+        ('{"id": "X1", "name": "a", "definition": 1.5}\n', "got `float` - at `.*definition`"),
+        (f'{{"id": {"9" * 5000}}}\n', "line 1: not JSON"),
+        ('{"id": "X1", "name": "a", "synonyms": ["\\ud800b"]}\n', "the concept X1 holds half of a surrogate"),
         ('{"id": "X1", "name": "a"}\n{"id": "X1", "name": "b"}\n', "line 2: the id X1 is also in line 1"),
-        ('{"id": "X1", "name": "a", "kind": "drug"}\n', "line 1: the kind 'drug' is unknown"),
+        ('{"id": "X1", "name": "a", "kind": "gene"}\n', "line 1: the kind 'gene' is unknown"),
     ],
 )
 def test_bad_lines(tmp_path: Path, text: str, message: str) -> None:

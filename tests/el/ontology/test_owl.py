@@ -75,8 +75,8 @@ def test_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["HP:0000002"] == FINGER
     assert notes == [
         "imports http://127.0.0.1:9/other.owl: not loaded",
-        "1 classes without a label skipped",
-        "1 obsolete concepts skipped (1 have a successor)",
+        "1 class without a label skipped",
+        "1 obsolete concept skipped (1 with a successor)",
     ]
 
 
@@ -143,3 +143,36 @@ def test_without_rdflib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "rdflib", None)
     with pytest.raises(ElError, match=r"pip install .*\[ontologies\]"):
         read(write(tmp_path / "own.owl", OWL))
+
+
+@pytest.mark.parametrize(
+    ("type", "said"),
+    [
+        ("http://purl.obolibrary.org/obo/mondo#DEPRECATED", ""),
+        ("http://example.org/EX_9", "excluded synonym"),
+        ("http://purl.obolibrary.org/obo/hp#obsolete_synonym", ""),
+    ],
+)
+def test_deprecated_and_excluded_synonyms(tmp_path: Path, type: str, said: str) -> None:
+    notes: list[str] = []
+    text = (
+        "@prefix owl: <http://www.w3.org/2002/07/owl#> . @prefix x: <http://example.org/EX_> .\n"
+        "@prefix o: <http://www.geneontology.org/formats/oboInOwl#> .\n"
+        "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .\n"
+        'x:1 a owl:Class ; rdfs:label "a" ; o:hasExactSynonym "b" , "c" .\n'
+        "[] a owl:Axiom ; owl:annotatedSource x:1 ; owl:annotatedProperty o:hasExactSynonym ;\n"
+        f'  owl:annotatedTarget "b" ; o:hasSynonymType <{type}> .\n'
+        f'<{type}> rdfs:label "{said}" .\n'
+        "[] a owl:Axiom ; owl:annotatedSource x:1 ; owl:annotatedProperty o:hasExactSynonym ;\n"
+        '  owl:annotatedTarget "c" ; o:hasSynonymType x:layperson .\n'
+    )
+    (concept,) = read(write(tmp_path / "own.ttl", text), notes)
+    assert concept.names == (Name("a"), Name("c"))
+    assert notes == [
+        "1 synonym marked as deprecated or excluded left out (first: class <http://example.org/EX_1>)"
+    ]
+
+
+def test_a_language_that_rdflib_does_not_know(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not RDF"):
+        read(write(tmp_path / "own.owl", OWL.replace('xml:lang="de"', 'xml:lang="de_DE x"')))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from el.base.errors import InputError, MismatchError
 from el.base.text import normalise, spelling
 from el.ontology.ontology import Concept, Name, Ontology
-from el.ontology.spellings import Spellings
+from el.ontology.spellings import Spellings, words_of
 
 
 def ontology_of(*names: str) -> Ontology:
@@ -61,6 +61,21 @@ def test_spelling_is_looser_than_normalising() -> None:
 def test_how_long_names_are_that_begin_with_a_word() -> None:
     spellings = Spellings.of_ontology(ontology_of("Lead", "Lead Poisoning, Childhood", "Pb", "--"))
     assert spellings.longest(["lead", "pb", "poisoning", ""]) == [3, 1, 0, 1]
+
+
+def test_in_scripts_without_blanks_each_character_is_a_word() -> None:
+    spellings = Spellings.of_ontology(ontology_of("糖尿病", "糖尿病性昏迷", "HIV感染", "アルツハイマー病"))
+    assert spellings.longest(["糖", "hiv", "アルツハイマー", "尿", "糖尿病"]) == [6, 3, 2, 0, 0]
+    text = "2型糖尿病's ดั of"
+    words = [text[start:stop] for start, stop in words_of(text)]
+    assert words == ["2", "型", "糖", "尿", "病", "ดั", "of"]
+
+
+@given(st.text("ab糖尿ดั่アン2' -당", max_size=12))
+def test_words_are_in_order_and_hold_all_letters_and_digits(text: str) -> None:
+    places = [place for start, stop in words_of(text) for place in range(start, stop)]
+    assert places == sorted(set(places))
+    assert all(place in places for place, character in enumerate(text) if character.isalnum())
 
 
 def test_which_spellings_are_known() -> None:

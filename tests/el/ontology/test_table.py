@@ -93,7 +93,7 @@ def test_the_kind_of_a_row_comes_before_that_of_the_file(tmp_path: Path) -> None
         ("\nid;label\nX1;a\n", "line 2: no column name; the columns are id, label"),
         ("id,name,name\nX1,a,b\n", "line 1: two columns are named name"),
         ("id,name\nX1,a\nX2,b,c\n", "line 3: 3 cells, not 2 .* quotes"),
-        ("id,name\nX1\n", "line 2: 1 cells, not 2"),
+        ("id,name\nX1\n", "line 2: 1 cell, not 2 .* \\(a comma\\)"),
         ('id,name\nX1,"a\nb"\nX2,"c\nX3,d\n', "line 4: a broken row"),
         ('id,name\nX1,"a"b\n', "line 2: a broken row"),
         ("id,name\nX1, \n", "line 2: no name"),
@@ -102,7 +102,12 @@ def test_the_kind_of_a_row_comes_before_that_of_the_file(tmp_path: Path) -> None
         ("id,name,synonyms\nX1,a,\nX1,b,\n", "line 3: the id X1 is also in line 2"),
         ("id,name,kind\nX1,a,disease\nX1,b,other\n", "line 3: the id X1 has another kind in line 2"),
         ("id,name,definition\nX1,a,b\nX1,c,d\n", "line 3: the id X1 has another definition in line 2"),
-        ("id,name,kind\nX1,a,drug\n", "line 2: the kind 'drug' is unknown. Use one of chemical"),
+        ("id,name,kind\nX1,a,gene\n", "line 2: the kind 'gene' is unknown. Use one of chemical"),
+        ("id,name\rX1,a\r", "line 1: line ends are carriage returns alone"),
+        (
+            f"id,{'x' * 200_000}\n",
+            "line 1: no column id and no column name; the columns are id,x+\\.\\.\\. Name",
+        ),
     ],
 )
 def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:

@@ -122,6 +122,58 @@ def test_abbreviations_of_a_document_are_found_by_their_long_form(finder: Dictio
     assert mention == "chemical"
 
 
+UNBROKEN = (
+    "糖尿病",
+    "2型糖尿病",
+    "高血压",
+    "肺炎",
+    "癌",
+    "HIV感染",
+    "アルツハイマー病",
+    "リン",
+    "がん性疼痛",
+    "โรคเบาหวาน",
+    "ความดันโลหิตสูง",
+    "โรคภูมิแพ้",
+    "당뇨병",
+    "암",
+    "α-地中海贫血",
+    "diabetes mellitus",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("患者患有糖尿病和高血压。", ["糖尿病", "高血压"]),
+        ("既往2型糖尿病史，肺炎治愈，无癌变", ["2型糖尿病", "肺炎"]),
+        ("一名HIV感染者，α-地中海贫血症", ["HIV感染", "α-地中海贫血"]),
+        ("患有diabetes mellitus的人", ["diabetes mellitus"]),
+        ("母はアルツハイマー病、父はがん性疼痛です", ["アルツハイマー病", "がん性疼痛"]),
+        # Katakana spell whole words: phosphorus is no part of aspirin.
+        ("アスピリンとリンを", []),
+        ("ผู้ป่วยเป็นโรคเบาหวานและความดันโลหิตสูงกับโรคภูมิแพ้ครับ", ["โรคเบาหวาน", "ความดันโลหิตสูง", "โรคภูมิแพ้"]),
+        ("환자는 당뇨병이 있고 암시했다", ["당뇨병"]),
+        ("糖尿。病 糖尿！病 糖 尿 病", []),
+    ],
+)
+def test_names_in_scripts_without_blanks_are_found_in_sentences(text: str, expected: list[str]) -> None:
+    names = Ontology.from_concepts(
+        Concept(f"D{number}", (Name(name),), "disease") for number, name in enumerate(UNBROKEN)
+    )
+    assert found(DictionaryFinder(Spellings.of_ontology(names)), text) == expected
+
+
+def test_a_long_text_without_blanks_takes_time_in_proportion() -> None:
+    names = Ontology.from_concepts([Concept("D1", (Name("糖尿病"),), "disease")])
+    finder = DictionaryFinder(Spellings.of_ontology(names))
+
+    def search(count: int) -> None:
+        assert len(found(finder, "患者患有糖尿病和高血压糖" * count)) == count
+
+    assert_in_proportion(search, 100)
+
+
 PIECES = st.one_of(
     st.sampled_from([name for _, _, names in CONCEPTS for name in names]),
     st.sampled_from([" ", ", ", "-", ". ", "'s ", "α", "´", "2'", "+", "\u0301", "\n\n", "ß", "½"]),
