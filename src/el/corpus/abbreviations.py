@@ -24,6 +24,7 @@ _MAX_SHORT_CHARACTERS = 10
 _MAX_PARTS = 12
 
 _CLOSING = {"(": ")", "[": "]"}
+_BRACKET = re.compile(r"[()\[\]]")
 _FULL_WIDTH = str.maketrans("（）［］；：，", "()[];:,")
 # The ends of parts in brackets. "(AKI; n = 30)", "(AKI, stage 3)", "(AKI: 3 patients)" and "(AKI = acute
 # kidney injury)" have two parts, "(AKI and CKD)" too.
@@ -31,8 +32,15 @@ _PART_ENDS = re.compile(r"[;:,]\s+(?:(?:and|or)\s+)?|\s+(?:and|or)\s+|\s+=\s+")
 # What stands between two terms of a list.
 _BETWEEN_TERMS = re.compile(r"(?:\s|,|\b(?:and|or)\b)+$")
 _NESTED = re.compile(r"\s+[(\[].*", re.DOTALL)
-_SENTENCE_END = re.compile(r"(?<!\bSt)(?<!\bDr)(?<!\bvs)[.!?]\s+(?=[A-Z])|\n\s*\n")
+_SENTENCE_END = re.compile(r"[.!?](?<!\bSt\.)(?<!\bDr\.)(?<!\bvs\.)\s+(?=[A-Z])|\n\s*\n")
 _QUOTES = "\"'“”‘’"
+# The start of a long form in other brackets: "(IGF II) and", "(TNF)-induced". "(RS)-" belongs to the name of a
+# chemical.
+_BEGINS_IN_BRACKETS = re.compile(
+    r"[(\[](?![RSEZrs\d,±+-]+[)\]])[^)\]]*[A-Z\d][^)\]]*[)\]](?:[\s,]|-(?=[A-Za-z]{3}))"
+)
+# Brackets that belong to the word before them, as in "A(2A)" and "[Ca(2+)]".
+_JOINED_BRACKETS = re.compile(r"(?:\b\w|\d|\W\w{2})[(\[]$")
 _OPENING_ONLY = re.compile(r"\s*[(\[（［]\s*")
 _BRACKET_GOES_ON = re.compile(r"\s*[)\]）］;,:]")
 
@@ -127,6 +135,7 @@ def find_definitions(text: str, terms: Iterable[Span] = ()) -> list[Definition]:
             or _defined_by_neighbours(plain, parts)
         )
         defined = [_with_long_start(one, long_starts) for one in defined]
+        defined = [one for one in defined if _BEGINS_IN_BRACKETS.match(plain, one.long.start) is None]
         long_starts |= {bracket.opening: one.long.start for one in defined}
         found += sorted(defined, key=lambda definition: definition.short.start)
     return found
@@ -229,6 +238,7 @@ def _is_candidate(text: str) -> bool:
     words = text.split()
     return (
         is_short_form(text)
+        and sum(map(str.isalnum, text)) > 1
         and _NO_SHORT_FORM.fullmatch(text) is None
         and _CAPITALISED.fullmatch(text) is None
         and (len(words) == 1 or _SECOND_WORD.fullmatch(words[1]) is not None)
@@ -239,7 +249,8 @@ def _brackets(text: str) -> Iterator[_Bracket]:
     """Yields the pairs of brackets in `text`, in order."""
     open_at: list[int] = []
     pairs: list[tuple[int, int, int]] = []
-    for position, character in enumerate(text):
+    for match in _BRACKET.finditer(text):
+        position, character = match.start(), match[0]
         if character in _CLOSING:
             open_at.append(position)
         elif open_at and character == _CLOSING[text[open_at[-1]]]:
@@ -299,7 +310,13 @@ def _defined_inside(
     if previous > bracket.start and text[previous - 1].isspace():
         # Another pair of brackets stands between: "acute kidney injury [12] (AKI)".
         stop = _trimmed(text, bracket.start, previous)
-    shorts = [short for part in parts if (short := _short_form(text, part)) is not None]
+    if _JOINED_BRACKETS.search(text[max(bracket.start, bracket.opening - 3) : bracket.opening + 1]):
+        return []
+    shorts = [
+        short
+        for number, part in enumerate(parts)
+        if (short := _short_form(text, part)) is not None and not _is_address(text, parts[:number])
+    ]
     found = _listed(text, bracket.start, stop, shorts, term_starts)
     if not found and parts:
         found = _with_shared_noun(text, bracket.start, stop, parts[0], term_starts)
@@ -312,6 +329,11 @@ def _defined_inside(
         if short and short not in defined and _SECOND_NAME.search(text, part.start, short.start):
             found.append(Definition(short, found[-1].long))
     return found
+
+
+def _is_address(text: str, parts: Sequence[Span]) -> bool:
+    """Whether the parts before another are the start of an address: "(Boston, MA)"."""
+    return bool(parts) and _CAPITALISED.fullmatch(text, parts[-1].start, parts[-1].stop) is not None
 
 
 def _listed(

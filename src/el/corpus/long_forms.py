@@ -20,9 +20,9 @@ _MORE_WORDS = 12
 # Costs. Those of a letter of the short form: inside a word whose first letter is matched (directly behind the
 # letter matched before it, or later), and inside a word whose first letter is not matched.
 _ADJACENT, _INSIDE, _WITHOUT_INITIAL = 0.2, 0.5, 1.2
-# Those of a word without a letter of the short form: the last word, any other word, a function word, a number
-# or a single letter.
-_LAST_WORD, _WORD, _FUNCTION_WORD, _LOCANT = 0.9, 0.6, 0.2, 0.1
+# Those of a word without a letter of the short form: the last word, any other word, a word behind a hyphen, a
+# function word, a number or a single letter.
+_LAST_WORD, _WORD, _JOINED_WORD, _FUNCTION_WORD, _LOCANT = 0.9, 0.6, 0.25, 0.2, 0.1
 # Words that a long form does not run over, and marks between words.
 _BARRIER, _COMMA, _BRACKET = 3.0, 0.3, 1.5
 # A long form that begins with a function word, or with a word that often stands before a term. A long form
@@ -58,19 +58,13 @@ _GREEK = {
 }
 # Spelled Greek letters in a short form are one sign. The shorter names are parts of other short forms.
 _SPELLED_GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "theta", "kappa", "lambda", "omega", "sigma")
-_NUMBERS = (
-    ("1", "i", "one"),
-    ("2", "ii", "two"),
-    ("3", "iii", "three"),
-    ("4", "iv", "four"),
-    ("5", "v", "five"),
-    ("6", "vi", "six"),
-    ("7", "vii", "seven"),
-    ("8", "viii", "eight"),
-    ("9", "ix", "nine"),
-    ("10", "x", "ten"),
-)
-_SAME_NUMBER = {form: forms for forms in _NUMBERS for form in forms}
+_ROMAN = "i ii iii iv v vi vii viii ix x".split()
+_SPELLED = "one two three four five six seven eight nine ten".split()
+# A Roman or spelled number -> the number.
+_NUMBERS = {
+    form: str(number) for forms in (_ROMAN, _SPELLED) for number, form in enumerate(forms, start=1)
+}
+_HYPHENS = "-‐‑–"
 # Symbols of chemistry whose letters are not those of the word, in the case in which they are written.
 _SYMBOLS = {
     "OH": ("hydroxy", "ol"),
@@ -90,10 +84,11 @@ _SYMBOLS = {
     "O": ("ox",),
 }
 _SYMBOL = re.compile("|".join(sorted(_SYMBOLS, key=len, reverse=True)))
-# Short forms that may be read as formulas: "6-OHDA", "NaCl".
+# Short forms that may be read as formulas: "6-OHDA", "NaCl". Those in which numbers count atoms or groups:
+# "H2O2", "PaO2", "25(OH)D".
 _FORMULA = re.compile(r"\d|[A-Z][a-z]")
+_COUNTS_ATOMS = re.compile(r"(?:[PSV][a-z]?)?(?:[HNCSKP]|O|Cl|Na|Li|Ca|Fe|Mg|Br|[\d().+-])+[A-Za-z]?\d?")
 _NUMBERED_TYPE = re.compile(r"T\d[A-Z]")
-# A number that counts atoms or groups: "H2O2", "25(OH)2D".
 _ATOM_COUNT = re.compile(r"(?<=[A-Za-z)])\d+")
 
 # A letter, a number or a spelled Greek letter of a short form.
@@ -118,8 +113,8 @@ _WEAK_STARTS = frozenset(
     "controls daily decreased describe described detected determined dose doses drug drugs each effect "
     "effects eight elderly elevated eleven evaluated every examined exposure few first five four frequent "
     "function given group groups had healthy history hypothesized identified immediate including "
-    "increased induced investigated known level levels low many marked mean measured men mice more most "
-    "mouse named new nine no observed often one other patient patients plasma possible presence present "
+    "increased induced investigated known level levels low many marked measured men mice more most mouse "
+    "named new nine no observed often one other patient patients plasma possible presence present "
     "presented prior rat rats receiving recent reduced reported role same second selected serum seven "
     "several significant similar six some studied study subjects subsequent such suffered suspected "
     "taking ten three toward treatment trial two undergoing use used various women".split()
@@ -129,12 +124,11 @@ _TRAILING = frozenset(
     "patient patients subject subjects case cases group groups mice rats animals level levels treatment "
     "therapy administration".split()
 )
-# Short forms that are mostly countries, their states, Roman numerals or a statistic. They are found only where
-# nearly all letters begin a word.
-_AMBIGUOUS = frozenset(
-    "USA US UK CA MA NY NJ PA MO IL MD OH TX MI WI MN WA DC CT NC GA TN II III VI VII VIII IX XI SD SE SEM CI "
-    "OR HR RR NS ANOVA IQR".split()
-)
+# Short forms that are mostly countries, Roman numerals or statistics. They are found only where nearly all
+# letters begin a word.
+_AMBIGUOUS = frozenset("USA US UK II III VI VII VIII IX XI SD SE SEM CI OR HR RR ANOVA IQR".split())
+# Parts of names of chemicals that stand before a term and belong to it.
+_DESCRIPTORS = frozenset("cis trans tert sec rs dl ortho meta para bis".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +140,14 @@ class _Word:
         stop: the character after it.
         readings: the word, and other spellings of it: "2", "ii" and "two".
         gap: the cost of the signs between the word and the next one.
+        is_joined: whether a hyphen stands before the word.
     """
 
     start: int
     stop: int
     readings: tuple[str, ...]
     gap: float
+    is_joined: bool
 
     @property
     def skip_cost(self) -> float:
@@ -161,13 +157,15 @@ class _Word:
             return _BARRIER
         if word in _FUNCTION_WORDS:
             return _FUNCTION_WORD
-        return _LOCANT if self.is_locant else _WORD
+        if self.is_locant:
+            return _LOCANT
+        return _JOINED_WORD if self.is_joined else _WORD
 
     @property
     def is_locant(self) -> bool:
-        """Whether the word is a number, a single letter or a Greek letter, as in names of chemicals."""
+        """Whether the word is a number, a letter or a descriptor, as in names of chemicals."""
         word = self.readings[0]
-        return len(word) == 1 or word.isdigit() or word in _GREEK.values()
+        return len(word) == 1 or word.isdigit() or word in _GREEK.values() or word in _DESCRIPTORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,12 +282,12 @@ def _start_cost(text: str, word: _Word, begin: int) -> float:
     first = word.readings[0]
     if first in _BARRIERS:
         return _BARRIER
-    joined_behind = text[word.stop : word.stop + 1] in ("-", "‐", "–")
+    joined_behind = text[word.stop : word.stop + 1] in tuple(_HYPHENS)
     if first in _FUNCTION_WORDS and not joined_behind:
         return _FUNCTION_START
     if first in _WEAK_STARTS and not joined_behind:
         return _WEAK_START
-    return _HYPHEN_START if begin and text[begin - 1] in "-‐–/" else 0.0
+    return _HYPHEN_START if begin and text[begin - 1] in f"{_HYPHENS}/" else 0.0
 
 
 def _start_costs(short: str, words: Sequence[_Word]) -> dict[int, float]:
@@ -299,13 +297,16 @@ def _start_costs(short: str, words: Sequence[_Word]) -> dict[int, float]:
     """
     best: dict[int, float] = {}
     for signs, extra in _readings(short):
-        for place, cost in _costs(signs, words).items():
+        for place, cost in _costs(signs, words, _most(short) + _TERM).items():
             best[place] = min(best.get(place, float("inf")), cost + extra)
     return best
 
 
-def _costs(signs: Sequence[_Sign], words: Sequence[_Word]) -> dict[int, float]:
-    """Matches signs to words by dynamic programming, from the last word to the first."""
+def _costs(signs: Sequence[_Sign], words: Sequence[_Word], most: float) -> dict[int, float]:
+    """Matches signs to words by dynamic programming, from the last word to the first.
+
+    It ends where every cost is above `most`.
+    """
     count = len(signs)
     infinite = float("inf")
     # The cost of matching the signs from each place on with the words behind the present one.
@@ -319,6 +320,8 @@ def _costs(signs: Sequence[_Sign], words: Sequence[_Word]) -> dict[int, float]:
         skip = max(_LAST_WORD, word.skip_cost) if is_last and not word.is_locant else word.skip_cost
         here = [behind[place] + skip + word.gap for place in range(count + 1)]
         for place in range(count):
+            if not any(text in reading for text in signs[place].texts for reading in word.readings):
+                continue
             for matched, cost, from_initial in _matches(word, signs, place):
                 total = cost + behind[matched] + word.gap
                 here[place] = min(here[place], total)
@@ -327,6 +330,8 @@ def _costs(signs: Sequence[_Sign], words: Sequence[_Word]) -> dict[int, float]:
         for place in range(count - 1, -1, -1):
             here[place] = min(here[place], here[place + 1] + signs[place].drop_cost)
         behind = here
+        if min(behind) > most:
+            break
     return {number: cost for number, cost in found.items() if cost < infinite}
 
 
@@ -383,6 +388,10 @@ def _readings(short: str) -> Iterator[tuple[list[_Sign], float]]:
     """Yields the signs of a short form, and what the reading costs in addition."""
     signs = [_Sign((text,)) for text in _sign_texts(short)]
     yield signs, 0.0
+    head, _, tail = short.rpartition(" ")
+    if head and tail.isupper() and tail.lower() in _ROMAN:
+        # "MPS II", whose long form may hold a 2.
+        yield [*(_Sign((text,)) for text in _sign_texts(head)), _Sign((_NUMBERS[tail.lower()],))], 0.0
     if len(short) > 2 and short.endswith("s") and not short[-2].islower():
         # The short form is a plural. The long form may be a singular, or have another plural.
         yield signs[:-1], 0.0
@@ -405,7 +414,8 @@ def _sign_texts(short: str) -> Iterator[str]:
 
 def _chemical_signs(short: str) -> Iterator[_Sign]:
     """Yields the signs of a short form that is read as a formula."""
-    counts = {match.start() for match in _ATOM_COUNT.finditer(short)}
+    is_formula = ("O" in short or "Cl" in short) and _COUNTS_ATOMS.fullmatch(short) is not None
+    counts = {match.start() for match in _ATOM_COUNT.finditer(short)} if is_formula else set()
     position = 0
     while position < len(short):
         symbol, sign = _SYMBOL.match(short, position), _SIGN.match(short, position)
@@ -425,7 +435,8 @@ def _words(text: str, start: int, stop: int, most: int) -> list[_Word]:
     for number, match in enumerate(matches):
         following = matches[number + 1].start() if number + 1 < len(matches) else stop
         gap = _gap_cost(text[match.end() : following]) if number + 1 < len(matches) else 0.0
-        words.append(_Word(match.start(), match.end(), _spellings(match[0]), gap))
+        is_joined = match.start() > start and text[match.start() - 1] in _HYPHENS
+        words.append(_Word(match.start(), match.end(), _spellings(match[0]), gap, is_joined))
     return words
 
 
@@ -439,7 +450,7 @@ def _gap_cost(between: str) -> float:
 
 def _spellings(word: str) -> tuple[str, ...]:
     folded = _folded(word)
-    return (folded, *(form for form in _SAME_NUMBER.get(folded, ()) if form != folded))
+    return (folded, _NUMBERS[folded]) if folded in _NUMBERS else (folded,)
 
 
 def _folded(text: str) -> str:
