@@ -10,7 +10,7 @@ import bisect
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from el.corpus.long_forms import MAX_CHARACTERS, long_form_before, whole_cost
@@ -161,8 +161,8 @@ def find_abbreviations(text: str) -> dict[str, str]:
     return _as_mapping(text, find_definitions(text))
 
 
-def document_abbreviations(document: Document, mentions: Iterable[Mention] = ()) -> dict[str, str]:
-    """Finds the second names that a document defines in brackets: abbreviations and others.
+def document_definitions(document: Document, mentions: Iterable[Mention] = ()) -> list[Definition]:
+    """Finds the places where a document defines second names in brackets: abbreviations and others.
 
     A mention that ends right before a bracket is preferred as the long form of the short form in it.
 
@@ -175,16 +175,31 @@ def document_abbreviations(document: Document, mentions: Iterable[Mention] = ())
         mentions: further mentions, such as those found by the linker.
 
     Returns:
-        Short form -> long form. The abbreviations found by their letters come first.
+        The definitions. The abbreviations found by their letters come first.
     """
     text = document.text
     every = sorted({*document.mentions, *mentions}, key=lambda mention: (mention.start, mention.stop))
     whole = [mention for mention in every if not mention.is_discontinuous and mention.role != "part"]
-    found = _as_mapping(text, find_definitions(text, [Span(one.start, one.stop) for one in whole]))
+    definitions = find_definitions(text, [Span(one.start, one.stop) for one in whole])
+    long_forms: dict[str, Span] = {}
+    for one in definitions:
+        long_forms.setdefault(text[one.short.start : one.short.stop], one.long)
     for before, mention in itertools.pairwise(whole):
-        if expand(mention.text, found) == mention.text and _is_second_name(text, before, mention):
-            found[mention.text] = expand(before.text, found)
-    return found
+        if _defined(mention.text, long_forms) is None and _is_second_name(text, before, mention):
+            form = _defined(before.text, long_forms)
+            long_form = Span(before.start, before.stop) if form is None else long_forms[form]
+            long_forms[mention.text] = long_form
+            definitions.append(Definition(Span(mention.start, mention.stop), long_form))
+    return definitions
+
+
+def document_abbreviations(document: Document, mentions: Iterable[Mention] = ()) -> dict[str, str]:
+    """Finds the second names that a document defines in brackets; see `document_definitions`.
+
+    Returns:
+        Short form -> long form. The abbreviations found by their letters come first.
+    """
+    return _as_mapping(document.text, document_definitions(document, mentions))
 
 
 def _as_mapping(text: str, definitions: Iterable[Definition]) -> dict[str, str]:
@@ -212,12 +227,23 @@ def expand(text: str, abbreviations: Mapping[str, str]) -> str:
     Singular and plural are not distinguished: if "NSAID" or "NSAIDs" is defined, both are expanded. A single
     letter has no plural: "As" is arsenic, not several "A".
     """
-    forms = [text]
-    if len(text) > 1:
-        forms.append(text + "s")
-    if len(text) > 2 and text.endswith("s"):
-        forms.append(text[:-1])
-    return next((abbreviations[form] for form in forms if form in abbreviations), text)
+    form = _defined(text, abbreviations)
+    return text if form is None else abbreviations[form]
+
+
+def _defined(text: str, abbreviations: Container[str]) -> str | None:
+    """Returns the defined short form that `text` is, in the singular or the plural; None if it is none."""
+    return next((form for form in numbers_of(text) if form in abbreviations), None)
+
+
+def numbers_of(short: str) -> list[str]:
+    """Returns a short form, its plural, and its singular if it can be a plural."""
+    forms = [short]
+    if len(short) > 1:
+        forms.append(short + "s")
+    if len(short) > 2 and short.endswith("s"):
+        forms.append(short[:-1])
+    return forms
 
 
 def is_short_form(text: str) -> bool:

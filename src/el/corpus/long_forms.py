@@ -235,6 +235,17 @@ def whole_cost(short: str, text: str, start: int, stop: int) -> float | None:
     return min(costs, default=None)
 
 
+def is_term_like(text: str) -> bool:
+    """Whether a text can be the start of a term: it holds no verb or function word, nor an odd first word."""
+    words = [word.readings[0] for word in _words(text, 0, len(text), len(text))]
+    return (
+        bool(words)
+        and words[0] not in _WEAK_STARTS
+        and _BARRIERS.isdisjoint(words)
+        and _FUNCTION_WORDS.isdisjoint(words)
+    )
+
+
 def _most(short: str) -> float:
     if short in _AMBIGUOUS:
         return _MOST_AMBIGUOUS

@@ -1,8 +1,10 @@
 """Chooses which mentions of a document are linked: those given with the document, and those found."""
 
+import bisect
 import itertools
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +16,7 @@ from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Kind, Ontology, kind_of_type, part_bounds
 from el.ontology.spellings import Spellings
 from el.tagging.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
+from el.tagging.short_forms import with_short_forms
 from el.tagging.tagger import Tagger
 
 FindMentions = Literal["auto", "always", "never"]
@@ -64,13 +67,17 @@ class MentionFinder:
     def found(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
         """Returns the mentions found in the texts of documents, one tuple per document.
 
-        Given mentions of the documents are ignored.
+        Given mentions of the documents are ignored. A short form that a document defines is found wherever it
+        stands if its long form is found, and has the type of its long form.
         """
         if self._tagger is None:
-            return [self._finder.mentions(document) for document in documents]
-        tagged = self._tagger.find(documents)
-        found = map(self._with_untaught, documents, tagged)
-        return [as_mentions(*pair) for pair in zip(documents, found, strict=True)]
+            found = [list(self._finder.find_in(document)) for document in documents]
+        else:
+            found = list(map(self._with_untaught, documents, self._tagger.find(documents)))
+        return [
+            as_mentions(document, with_short_forms(document, of_document, self._finder.kind_of))
+            for document, of_document in zip(documents, found, strict=True)
+        ]
 
     def _with_untaught(self, document: Document, tagged: Iterable[Found]) -> list[Found]:
         """Returns what the tagger found of the ontology's kinds, with the names of `_untaught_finder`."""
@@ -119,10 +126,13 @@ class MentionFinder:
 
 def _with_found(document: Document, given: Sequence[Mention], found: Sequence[Mention]) -> list[Mention]:
     """Returns given mentions and found ones, sorted. Found mentions that overlap a given one are left out."""
-    taken = [span for mention in document.mentions for span in mention.spans]
-    new = [
-        mention
-        for mention in found
-        if not any(span.start < mention.stop and mention.start < span.stop for span in taken)
-    ]
+    spans = sorted((span for mention in document.mentions for span in mention.spans), key=attrgetter("start"))
+    starts = [span.start for span in spans]
+    # The end of the characters that the spans up to each one take.
+    stops = list(itertools.accumulate((span.stop for span in spans), max))
+    new = []
+    for mention in found:
+        before = bisect.bisect_left(starts, mention.stop)
+        if not before or stops[before - 1] <= mention.start:
+            new.append(mention)
     return sorted([*given, *new], key=lambda mention: (mention.start, mention.stop))

@@ -120,6 +120,10 @@ class DictionaryFinder:
             for found in self.find(passage.text, abbreviations):
                 yield Found(passage.offset + found.start, passage.offset + found.stop, found.kind)
 
+    def kind_of(self, text: str) -> Kind | None:
+        """Returns the kind of the names that are looked for and spelled like `text`; None without any."""
+        return self._kind_of(text, normalise(text), {})
+
     def _ends(
         self,
         text: str,
