@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.corpus.abbreviations import document_abbreviations, expand, find_abbreviations
+from el.corpus.abbreviations import document_abbreviations, expand, find_abbreviations, find_definitions
 from el.corpus.types import Document, Mention, Passage, Span
 from tests.work import assert_in_proportion
 
@@ -70,6 +70,91 @@ def test_definitions_are_found(text: str, found: dict[str, str]) -> None:
 )
 def test_nothing_is_found_where_nothing_is_defined(text: str) -> None:
     assert find_abbreviations(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        # A letter repeats.
+        ("with acute anterior uveitis (AAU)", {"AAU": "acute anterior uveitis"}),
+        ("a case of retroperitoneal rhabdomyosarcoma (RR-S)", {"RR-S": "retroperitoneal rhabdomyosarcoma"}),
+        ("sickle cell and severe sepsis (SS)", {"SS": "severe sepsis"}),
+        # What stands before the term is not swallowed.
+        ("mice treated with mitomycin (MMC)", {"MMC": "mitomycin"}),
+        ("patients on phenytoin (PHT)", {"PHT": "phenytoin"}),
+        ("tacrolimus-induced diabetes mellitus (DM)", {"DM": "diabetes mellitus"}),
+        ("chronic kidney disease patients (CKD)", {"CKD": "chronic kidney disease"}),
+        # Numbers, signs, Greek letters, chemicals.
+        ("mucopolysaccharidosis type 3 (MPS III)", {"MPS III": "mucopolysaccharidosis type 3"}),
+        ("neuropathy type two (NT2)", {"NT2": "neuropathy type two"}),
+        ("nuclear factor kappa B (NF-κB)", {"NF-κB": "nuclear factor kappa B"}),
+        ("7-nitroindazole (7-NI)", {"7-NI": "7-nitroindazole"}),
+        ("sulfur dioxide (SO2)", {"SO2": "sulfur dioxide"}),
+        ("potassium iodide (KI)", {}),
+        ("8-hydroxyguanosine (8-OHG)", {"8-OHG": "8-hydroxyguanosine"}),
+        # Several in one pair of brackets, and brackets of other kinds.
+        ("tremor and rest tremor (T or RT)", {"RT": "rest tremor"}),
+        (
+            "renal cell cancer, breast cancer and oral cancer (RCC, BC, and OC, respectively)",
+            {"RCC": "renal cell cancer", "BC": "breast cancer", "OC": "oral cancer"},
+        ),
+        ("renal failure (RF, also known as CRF)", {"RF": "renal failure", "CRF": "renal failure"}),
+        ("atrial flutter（AF）", {"AF": "atrial flutter"}),
+        ("(atrial flutter, AFL)", {"AFL": "atrial flutter"}),
+        ("(AFL, atrial flutter)", {"AFL": "atrial flutter"}),
+        ("atrial flutter [3] (AFL)", {"AFL": "atrial flutter"}),
+        ("the nisin group (NS group)", {"NS": "nisin"}),
+        (
+            "renal cell cancer (RCC)-associated anaemia (RAA)",
+            {"RCC": "renal cell cancer", "RAA": "renal cell cancer (RCC)-associated anaemia"},
+        ),
+    ],
+)
+def test_the_long_form_is_the_one_whose_letters_fit_best(text: str, found: dict[str, str]) -> None:
+    assert find_abbreviations(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fields in groups (Fig. 2)",
+        "a mask (Malden, MA)",
+        "under sedation anywhere (USA)",
+        "neither (N = 30)",
+        "10 mice with manganese (10 mM)",
+        "renal insults (e.g., RI)",
+        "the adenosine A(2A) receptor",
+        "aspirin from a supplier (Aspa)",
+        "Hunter and co-workers [H. S.]",
+    ],
+)
+def test_what_stands_in_brackets_is_often_no_short_form(text: str) -> None:
+    assert find_abbreviations(text) == {}
+
+
+def test_a_mention_before_the_bracket_is_the_better_long_form() -> None:
+    text = "Doses given to mice on methotrexate (MX) fell."
+    assert document_abbreviations(annotated(text, "methotrexate")) == {"MX": "methotrexate"}
+    text = "It was chronic calcinosis (CC)."
+    assert document_abbreviations(annotated(text)) == {"CC": "chronic calcinosis"}
+    assert document_abbreviations(annotated(text, "disease:calcinosis")) == {"CC": "calcinosis"}
+    # Its letters do not fit.
+    text = "Deep vein thrombosis (DVT)"
+    assert document_abbreviations(annotated(text, "disease:vein thrombosis")) == {"DVT": "Deep vein thrombosis"}
+
+
+def test_one_short_form_has_two_senses_in_two_documents() -> None:
+    for long_form in ("multiple myeloma", "malignant melanoma", "multiple myeloma"):
+        assert find_abbreviations(f"{long_form} (MM)") == {"MM": long_form}
+
+
+def test_definitions_stand_where_they_say() -> None:
+    text = "Sotalol（STL） and PD (Parkinson disease)"
+    places = [
+        (text[one.short.start : one.short.stop], text[one.long.start : one.long.stop])
+        for one in find_definitions(text)
+    ]
+    assert places == [("STL", "Sotalol"), ("PD", "Parkinson disease")]
 
 
 def test_the_first_definition_wins() -> None:
