@@ -34,8 +34,8 @@ _BETWEEN_TERMS = re.compile(r"(?:\s|,|\b(?:and|or)\b)+$")
 _NESTED = re.compile(r"\s+[(\[].*", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?](?<!\bSt\.)(?<!\bDr\.)(?<!\bvs\.)\s+(?=[A-Z])|\n\s*\n")
 _QUOTES = "\"'“”‘’"
-# The start of a long form in other brackets: "(IGF II) and", "(TNF)-induced". "(RS)-" belongs to the name of a
-# chemical.
+# The start of a long form in other brackets: "(IGF II) and", "(TNF)-induced". "(RS)-" belongs to the
+# name of a chemical.
 _BEGINS_IN_BRACKETS = re.compile(
     r"[(\[](?![RSEZrs\d,±+-]+[)\]])[^)\]]*[A-Z\d][^)\]]*[)\]](?:[\s,]|-(?=[A-Za-z]{3}))"
 )
@@ -54,7 +54,9 @@ _LEAD_IN = re.compile(
 _SECOND_NAME = re.compile(r"\b(?:called|termed|known as|named|referred to as|abbreviated)\b", re.IGNORECASE)
 # Words behind a short form in brackets: "(AKI for short)", "(AKI hereafter)".
 _LEAD_OUT = re.compile(
-    r"\s+(?:hereafter|henceforth|herein|here|for short|in short|below|respectively|in the following|in this \w+)$", re.IGNORECASE
+    r"\s+(?:hereafter|henceforth|herein|here|for short|in short|below|respectively|in the following|"
+    r"in this \w+)$",
+    re.IGNORECASE,
 )
 # What introduces examples, sources and comparisons, but no names.
 _NO_NAME = re.compile(
@@ -68,7 +70,7 @@ _NO_SHORT_FORM = re.compile(
     r"|[\d.,]+\s*(?:[munkpμµ]?(?:g|l|m|mol|eq|iu|u|gy|bq|ci|s|v|w|hz|da|pa|cal|j|k|c|f|h)|cm|mm\s?hg|kda|"
     r"[munkpμµ]?g/\S+|ppm|bpm|min|hrs?|days?|years?|yrs?|weeks?|months?|x|th|st|nd|rd)\.?"
     r"|.*[=<>%±≥≤~≈°@#\\].*"
-    r"|[\d\W]+",
+    r"|USA|[\d\W]+",
     re.IGNORECASE,
 )
 # A capitalised word, as opposed to a short form. "Abeta" is none.
@@ -88,6 +90,8 @@ class Definition:
 
     short: Span
     long: Span
+
+
 @dataclass(frozen=True, slots=True)
 class _Bracket:
     """A pair of brackets.
@@ -136,7 +140,8 @@ def find_definitions(text: str, terms: Iterable[Span] = ()) -> list[Definition]:
         )
         defined = [_with_long_start(one, long_starts) for one in defined]
         defined = [one for one in defined if _BEGINS_IN_BRACKETS.match(plain, one.long.start) is None]
-        long_starts |= {bracket.opening: one.long.start for one in defined}
+        if defined:
+            long_starts[bracket.opening] = defined[-1].long.start
         found += sorted(defined, key=lambda definition: definition.short.start)
     return found
 
@@ -249,7 +254,7 @@ def numbers_of(short: str) -> list[str]:
 def is_short_form(text: str) -> bool:
     """Whether a text can be a short form: 2 to 10 letters and digits, one or two words, and a capital."""
     return (
-        2 <= len(text)
+        len(text) >= 2
         and sum(map(str.isalnum, text)) <= _MAX_SHORT_CHARACTERS
         and len(text.split()) <= _MAX_SHORT_WORDS
         and text[0].isalnum()
@@ -442,7 +447,8 @@ def _defined_by_neighbours(text: str, parts: Sequence[Span]) -> list[Definition]
         if short is None:
             continue
         form = text[short.start : short.stop]
-        neighbours = [*parts[max(0, number - 1) : number], *parts[number + 1 : number + 2]]
+        before = [] if _is_address(text, parts[:number]) else parts[max(0, number - 1) : number]
+        neighbours = [*before, *parts[number + 1 : number + 2]]
         for long_form in neighbours:
             if whole_cost(form, text, long_form.start, long_form.stop) is not None:
                 found.append(Definition(short, long_form))

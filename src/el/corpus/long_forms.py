@@ -58,12 +58,10 @@ _GREEK = {
 }
 # Spelled Greek letters in a short form are one sign. The shorter names are parts of other short forms.
 _SPELLED_GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "theta", "kappa", "lambda", "omega", "sigma")
-_ROMAN = "i ii iii iv v vi vii viii ix x".split()
-_SPELLED = "one two three four five six seven eight nine ten".split()
+_ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
+_SPELLED = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # A Roman or spelled number -> the number.
-_NUMBERS = {
-    form: str(number) for forms in (_ROMAN, _SPELLED) for number, form in enumerate(forms, start=1)
-}
+_NUMBERS = {form: str(number) for forms in (_ROMAN, _SPELLED) for number, form in enumerate(forms, start=1)}
 _HYPHENS = "-‐‑–"
 # Symbols of chemistry whose letters are not those of the word, in the case in which they are written.
 _SYMBOLS = {
@@ -98,16 +96,18 @@ _TOKEN = re.compile(
     r"[αβγδεζηθκλμωστΑΒΓΔΕΖΗΘΚΛΜΩΣΤµ]|\d+"
     r"|[^\W\d_αβγδεζηθκλμωστµ][\u0300-\u036f]*(?:['’]?[^\W\d_αβγδεζηθκλμωστµ][\u0300-\u036f]*)*"
 )
-_FUNCTION_WORDS = frozenset("a an and as at by for in into of on or over the to with without".split())
-_BARRIERS = frozenset(
+_FUNCTION_WORDS_TEXT = "a an and as at by for in into of on or over the to with without"
+_FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
+_BARRIERS_TEXT = (
     "although am are be because been being but can could did do does done had has have having he her his how "
     "however if is it its may might must our shall she should since than that their there therefore these "
     "they this those thus was we were what when where whereas whether which while who whom whose will would "
     "after before during versus vs using via among between despite showed shown revealed caused received "
-    "underwent developed diagnosed treated compared".split()
+    "underwent developed diagnosed treated compared"
 )
+_BARRIERS = frozenset(_BARRIERS_TEXT.split())
 # Words that often stand before a term and share its first letter, but seldom belong to it.
-_WEAK_STARTS = frozenset(
+_WEAK_STARTS_TEXT = (
     "adding additional administered administration affected all also analysis any approximately assessed "
     "both called carried case cases caused cells certain children chosen consecutive considered control "
     "controls daily decreased describe described detected determined dose doses drug drugs each effect "
@@ -117,18 +117,22 @@ _WEAK_STARTS = frozenset(
     "named new nine no observed often one other patient patients plasma possible presence present "
     "presented prior rat rats receiving recent reduced reported role same second selected serum seven "
     "several significant similar six some studied study subjects subsequent such suffered suspected "
-    "taking ten three toward treatment trial two undergoing use used various women".split()
+    "taking ten three toward treatment trial two undergoing use used various women"
 )
+_WEAK_STARTS = frozenset(_WEAK_STARTS_TEXT.split())
 # Words behind a term that do not belong to it, unless a letter stands for them.
-_TRAILING = frozenset(
+_TRAILING_TEXT = (
     "patient patients subject subjects case cases group groups mice rats animals level levels treatment "
-    "therapy administration".split()
+    "therapy administration"
 )
+_TRAILING = frozenset(_TRAILING_TEXT.split())
 # Short forms that are mostly countries, Roman numerals or statistics. They are found only where nearly all
 # letters begin a word.
-_AMBIGUOUS = frozenset("USA US UK II III VI VII VIII IX XI SD SE SEM CI OR HR RR ANOVA IQR".split())
+_AMBIGUOUS_TEXT = "USA US UK II III VI VII VIII IX XI SD SE SEM CI OR HR RR ANOVA IQR"
+_AMBIGUOUS = frozenset(_AMBIGUOUS_TEXT.split())
 # Parts of names of chemicals that stand before a term and belong to it.
-_DESCRIPTORS = frozenset("cis trans tert sec rs dl ortho meta para bis".split())
+_DESCRIPTORS_TEXT = "cis trans tert sec rs dl ortho meta para bis"
+_DESCRIPTORS = frozenset(_DESCRIPTORS_TEXT.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,11 @@ def whole_cost(short: str, text: str, start: int, stop: int) -> float | None:
         The cost, or None if the text cannot be the long form.
     """
     words = _words(text, start, min(stop, start + MAX_CHARACTERS), 2 * len(short) + _MORE_WORDS)
-    if not words or text[start : words[0].start].strip("([{'\"“‘") or not _is_possible(short, text, start, stop):
+    if (
+        not words
+        or text[start : words[0].start].strip("([{'\"“‘")
+        or not _is_possible(short, text, start, stop)
+    ):
         return None
     costs = [
         cost
@@ -265,9 +273,13 @@ def _is_possible(short: str, text: str, start: int, stop: int) -> bool:
 def _ends(text: str, start: int, stop: int) -> Iterator[int]:
     """Yields where a long form may end: before words such as "patients", and at `stop`."""
     words = _words(text, max(start, stop - MAX_CHARACTERS), stop, 2)
-    if len(words) == 2 and words[1].readings[0] in _TRAILING and words[1].stop == stop:
-        if not text[words[0].stop : words[1].start].strip():
-            yield words[0].stop
+    if (
+        len(words) == 2
+        and words[1].readings[0] in _TRAILING
+        and words[1].stop == stop
+        and text[words[0].stop : words[1].start].isspace()
+    ):
+        yield words[0].stop
     yield stop
 
 
@@ -347,7 +359,7 @@ def _costs(signs: Sequence[_Sign], words: Sequence[_Word], most: float) -> dict[
 
 
 def _matches(word: _Word, signs: Sequence[_Sign], place: int) -> Iterator[tuple[int, float, bool]]:
-    """Yields (place after the signs, cost, whether at the word's start) for the signs that a word can hold."""
+    """Yields (place after the signs, cost, whether at the word's start) for signs that a word can hold."""
     for reading in word.readings:
         for from_initial in (True, False):
             # Where the matched text ends in the word -> cost.

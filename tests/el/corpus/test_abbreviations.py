@@ -140,7 +140,9 @@ def test_a_mention_before_the_bracket_is_the_better_long_form() -> None:
     assert document_abbreviations(annotated(text, "disease:calcinosis")) == {"CC": "calcinosis"}
     # Its letters do not fit.
     text = "Deep vein thrombosis (DVT)"
-    assert document_abbreviations(annotated(text, "disease:vein thrombosis")) == {"DVT": "Deep vein thrombosis"}
+    assert document_abbreviations(annotated(text, "disease:vein thrombosis")) == {
+        "DVT": "Deep vein thrombosis"
+    }
 
 
 def test_one_short_form_has_two_senses_in_two_documents() -> None:

@@ -34,7 +34,10 @@ def found(finder: MentionFinder, text: str) -> list[tuple[str, str]]:
             "AHF (acute hepatic failure) or AHF?",
             [("AHF", "disease"), ("acute hepatic failure", "disease"), ("AHF", "disease")],
         ),
-        ("N-acetyl-L-cysteine [NALC]; NALC", [("N-acetyl-L-cysteine", "chemical"), *[("NALC", "chemical")] * 2]),
+        (
+            "N-acetyl-L-cysteine [NALC]; NALC",
+            [("N-acetyl-L-cysteine", "chemical"), *[("NALC", "chemical")] * 2],
+        ),
         ("Cold exposure (CE), CE", [("Cold", "disease")]),
     ],
 )
@@ -55,7 +58,7 @@ def test_found_mentions_do_not_overlap_given_ones(finder: MentionFinder) -> None
     wide = Mention("a", (Span(0, 12),), text[:12], "chemical")
     inside = Mention("b", (Span(0, 2), Span(5, 7)), "lium", "chemical")
     (mentions,) = finder.mentions([document(text, wide, inside)], "always", None)
-    assert [one.text for one in mentions] == [text[:12], "lium", "headache"]
+    assert [one.text for one in mentions] == ["lium", text[:12], "headache"]
 
 
 def test_given_and_found_mentions_take_work_in_proportion(finder: MentionFinder) -> None:

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from el.corpus.types import Document, Passage
@@ -23,7 +25,7 @@ def mentions(text: str, *found: str, title: str = "") -> list[tuple[str, Kind]]:
         start = document.text.index(form)
         places.append(Found(start, start + len(form), kind or "disease"))  # type: ignore[arg-type]
     added = with_short_forms(document, sorted(places), kind_of)
-    assert all(one.stop <= other.start for one, other in zip(added, added[1:], strict=False))
+    assert all(one.stop <= other.start for one, other in itertools.pairwise(added))
     return [(document.text[one.start : one.stop], one.kind) for one in added]
 
 
@@ -135,7 +137,10 @@ def test_second_names_shown_by_mentions_count_but_no_single_letters() -> None:
 
 
 def test_names_of_an_ontology_have_a_kind() -> None:
-    concepts = [Concept("D1", (Name("Gastric Cancer"),), "disease"), Concept("D2", (Name("Lead"),), "chemical")]
+    concepts = [
+        Concept("D1", (Name("Gastric Cancer"),), "disease"),
+        Concept("D2", (Name("Lead"),), "chemical"),
+    ]
     finder = DictionaryFinder(Spellings.of_ontology(Ontology.from_concepts(concepts)))
     assert finder.kind_of("gastric cancer") == "disease"
     assert finder.kind_of("gastric") is None
