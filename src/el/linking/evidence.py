@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from el.base.errors import ConfigError
+from el.base.markers import markers
 from el.base.text import spelling
-from el.linking.markers import markers
 from el.linking.query import Query
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms

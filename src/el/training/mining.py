@@ -8,12 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from el.base.errors import ConfigError
+from el.base.markers import markers
 from el.index.encode import encode_texts
 from el.index.exact import ExactIndex
 from el.index.vectors import NameVectors
 from el.models.base import RetrievalModel
 from el.ontology.ontology import Ontology
 from el.training.pairs import Item, ItemType, Pair
+
+# The negatives with other numbers or letters than the mention that go before nearer negatives. With more, the
+# nearest negatives may be left out of training.
+_OF_OTHER_MARKERS = 4
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,9 @@ class Miner:
     def for_training(self, pairs: Sequence[Pair], description: str, *, names: bool) -> Iterator[Pair]:
         """Yields pairs with new items: names of the pair's concepts, then negatives, both nearest first.
 
+        A few negatives with other numbers or letters than the mention ("type 1 diabetes" for "type 2
+        diabetes") go before nearer ones, because training may use the first negatives only.
+
         Args:
             pairs: the pairs.
             description: shown with the progress.
@@ -82,12 +90,30 @@ class Miner:
                 continue
             positive_scores = self.vectors.gather(positive) @ queries[number]
             order = np.argsort(-positive_scores, kind="stable")[: self.config.positives]
-            negative = ~np.isin(rows[number], gold)
+            negative = np.flatnonzero(~np.isin(rows[number], gold))
+            negative = self._hardest_first(pair.mention, rows[number], negative)
             yield self._with_items(
                 pair,
                 np.concatenate([positive[order], rows[number][negative]]),
                 np.concatenate([positive_scores[order], scores[number][negative]]),
             )
+
+    def _hardest_first(
+        self, mention: str, rows: npt.NDArray[np.int64], negative: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Puts `_OF_OTHER_MARKERS` negatives with other markers than a mention before the others.
+
+        Args:
+            mention: the mention.
+            rows: (K,) name rows, nearest first.
+            negative: (n,) the places of the negatives among them, ascending.
+        """
+        wanted = markers(mention)
+        if not wanted:
+            return negative
+        known = [markers(self.ontology.name_texts[row]) for row in rows[negative].tolist()]
+        others = np.flatnonzero([bool(found) and found != wanted for found in known])[:_OF_OTHER_MARKERS]
+        return np.concatenate([negative[others], np.delete(negative, others)])
 
     def for_selection(self, pairs: Sequence[Pair], description: str) -> Iterator[Pair]:
         """Yields pairs with their nearest names as items, as retrieval finds them.

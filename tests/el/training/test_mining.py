@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from el.base.errors import ConfigError
+from el.base.markers import markers
 from el.index.encode import encode_texts
 from el.index.vectors import NameVectors
 from el.models.biencoder import BiEncoder
@@ -37,6 +38,22 @@ def rows_of(ontology: Ontology, items: tuple[Item, ...]) -> list[int]:
     return [ontology.name_rows(item.concept_id)[item.place] for item in items]
 
 
+def has_other_markers(ontology: Ontology, pair: Pair, row: int) -> bool:
+    wanted, known = markers(pair.mention), markers(ontology.name_texts[row])
+    return bool(wanted) and bool(known) and wanted != known
+
+
+def test_negatives_with_other_numbers_go_first(miner: Miner, ontology: Ontology) -> None:
+    texts = ["Lithium-7", "sodium 22", "sodium"]
+    pairs = [Pair(text, text, text, ("D008094",), ()) for text in texts]
+    for pair, mined in zip(pairs, miner.for_training(pairs, "", names=False), strict=True):
+        negatives = rows_of(ontology, tuple(item for item in mined.items if item.type == "negative"))
+        other = [has_other_markers(ontology, pair, row) for row in negatives]
+        # A mention without markers has none that differ.
+        assert any(other) == (pair.mention != "sodium")
+        assert other == sorted(other, reverse=True)
+
+
 @pytest.mark.parametrize("names", [True, False])
 def test_positives_first_then_the_nearest_others(miner: Miner, ontology: Ontology, names: bool) -> None:
     for pair, mined in zip(PAIRS, miner.for_training(PAIRS, "", names=names), strict=True):
@@ -50,7 +67,8 @@ def test_positives_first_then_the_nearest_others(miner: Miner, ontology: Ontolog
         assert types == ["positive"] * len(positives) + ["negative"] * (len(found) - len(positives))
         np.testing.assert_allclose(scores[found[: len(positives)]], scores[positives], atol=1e-5)
         assert set(found[len(positives) :]) == set(nearest) - set(own)
-        assert (np.diff(scores[found[len(positives) :]]) <= 1e-6).all()
+        others = [row for row in found[len(positives) :] if not has_other_markers(ontology, pair, row)]
+        assert (np.diff(scores[others]) <= 1e-6).all()
         np.testing.assert_allclose([item.score for item in mined.items], scores[found], atol=1e-5)
         assert (mined.id, mined.content, mined.concept_ids) == (pair.id, pair.content, pair.concept_ids)
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from el.linking.markers import markers
+from el.base.markers import markers
 from tests.work import assert_in_proportion
 
 
