@@ -4,16 +4,14 @@ Slow modules are imported after the arguments are read, so that --help and error
 """
 
 import argparse
-import re
 import sys
-from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser
-from el.base.errors import InputError
+from el.base.errors import ElError, InputError
 from el.commands.arguments import (
     EXIT_CODES,
     add_corpus_argument,
@@ -23,7 +21,7 @@ from el.commands.arguments import (
 )
 
 if TYPE_CHECKING:
-    from el.corpus.types import Document, Mention
+    from el.corpus.types import Document
     from el.evaluation.predictions import Prediction
     from el.evaluation.rows import Seen
     from el.linking.linker import Linker
@@ -31,13 +29,15 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Scores a linker on annotated documents.
 
-Mentions are annotated with ids of MeSH or of the linker's ontology. The protocol is `full`: every mention
-with such an id is linked against the whole ontology. A MeSH id that the ontology does not have counts as a
-miss.
+Mentions are annotated with ids of the linker's ontology, such as MeSH. The protocol is `full`: every mention
+with such an id is linked against the whole ontology. An id of the ontology's vocabulary that the ontology
+does not have, such as a MeSH id, counts as a miss. Ids of other vocabularies, such as UMLS, OMIM or Entrez,
+are left out, or replaced with --mapping. Ids in another spelling (d003920) are read as the ids that they can
+only be. All of these are counted and reported.
 
 CORPUS is PubTator, BioC, brat or JSON lines. Ids may have the prefix MESH:. Several ids of one mention are
-separated by |, + or commas. Mentions with OMIM ids stay in the corpus and count as misses. Mentions of other
-types, such as genes, are left out; their number is reported.
+separated by |, + or commas. The linker is right if it finds one of them. A document that occurs twice is an
+error, and so is a mention whose text is not at its offsets.
 
 Nothing is trained. Do not give documents that the linker was trained on.
 """
@@ -51,11 +51,12 @@ systems in the printed table:
   el_link          the linker without learned synonyms
   el_link_learned  the linker with learned synonyms, if it has them
 
-{EXIT_CODES}"""
+{EXIT_CODES}
+With --keep-going, the figures of all other documents and mentions are printed before the command ends with
+code 1.
+"""
 
 _FIGURES = "figures.json"
-# Ids of MeSH and OMIM.
-_IDS = re.compile(r"[CD]\d{6,}|OMIM:\d+")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -86,29 +87,44 @@ def _parser() -> argparse.ArgumentParser:
         help="also write figures and predictions into this folder",
     )
     add_force_argument(parser)
+    parser.add_argument(
+        "-m",
+        "--mapping",
+        metavar="FILE",
+        type=Path,
+        help="replace ids of another vocabulary: a table of two columns separated by tabs, an id of the "
+        "corpus and an id of the linker's ontology; an id with several targets is left out",
+    )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="report and skip documents and mentions that cannot be used, and score the others",
+    )
     return parser
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from el.corpus.formats import open_corpus
+    from el.evaluation.gold import GoldIds, read_mapping
     from el.evaluation.protocol import named_protocol
     from el.evaluation.run import MakeRanker, Split, evaluate
     from el.linking.linker import Linker
     from el.ontology.retired import load_retired_ids
     from el.report.tables import result_table
 
-    documents = [document for path in options.corpus for document in open_corpus(path)]
+    mapping = {} if options.mapping is None else read_mapping(options.mapping)
+    problems: list[InputError] = []
+    read = list(_read(options.corpus, problems.append if options.keep_going else None))
+    for problem in problems:
+        print(f"skipped: {problem}", file=sys.stderr)
     protocol = named_protocol("full")
     linker = Linker.load(options.linker, use_learned_synonyms=False)
-    documents, notes = prepared(documents, linker.ontology, load_retired_ids())
-    if not any(mention.concept_ids for document in documents for mention in document.mentions):
-        raise InputError(
-            options.corpus[0], "", "no mention has an id of MeSH or the ontology", "Give an annotated corpus"
-        )
-    repeated = next((i for i, n in Counter(document.id for document in documents).items() if n > 1), None)
-    if repeated is not None:
-        remedy = "Give each document once, and each document another id"
-        raise InputError(options.corpus[0], f"document {repeated}", "occurs several times", remedy)
+    gold = GoldIds(linker.ontology.row_of, load_retired_ids(), mapping)
+    documents = list(gold.documents(read))
+    notes = gold.notes()
+    if not gold.answerable:
+        problem = "; ".join(["no mention has an id of the linker's ontology", *notes])
+        remedy = "Give a corpus with such ids, a linker of the corpus's vocabulary, or --mapping"
+        raise InputError(options.corpus[0], "", problem, remedy)
     for note in notes:
         print(note, file=sys.stderr)
     split = Split("corpus", documents, _seen(documents, linker))
@@ -131,6 +147,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(result_table(caption, figures, protocol, list(makers), {}, linker.config.retrieved).markdown())
     if options.output is not None:
         _write(options.output, figures, predictions)
+    if problems:
+        what = "document or mention was" if len(problems) == 1 else "documents or mentions were"
+        raise ElError(f"{len(problems)} {what} not scored; see the messages above")
 
 
 def _write(
@@ -146,47 +165,33 @@ def _write(
     print(folder, file=sys.stderr)
 
 
-def prepared(
-    documents: "Iterable[Document]", known: Container[str], retired: Mapping[str, str]
-) -> "tuple[list[Document], list[str]]":
-    """Returns documents with the mentions that count, and notes for the user about the others.
-
-    A mention counts if it has an id of MeSH, OMIM or the ontology. A mention without any id counts if its
-    type is a chemical or a disease. Types that mean chemical or disease are replaced by these words; other
-    types stay.
+def _read(
+    paths: Sequence[Path], skip: Callable[[InputError], None] | None
+) -> "Iterator[Document]":
+    """Yields the documents of several files.
 
     Args:
-        documents: documents of any corpus.
-        known: the ids of the ontology.
-        retired: retired id -> current id; retired ids are replaced.
+        paths: the files.
+        skip: receives the error of each document or mention that cannot be used, and of each document whose
+            id another document has. None raises the error.
     """
-    # Slow to import: the module loads the libraries that read ontologies.
-    from el.ontology.ontology import kind_of_type
-    from el.ontology.retired import current_id
+    from el.corpus.formats import open_corpus
 
-    out: list[Document] = []
-    left_out: Counter[str] = Counter()
-    unknown: Counter[str] = Counter()
-
-    for document in documents:
-        mentions: list[Mention] = []
-        for mention in document.mentions:
-            ids = tuple(
-                current_id(i, known, retired) for i in mention.concept_ids if i in known or _IDS.fullmatch(i)
-            )
-            if not ids and (mention.concept_ids or kind_of_type(mention.type) is None):
-                left_out[mention.type or "no type"] += 1
+    seen: dict[str, Document] = {}
+    for path in paths:
+        for document in open_corpus(path).documents(skip):
+            earlier = seen.get(document.id)
+            if earlier is None:
+                # Without its source, which takes memory and is not compared.
+                seen[document.id] = replace(document, source=None)
+                yield document
                 continue
-            unknown.update(concept_id for concept_id in ids if concept_id not in known)
-            mentions.append(
-                replace(mention, concept_ids=ids, type=kind_of_type(mention.type) or mention.type)
-            )
-        out.append(replace(document, mentions=tuple(mentions)))
-    notes = [f"left out: {count:,} mentions of type {kind}" for kind, count in left_out.most_common()]
-    if unknown:
-        examples = ", ".join(concept_id for concept_id, _ in unknown.most_common(5))
-        notes.append(f"ids that are not in the ontology: {len(unknown):,} ({examples}, ...)")
-    return out, notes
+            problem = "occurs again" if earlier == document else "occurs again, with another content"
+            remedy = "Give each document once, and each document another id"
+            error = InputError(path, f"document {document.id}", problem, remedy)
+            if skip is None:
+                raise error
+            skip(error)
 
 
 def _seen(documents: "Sequence[Document]", linker: "Linker") -> "Seen":

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from el.base.errors import InputError, UsageError
-from el.commands.evaluate import main, prepared
-from el.corpus.pubtator import read_pubtator
+from el.base.errors import ElError, InputError, UsageError
+from el.commands.evaluate import main
 from el.linking.config import LinkerConfig
 from el.linking.synonyms import LearnedSynonyms
 from tests.el.linking.test_synonyms import document
@@ -45,36 +44,15 @@ def linker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_linker(folder, LinkerConfig(use_learned_synonyms=True), known)
 
 
-def test_what_counts(corpus: Path) -> None:
-    documents, notes = prepared(read_pubtator(corpus), tiny_ontology(), {"D000001": "D003139"})
-    mentions = [mention for document in documents for mention in document.mentions]
-    assert [(mention.text, mention.type, mention.concept_ids) for mention in mentions] == [
-        ("Paracetamol", "chemical", ("D000082",)),
-        ("acute liver failure", "disease", ("D017114", "OMIM:123456")),
-        ("headache", "disease", ("D003139", "D006261")),
-        ("Lead", "chemical", ("D999999",)),
-        ("hurts", "disease", ()),
-    ]
-    assert notes == [
-        "left out: 1 mentions of type gene",
-        "ids that are not in the ontology: 2 (OMIM:123456, D999999, ...)",
-    ]
-
-
-def test_ids_of_an_ontology_other_than_mesh_count(corpus: Path) -> None:
-    corpus.write_text(CORPUS.replace("D000001+D006261", "HOSP-12|HP:0002315"))
-    documents, notes = prepared(read_pubtator(corpus), {"HOSP-12"}, {})
-    assert [mention.concept_ids for mention in documents[0].mentions][2] == ("HOSP-12",)
-    assert notes[0] == "left out: 1 mentions of type gene"
-
-
 def test_figures_of_a_corpus(
     corpus: Path, linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     main([str(corpus), "--linker", str(linker), "--output", str(out)])
     shown = capsys.readouterr()
-    assert "left out: 1 mentions of type gene" in shown.err
+    assert "left out: 1 mention with numbers without a prefix as ids (7157)" in shown.err
+    assert "scored by other ids: 1 mention also with OMIM ids (OMIM:123456)" in shown.err
+    assert "counted as misses: 1 mention with ids that the ontology does not have (D999999)" in shown.err
     lines = [line for line in shown.out.splitlines() if line.startswith("| ")]
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["model", "el_link", "el_link_learned"]
     figures = json.loads((out / "figures.json").read_text())
@@ -89,8 +67,72 @@ def test_figures_of_a_corpus(
         main([str(corpus), "--linker", str(linker), "--output", str(out)])
 
 
-def test_a_corpus_without_ids_is_refused(linker: Path, tmp_path: Path) -> None:
-    path = tmp_path / "genes.txt"
-    path.write_text("1|t|TP53\n1|a|\n1\t0\t4\tTP53\tGene\t7157\n\n")
-    with pytest.raises(InputError, match=r"genes\.txt.*no mention has an id of MeSH"):
+@pytest.mark.parametrize(
+    ("ids", "reason"),
+    [
+        ("7157", "numbers without a prefix"),
+        ("C0018681", r"1 mention with UMLS ids \(C0018681\)"),
+        ("HP:0002315", "HP ids"),
+        ("SNOMEDCT_US:25064002", "SNOMED CT ids"),
+        ("R51.9", "ICD-10 ids"),
+        # The vocabulary is that of the ontology, which has none of these ids: all would be misses.
+        ("D999999", "counted as misses"),
+    ],
+)
+def test_a_corpus_that_cannot_be_scored_is_refused(
+    ids: str, reason: str, linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "other.txt"
+    path.write_text(f"1|t|headache\n1|a|\n1\t0\t8\theadache\tDisease\t{ids}\n\n")
+    with pytest.raises(InputError, match=rf"other\.txt: no mention has an id of the linker's.*{reason}"):
         main([str(path), "--linker", str(linker)])
+    assert not capsys.readouterr().out
+
+
+def test_ids_of_another_vocabulary_are_scored_by_a_mapping(
+    linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, mapping = tmp_path / "corpus.txt", tmp_path / "map.tsv"
+    path.write_text(CORPUS.replace("MESH:D000082", "UMLS:C0000970"))
+    mapping.write_text("cui\tmesh\nC0000970\tMESH:D000082\n")
+    main([str(path), "--linker", str(linker), "--mapping", str(mapping), "--output", str(tmp_path / "out")])
+    assert "1 mention with mapped ids (UMLS:C0000970 = D000082)" in capsys.readouterr().err
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert (figures["full/el_link/all/count"], figures["full/el_link/all/accuracy@1"]) == (4, 0.75)
+
+
+_SECOND = CORPUS.partition("\n\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (_SECOND, "document 2: occurs again. "),
+        (_SECOND.replace("D999999", "D007854"), "document 2: occurs again, with another content"),
+        ("3|t|Cold\n3|a|\n3\t1\t4\tCold\tDisease\tD003139\n\n", "expected 'Cold' at 1:4"),
+        ("3|t|Cold\n3|a|\n3\t0\t3\tCold\tDisease\tD003139\n\n", "expected 'Cold' at 0:3"),
+    ],
+)
+def test_what_is_broken_is_refused_or_passed_over(
+    added: str, message: str, corpus: Path, linker: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(corpus), "--linker", str(linker)])
+    figures = capsys.readouterr().out
+    corpus.write_text(CORPUS + added)
+    with pytest.raises(InputError, match=message):
+        main([str(corpus), "--linker", str(linker)])
+    with pytest.raises(ElError, match="1 document or mention was not scored"):
+        main([str(corpus), "--linker", str(linker), "--keep-going"])
+    shown = capsys.readouterr()
+    assert shown.out == figures
+    assert shown.err.count("skipped: ") == 1
+    assert message in shown.err
+
+
+def test_a_document_of_two_files_is_one(
+    corpus: Path, linker: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(_SECOND)
+    with pytest.raises(InputError, match=r"other\.txt: document 2: occurs again"):
+        main([str(corpus), str(other), "--linker", str(linker)])
