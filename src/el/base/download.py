@@ -431,9 +431,9 @@ def _find_member(archive: Path, opened: zipfile.ZipFile, name: str) -> zipfile.Z
     path = PurePosixPath(member.filename)
     if path.is_absolute() or ".." in path.parts:
         raise _archive_error(archive, "the member's path leads out of the archive", member.filename)
-    # The upper half of the attributes holds the mode of a Unix file.
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise _archive_error(archive, "the member is a link, not a file", member.filename)
+    # The upper half of the attributes holds the mode of a Unix file, or 0.
+    if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+        raise _archive_error(archive, "the member is a link or a device, not a file", member.filename)
     return member
 
 

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     config = BenchmarkConfig()
     if options.params is not None:
-        config = load_section(BenchmarkConfig, load_params(options.params), "benchmark")
+        config = load_section(BenchmarkConfig, load_params(options.params), "benchmark", options.params)
     linker = find_linker(options.linker)
     scratch = writable_folder(cache_folder() / "bench")
     bench_linker(linker, options.corpus, config, options.depths, options.output, scratch)

@@ -74,18 +74,23 @@ class NameGraph:
             places: rows of the vectors that may be found; None for all.
 
         Raises:
-            InputError: the file is missing, or does not hold such a graph. Altered numbers are not detected.
+            InputError: the file is missing, or does not hold such a graph. Altered vectors are not detected.
         """
         try:
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             problem = f"broken ({first_line(error)})"
             raise InputError(path, "", problem, "Build it again") from error
         if not isinstance(index, faiss.IndexHNSWSQ):
             problem = f"holds a {type(index).__name__} instead of a graph of names"
             raise InputError(path, "", problem, "Build it again")
+        if problem := _problem(index):
+            raise InputError(path, "", f"broken ({problem})", "Build it again")
         used = None
         if places is not None:
+            if len(places) and not 0 <= places.min() <= places.max() < index.ntotal:
+                problem = f"has {index.ntotal:,} vectors, but names have places outside of them"
+                raise InputError(path, "", problem, "Build it again")
             used = np.zeros(index.ntotal, dtype=np.bool_)
             used[places] = True
         return cls(index, StoredVectors(index), used)
@@ -164,6 +169,62 @@ class NameGraph:
             products[~self.used] = -np.inf
         rows = np.argsort(-products, kind="stable")[:k]
         return products[rows], rows
+
+
+def _problem(index: Any) -> str:
+    """Returns what is wrong with the structure of a graph; "" if nothing is.
+
+    FAISS does not check the numbers of names and of links that it reads. A wrong one makes it read memory
+    that is not its own.
+    """
+    storage: Any = faiss.downcast_index(index.storage)
+    if not isinstance(storage, faiss.IndexScalarQuantizer):
+        return "its vectors are not stored by a scalar quantizer"
+    quantizer, count, width = storage.sq, index.ntotal, index.d
+    bits = {faiss.ScalarQuantizer.QT_fp16: HALF_BITS, faiss.ScalarQuantizer.QT_6bit: COMPACT_BITS}
+    size = (bits.get(quantizer.qtype, 0) * width + 7) // 8
+    trained = 0 if quantizer.qtype == faiss.ScalarQuantizer.QT_fp16 else 2 * width
+    if not size or {storage.d, quantizer.d} != {width} or {storage.code_size, quantizer.code_size} != {size}:
+        return "the widths of its vectors differ"
+    if storage.ntotal != count or storage.codes.size() != count * size or quantizer.trained.size() != trained:
+        return "the numbers of its vectors differ"
+    if {index.metric_type, storage.metric_type} != {faiss.METRIC_INNER_PRODUCT}:
+        return "it does not compare by dot products"
+    return _problem_of_links(index.hnsw, count)
+
+
+def _problem_of_links(hnsw: Any, count: int) -> str:
+    """Returns what is wrong with the links between `count` names; "" if nothing is."""
+    if (hnsw.levels.size(), hnsw.offsets.size()) != (count, count + 1):
+        return "its levels are not those of its names"
+    if not count:
+        return ""
+    levels, offsets, links = (_array(part) for part in (hnsw.levels, hnsw.offsets, hnsw.neighbors))
+    # The links of a name, by level: those of level n stand at firsts[n]:firsts[n + 1].
+    firsts = faiss.vector_to_array(hnsw.cum_nneighbor_per_level)
+    if not len(firsts) or firsts[0] != 0 or (np.diff(firsts) < 0).any():
+        return "its numbers of links are wrong"
+    if levels.min() < 1 or levels.max() >= len(firsts):
+        return "a name has an impossible level"
+    starts = offsets.astype(np.int64)
+    if starts[0] != 0 or (np.diff(starts) != firsts[levels]).any() or starts[-1] != len(links):
+        return "the links of its names are at wrong places"
+    if not 0 <= hnsw.entry_point < count or hnsw.max_level != levels[hnsw.entry_point] - 1:
+        return "the name where searches begin is wrong"
+    if links.size and (links.min() < -1 or links.max() >= count):
+        return "a name is linked to one that does not exist"
+    for level in range(1, int(levels.max())):
+        (names,) = np.nonzero(levels > level)
+        of_level = links[starts[names][:, None] + np.arange(firsts[level], firsts[level + 1])]
+        if (levels[of_level[of_level >= 0]] <= level).any():
+            return "a name is linked to one that is not on its level"
+    return ""
+
+
+def _array(vector: Any) -> npt.NDArray[Any]:
+    """Returns a vector of FAISS as an array without a copy. The vector must not be empty."""
+    array: npt.NDArray[Any] = faiss.rev_swig_ptr(vector.data(), vector.size())
+    return array
 
 
 class StoredVectors:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from el.base.errors import InputError, MismatchError
+from el.base.errors import InputError, MismatchError, first_line
 from el.base.files import check_sampled, read_json
 from el.index.graph import NameGraph, StoredVectors
 from el.ontology.ontology import Ontology
@@ -67,7 +67,7 @@ class NameVectors:
         places = None
         if "places_sha256" in manifest:
             path = check_sampled(folder / PLACES, manifest["places_sha256"], _REMEDY)
-            places = np.load(path, allow_pickle=False).astype(np.int64)
+            places = _read_places(path)
         graph = NameGraph.open(check_sampled(folder / NAMES, manifest["sampled_sha256"], _REMEDY), places)
         vectors = cls(graph.vectors, manifest, graph, folder, places)
         shape = len(vectors), graph.vectors.shape[1]
@@ -108,3 +108,13 @@ class NameVectors:
         names = np.full(len(self.vectors), -1, dtype=np.int64)
         names[self.places] = np.arange(len(self.places))
         return names
+
+
+def _read_places(path: Path) -> npt.NDArray[np.int64]:
+    try:
+        places: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError, MemoryError) as error:
+        raise InputError(path, "", f"broken ({first_line(error)})", _REMEDY) from error
+    if not isinstance(places, np.ndarray) or places.ndim != 1 or places.dtype.kind not in "iu":
+        raise InputError(path, "", "broken (not a list of whole numbers)", _REMEDY)
+    return places.astype(np.int64)

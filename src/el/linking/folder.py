@@ -134,6 +134,8 @@ def open_linker(folder: Path) -> OpenedLinker:
     if engine.model != manifest.get("model"):
         raise _mismatch(folder, "model")
     vectors = NameVectors.open(folder / _VECTORS, ontology)
+    if vectors.vectors.shape[1] != engine.width:
+        raise _mismatch(folder, "model")
     return OpenedLinker(engine, ontology, vectors, Spellings.load(folder / _SPELLINGS, ontology), trained)
 
 

@@ -7,8 +7,9 @@ import copy
 import hashlib
 import json
 import pickle
+import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from transformers import BertConfig, PreTrainedConfig
 
 from el.base.errors import ElError, InputError
 from el.base.files import atomic_file
+from el.base.stand_ins import check_content
 from el.models.tower import backbone_config
 
 BACKBONE_FOLDER = "backbone"
@@ -36,6 +38,8 @@ _KNOWN_BACKBONES = {name: BertConfig() for name in ("bert-base-uncased", "google
 # A key of a file's metadata. The value is JSON: the name of each tensor that is not stored -> the name of the
 # stored tensor that it is equal to.
 _STORED_ONCE = "stored_once"
+# What training tools put before all names: DataParallel, torch.compile, and wrappers such as Lightning's.
+_WRAPPERS = ("module.", "_orig_mod.", "model.")
 # The files of a checkpoint that are fetched from the hub.
 _PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors", "pytorch_model.bin"]
 
@@ -105,17 +109,48 @@ def find_backbone_config(folder: Path, name: str, own_folder: str = BACKBONE_FOL
         ) from error
 
 
-def load_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
+def load_tensors(folder: Path, root: str = "") -> tuple[Path, dict[str, Tensor]]:
     """Reads a checkpoint's tensors, memory-mapped where the layout allows it.
+
+    Training tools may put a prefix, such as `module.`, before all names. It is removed and reported.
+
+    Args:
+        folder: the folder of the checkpoint.
+        root: what at least one name begins with.
 
     Returns:
         The file, and the tensors by name.
 
     Raises:
-        InputError: there is no file, it is broken, or it is a pickle that holds more than tensors.
+        InputError: there is no file, it is broken, it is a pickle that holds more than tensors, or an unknown
+            prefix stands before the root.
     """
+    path, tensors = _read_tensors(folder)
+    if prefix := _wrapping(tensors):
+        print(f"{path}: removed the prefix {prefix!r} from all names of tensors", file=sys.stderr)
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    if not any(name.startswith(root) for name in tensors):
+        before = {name.partition(root)[0] for name in tensors if root in name}
+        if before:
+            problem = f"its tensors have the prefix {min(before)!r} before {root!r}"
+            raise InputError(path, "", problem, "Save the model again without the prefix")
+    return path, tensors
+
+
+def _wrapping(names: Collection[str]) -> str:
+    """Returns what wrappers put before all names, such as "module._orig_mod."; "" for nothing."""
+    prefix = ""
+    while wrapper := next(
+        (known for known in _WRAPPERS if names and all(name.startswith(prefix + known) for name in names)), ""
+    ):
+        prefix += wrapper
+    return prefix
+
+
+def _read_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     path = folder / "model.safetensors"
     if path.is_file():
+        check_content(path)
         try:
             return path, _load_safetensors(path)
         except (SafetensorError, OSError, KeyError, ValueError) as error:
@@ -130,6 +165,7 @@ def load_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
             "holds neither model.safetensors nor pytorch_model.bin",
             "Fetch the checkpoint again",
         )
+    check_content(path)
     refusal = "refused: the pickle is broken, or holds more than tensors"
     try:
         # torch before 1.6 did not write zip archives. Such files cannot be memory-mapped.

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from el.base.errors import ConfigError, InputError
 from el.base.files import atomic_folder, read_json, write_json
@@ -29,7 +29,15 @@ from el.models.checkpoint import (
 )
 from el.models.hyper_head import HyperHead
 from el.models.qnet import QNetConfig, QNets
-from el.models.tower import EncoderSource, Pooling, Tower, empty_transformer, load_tokenizer, load_tower
+from el.models.tower import (
+    EncoderSource,
+    Pooling,
+    Tower,
+    check_model_files,
+    empty_transformer,
+    load_tokenizer,
+    load_tower,
+)
 
 ARCHITECTURE = "HypencoderDualEncoder"
 # Texts that a tower encodes at once. Memory grows with this number.
@@ -350,6 +358,7 @@ class Hypencoder(RetrievalModel):
             ConfigError: the configuration has a value that is not possible for a Hypencoder.
         """
         folder = resolve_checkpoint(location)
+        check_model_files(folder)
         values = read_json(folder / "config.json")
         if not isinstance(values, dict):
             raise InputError(folder / "config.json", "", "not a JSON object", "Fetch the checkpoint again")
@@ -375,7 +384,7 @@ class Hypencoder(RetrievalModel):
             self.passage_tower.requires_grad_(False)
 
     def _assign(self, folder: Path) -> None:
-        path, tensors = load_tensors(folder)
+        path, tensors = load_tensors(folder, _HEAD)
         query = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_QUERY)}
         passage = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_PASSAGE)}
         if self.own_passage_tower is not None:
@@ -410,7 +419,7 @@ def _one_copy(path: Path, query: dict[str, Tensor], passage: dict[str, Tensor]) 
 def _tokenizer_of(folder: Path, max_tokens: int) -> PreTrainedTokenizerBase | None:
     if not (folder / "tokenizer_config.json").is_file():
         return None
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder))
+    tokenizer = load_tokenizer(folder)
     # A tokenizer that was saved without a maximal length would not cut texts at all.
     tokenizer.model_max_length = min(tokenizer.model_max_length, max_tokens)
     return tokenizer

@@ -2,21 +2,27 @@
 
 import hashlib
 import importlib.resources
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.initialization import no_init_weights
 
-from el.base.errors import ConfigError, ElError, first_line
+from el.base.errors import ConfigError, ElError, InputError, first_line
+from el.base.stand_ins import check_contents
 
 Pooling = Literal["cls", "mean"]
 Source = Literal["package", "hub", "folder"]
+
+# The files of a model that other libraries read.
+_FILES = ("*.json", "*.model", "vocab.txt", "model.safetensors", "pytorch_model.bin")
 
 
 @dataclass(frozen=True)
@@ -164,18 +170,39 @@ def load_tower(source: EncoderSource, normalize: bool) -> Tower:
 
     Raises:
         ConfigError: the source's package or folder does not exist.
-        ElError: the encoder cannot be loaded.
+        ElError: the encoder cannot be loaded, or lacks weights.
     """
     location = source.resolve()
+    check_model_files(location)
     try:
-        transformer = AutoModel.from_pretrained(location, dtype=torch.float32)
-    # A folder without a model raises ValueError.
-    except (OSError, ValueError) as error:
+        transformer, report = AutoModel.from_pretrained(
+            location, dtype=torch.float32, output_loading_info=True
+        )
+    # A folder without a model raises ValueError. What a broken file raises depends on where it is broken.
+    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
         raise ElError(
             f"encoder {source.name}: cannot load {location} ({first_line(error)}). Without a connection to "
             "the model hub, use encoder=minilm, or download the model elsewhere and give its folder"
         ) from error
+    # The library gives random numbers to what is missing. A pooler takes no part in the vectors.
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        unknown = sorted(report["unexpected_keys"])
+        instead = f"; it has {unknown[0]} instead" if unknown else ""
+        problem = f"lacks {len(missing)} of its weights, such as {missing[0]}{instead}"
+        remedy = "Fetch the encoder again, or save it without a prefix before the names of its weights"
+        raise InputError(location, "", problem, remedy)
     return Tower(transformer, source.pooling, normalize)
+
+
+def check_model_files(location: str | Path) -> None:
+    """Checks that the files of a model hold their content, where the location is a folder.
+
+    Raises:
+        InputError: a file holds something else, such as a pointer of Git LFS; see `check_contents`.
+    """
+    if Path(location).is_dir():
+        check_contents(Path(location), _FILES)
 
 
 def load_tokenizer(location: str | Path, max_tokens: int | None = None) -> PreTrainedTokenizerBase:
@@ -188,9 +215,11 @@ def load_tokenizer(location: str | Path, max_tokens: int | None = None) -> PreTr
     Raises:
         ElError: there is no tokenizer, or it cannot be loaded.
     """
+    check_model_files(location)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(location))
-    except (OSError, ValueError) as error:
+    # The library raises a bare Exception for some broken files.
+    except Exception as error:
         raise ElError(
             f"{location}: no tokenizer ({first_line(error)}). "
             "Put the encoder's tokenizer files beside its model"

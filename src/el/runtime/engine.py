@@ -4,8 +4,9 @@
 This module does not import PyTorch, which takes as long to load as the rest of a linker together.
 """
 
+import contextlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from el.base.errors import InputError, MismatchError
+from el.base.errors import InputError, MismatchError, first_line
 from el.base.files import check_sampled, read_json
 from el.runtime.networks import AGAIN, OfProcess, chained, compiled, open_tokenizer, read_network
 from el.runtime.single import SingleMention
@@ -99,6 +100,7 @@ class CompiledEngine:
 
     Attributes:
         model: the fingerprint of the model.
+        width: D, the width of the vectors.
 
     Raises:
         InputError: a file is missing or broken.
@@ -124,7 +126,22 @@ class CompiledEngine:
         generates = Path(SCORER).with_suffix(".bin").name in manifest["weights"]
         names = (QUERY, GENERATOR, SCORER) if generates else (QUERY,)
         self._networks = [read_network(folder / name) for name in names]
-        self._open = OfProcess(lambda: _Open(self._networks))
+        with _misfits_refused(folder):
+            self._open = OfProcess(lambda: _Open(self._networks))
+        self.width = self._tried(folder)
+
+    def _tried(self, folder: Path) -> int:
+        """Runs the networks once, and returns the width of their vectors.
+
+        Files that do not fit together are found here, and not at the first mention.
+        """
+        with _misfits_refused(folder):
+            encoded = self.encode(self.tokenize(["a", "b"]))
+            rows, width = encoded.vectors.shape
+            scores = self.score(encoded, np.zeros((rows, 1, width), dtype=np.float16))
+        if scores.shape != (2, 1) or not np.isfinite(encoded.vectors).all():
+            raise InputError(folder, "", "its networks do not compute vectors and scores", AGAIN)
+        return int(width)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         return [row.ids for row in self._tokenizer.encode_batch_fast(list(texts))]
@@ -212,6 +229,16 @@ class _Open:
         if tokens not in self._singles and self._single_counts[tokens] > _FEW:
             self._singles[tokens] = SingleMention(self._networks, tokens)
         return self._singles.get(tokens)
+
+
+@contextlib.contextmanager
+def _misfits_refused(folder: Path) -> Iterator[None]:
+    """Turns the errors of networks that do not fit together into an `InputError`."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        problem = f"its networks do not fit together ({first_line(error)})"
+        raise InputError(folder, "", problem, AGAIN) from error
 
 
 def _round_up(number: int, multiple: int) -> int:

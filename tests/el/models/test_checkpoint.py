@@ -13,7 +13,10 @@ from torch import Tensor
 
 from el.base.errors import ElError, InputError
 from el.models.checkpoint import find_backbone_config, load_tensors, resolve_checkpoint
+from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
+from el.models.loading import load_model
+from tests.tiny import tiny_encoder, tiny_hypencoder
 
 Tensors = dict[str, Tensor]
 QUERY, PASSAGE = "query_encoder.transformer.", "passage_encoder.transformer."
@@ -237,3 +240,62 @@ def test_checkpoint_that_nobody_has(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_bin_of_the_tests_is_what_torch_writes(parity: Path) -> None:
     path = to_bin(parity / "2_layer", read(parity / "2_layer"))
     assert zipfile.is_zipfile(path)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod."])
+def test_known_prefixes_are_removed(
+    parity: Path, fingerprint: str, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = parity / "2_layer"
+    capsys.readouterr()
+    rewrite(folder, {prefix + name: tensor for name, tensor in read(folder).items()})
+    assert_same(parity, fingerprint)
+    assert capsys.readouterr().err.count(f"removed the prefix '{prefix}'") == 1
+
+
+@pytest.mark.parametrize("prefix", ["student.", "net.module.", "module.student."])
+def test_unknown_prefixes_are_named(parity: Path, prefix: str) -> None:
+    folder = parity / "2_layer"
+    rewrite(folder, {prefix + name: tensor for name, tensor in read(folder).items()})
+    with pytest.raises(InputError, match=rf"have the prefix '{prefix.removeprefix('module.')}'"):
+        Hypencoder.from_pretrained(folder)
+
+
+def test_a_prefix_of_some_names_is_no_wrapper(parity: Path) -> None:
+    folder = parity / "2_layer"
+    tensors = read(folder)
+    tensors[f"module.{WORDS}"] = tensors.pop(WORDS)
+    rewrite(folder, tensors)
+    with pytest.raises(InputError, match=rf"missing {WORDS}|unknown module\.{WORDS}"):
+        Hypencoder.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "pointer of Git LFS"),
+        ("<!doctype html><title>Sign in</title>", "HTML or XML page"),
+        ("", "the file is empty"),
+        ('{"hidden', "truncated|begins with"),
+    ],
+)
+def test_files_that_were_not_fetched_properly(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    source = tiny_encoder(tmp_path / "encoder")
+    tiny_hypencoder(source).save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / name).write_text(content)
+    with pytest.raises(InputError, match=rf"{name}: .*({message})"):
+        load_model(tmp_path / "model")
+    (tmp_path / "encoder" / name).write_text(content)
+    with pytest.raises(InputError, match=rf"{name}: .*({message})"):
+        BiEncoder.from_encoder(source)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "student.encoder."])
+def test_an_encoder_that_lacks_weights_is_refused(tmp_path: Path, prefix: str) -> None:
+    source = tiny_encoder(tmp_path)
+    rewrite(tmp_path, {prefix + name: tensor for name, tensor in read(tmp_path).items()})
+    with pytest.raises(InputError, match=rf"lacks 37 of its weights.*it has {prefix}"):
+        BiEncoder.from_encoder(source)
