@@ -4,9 +4,12 @@ The stages that fetch a corpus or an ontology share this module. It knows nothin
 """
 
 import contextlib
+import errno
 import hashlib
+import lzma
 import os
 import stat
+import struct
 import sys
 import time
 import zipfile
@@ -31,6 +34,17 @@ _CHUNK = 1 << 16
 # The HTTP codes of a server that is busy or fails for a moment: another attempt may succeed.
 _RETRIED_STATUS = (429, 500, 502, 503, 504)
 _MIRROR = "mirror"
+# What zipfile raises for damaged data, a missing password and an unknown compression method.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 class DiskError(FetchError):
@@ -412,8 +426,7 @@ def extract_members(archive: Path, wanted: Mapping[str, str | None], out: Path, 
                 _write_member(archive, opened, member, wanted[name], out / name)
     except FileNotFoundError as error:
         raise InputError(archive, "", "no such file", "Fetch it again, or put it into the mirror") from error
-    # zipfile raises these for damaged data, a missing password and an unknown compression method.
-    except (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
+    except _ZIP_ERRORS as error:
         raise _archive_error(archive, f"not a complete zip archive ({error})") from error
 
 
@@ -442,13 +455,25 @@ def _write_member(
 ) -> None:
     digest = hashlib.sha256()
     with disk_errors(target), atomic_file(target) as temporary:
-        with opened.open(member) as source, temporary.open("wb") as stream:
-            while chunk := source.read(_CHUNK):
+        with temporary.open("wb") as stream:
+            for chunk in _chunks(archive, opened, member):
                 digest.update(chunk)
                 stream.write(chunk)
         if pin is not None and digest.hexdigest() != pin:
             problem = f"the SHA-256 is {digest.hexdigest()}, not the pinned {pin}"
             raise _archive_error(archive, problem, member.filename)
+
+
+def _chunks(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    try:
+        with opened.open(member) as source:
+            while chunk := source.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        # bz2 has no error of its own, and an offset that is too large is an invalid argument to the system.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise _archive_error(archive, f"not a complete zip archive ({error})", member.filename) from error
 
 
 # --- recording the source ---------------------------------------------------------------------------------

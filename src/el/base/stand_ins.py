@@ -1,7 +1,7 @@
 """Files that hold something else in place of their content, because they were not fetched properly.
 
-Git without LFS leaves pointers, and a browser or curl saves the page of a server that wants a login. Libraries
-report such files as broken, or worse.
+Git without LFS leaves pointers. A browser or curl saves the page of a server that wants a login. Libraries
+report such files as broken, or raise an error that does not name them.
 """
 
 import json
@@ -38,7 +38,9 @@ def check_content(path: Path) -> None:
     if not head.strip():
         raise InputError(path, "", "truncated or broken: the file is empty", "Fetch the file again")
     if head.lstrip().startswith(_LFS):
-        remedy = "Run `git lfs install` and `git lfs pull` in the repository that it comes from, or download it"
+        remedy = (
+            "Run `git lfs install` and `git lfs pull` in the repository that it comes from, or download it"
+        )
         raise InputError(path, "", "a pointer of Git LFS, not the file itself", remedy)
     if _PAGE.match(head):
         raise InputError(path, "", "an HTML or XML page, not the file itself", again)

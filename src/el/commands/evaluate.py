@@ -165,9 +165,7 @@ def _write(
     print(folder, file=sys.stderr)
 
 
-def _read(
-    paths: Sequence[Path], skip: Callable[[InputError], None] | None
-) -> "Iterator[Document]":
+def _read(paths: Sequence[Path], skip: Callable[[InputError], None] | None) -> "Iterator[Document]":
     """Yields the documents of several files.
 
     Args:

@@ -127,10 +127,14 @@ class GoldIds:
             return spelled[0]
         vocabulary = vocabulary_of(given)
         if vocabulary in self._vocabularies:
-            remarks["counted as misses: {} with ids that the ontology does not have ({examples})"].append(given)
+            remarks["counted as misses: {} with ids that the ontology does not have ({examples})"].append(
+                given
+            )
             return concept_id
         what = described(vocabulary)
-        remarks[f"{{left out}} {what} ({{examples}}), which this linker's ontology does not have"].append(given)
+        remarks[f"{{left out}} {what} ({{examples}}), which this linker's ontology does not have"].append(
+            given
+        )
         return None
 
     def _mapped(self, given: str, targets: Collection[str], remarks: _Remarks) -> str | None:
@@ -141,9 +145,9 @@ class GoldIds:
             return None
         (target,) = current
         if target not in self._known:
-            remarks["{left out} ids that are mapped to ids that the ontology does not have ({examples})"].append(
-                shown
-            )
+            remarks[
+                "{left out} ids that are mapped to ids that the ontology does not have ({examples})"
+            ].append(shown)
             return None
         remarks["{} with mapped ids ({examples})"].append(shown)
         return target

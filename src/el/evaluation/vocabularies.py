@@ -1,6 +1,6 @@
 """Which vocabulary an id belongs to, by its prefix or its form.
 
-Ids of one vocabulary can look like those of another: `C011849` is an id of MeSH, and `C0011849` is one of UMLS.
+Ids of one vocabulary can look like those of another: `C011849` is an id of MeSH, `C0011849` one of UMLS.
 """
 
 import re

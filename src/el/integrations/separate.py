@@ -95,7 +95,7 @@ def serve() -> None:
         try:
             linker = linker or OwnLinker(*arguments)
             answer = linker.link(documents, find_mentions)
-        except Exception as error:  # noqa: BLE001 (raised again where the call came from)
+        except Exception as error:
             answer = error
         try:
             connection.send(answer)

