@@ -1,15 +1,24 @@
 """What all commands share: their parser, and errors turned into one message and an exit code."""
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+import threading
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from el.base.errors import ElError, printable
 
-# The exit code that shells give to a program stopped by Ctrl-C: 128 plus the number of the signal.
-INTERRUPTED = 130
+
+class Terminated(KeyboardInterrupt):
+    """The process got SIGTERM. It ends as after Ctrl-C, with another exit code."""
+
+
+def code_of_interruption(error: KeyboardInterrupt) -> int:
+    """Returns the exit code that shells give to a program stopped by a signal: 128 plus its number."""
+    return 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
 
 
 def command_parser(
@@ -30,16 +39,17 @@ def run_command(main: Callable[[], None], description: str | None = None) -> Non
             arguments in `main`.
 
     Exit codes: 0 for success, 1 for an `ElError`, 74 for a full disk or a file that cannot be read or
-    written, 130 for Ctrl-C. A subclass of `ElError` may have another code.
+    written, 130 for Ctrl-C, 143 for SIGTERM. A subclass of `ElError` may have another code.
     """
     if description is not None:
         command_parser(description).parse_args()
     try:
-        main()
+        with _ended_by_sigterm():
+            main()
     except ElError as error:
         _stop(f"error: {error}", error.exit_code)
-    except KeyboardInterrupt:
-        _stop("interrupted; run the same command again to continue", INTERRUPTED)
+    except KeyboardInterrupt as error:
+        _stop("interrupted; run the same command again to continue", code_of_interruption(error))
     except OSError as error:
         # An OSError without a file and without a number does not come from the system: it is a bug.
         if error.filename is None and error.errno is None:
@@ -47,6 +57,34 @@ def run_command(main: Callable[[], None], description: str | None = None) -> Non
         _stop(f"error: {error.filename or 'file'}: {error.strerror}", os.EX_IOERR)
 
 
-def _stop(message: str, code: int) -> typing.NoReturn:
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """While the block runs, SIGTERM raises `Terminated`, so that unfinished files are removed.
+
+    A handler that is set already stays. Only the main thread can set one.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(*_: object) -> typing.NoReturn:
+    # A second signal does not disturb the removal of files.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+def say(message: str) -> None:
+    """Prints a message to stderr. Characters of an input that a terminal would obey are shown as escapes."""
     print(printable(message), file=sys.stderr)
+
+
+def _stop(message: str, code: int) -> typing.NoReturn:
+    say(message)
     raise SystemExit(code)

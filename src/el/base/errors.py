@@ -74,6 +74,12 @@ class UsageError(ElError):
     exit_code = 2
 
 
+class BusyError(ElError):
+    """Another process is writing to the same place."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
 class MismatchError(ElError):
     """Two artefacts do not belong together, such as a model and the index of another model."""
 

@@ -4,14 +4,18 @@ import argparse
 from pathlib import Path
 
 from el.base.errors import UsageError
+from el.base.files import clear_leftovers
 
 EXIT_CODES = """\
 exit codes:
   0    success
   1    an input, the linker or another part cannot be used
   2    wrong arguments, or an output that exists already (see --force)
+  3    el link linked nothing: there is no mention, or none of a type that is linked
   74   a file cannot be read or written
+  75   another process is writing to the same place
   130  interrupted by Ctrl-C
+  143  ended by SIGTERM
 """
 
 
@@ -43,7 +47,7 @@ def add_force_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def check_new(output: Path, option: str = "--output", *, force: bool) -> None:
-    """Refuses an output that exists, unless it may be replaced.
+    """Refuses an output that exists, unless it may be replaced. What killed commands left of it is deleted.
 
     Args:
         output: the file or folder that a command is to write.
@@ -53,6 +57,7 @@ def check_new(output: Path, option: str = "--output", *, force: bool) -> None:
     Raises:
         UsageError: the output exists and `force` is off.
     """
+    clear_leftovers([output])
     if output.exists() and not force:
         raise UsageError(f"{output} exists; give another {option}, or --force to replace it")
 

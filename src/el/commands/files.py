@@ -5,20 +5,24 @@ It is separate from `el.commands.link`, which checks arguments, because it impor
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
-import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from el.base.cli import say
 from el.base.errors import ElError, InputError, as_given
 from el.base.progress import progress
+from el.corpus.checks import MentionError
 from el.corpus.formats import Corpus, Format, OutputFormat, Writer, open_corpus, open_writer, output_format
 from el.corpus.types import LinkedDocument
 from el.linking.linker import Linker
@@ -71,13 +75,82 @@ class Job:
     target: Path
 
 
+@dataclass
+class Total:
+    """What came of linking several files.
+
+    Attributes:
+        skipped: number of files that were skipped, completely or in part.
+        documents: number of documents that were written.
+        linked: number of mentions in these documents that were linked, given ones and found ones.
+        not_linked: number of given mentions that were not linked, by type.
+    """
+
+    skipped: int = 0
+    documents: int = 0
+    linked: int = 0
+    not_linked: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcome: "Outcome") -> None:
+        """Adds what came of one file."""
+        self.skipped += outcome.is_incomplete
+        self.documents += outcome.documents
+        self.linked += outcome.linked
+        self.not_linked += outcome.not_linked
+
+
+@dataclass
+class Outcome:
+    """What came of linking one file.
+
+    Attributes:
+        problems: a message for each document that was skipped, or for the file.
+        mentions: a message for each of the first `_MOST_SHOWN` mentions that were to be linked and cannot be
+            used.
+        mention_count: the number of these mentions.
+        harmless: a message for the first mention that cannot be used and is of a type that is not linked.
+        harmless_types: the number of these mentions, by type.
+        documents, linked, not_linked: as for `Total`.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    mentions: list[str] = field(default_factory=list)
+    mention_count: int = 0
+    harmless: str = ""
+    harmless_types: Counter[str] = field(default_factory=Counter)
+    documents: int = 0
+    linked: int = 0
+    not_linked: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether a part of the file was skipped that was to be linked."""
+        return bool(self.problems or self.mention_count)
+
+    def messages(self, path: Path | str) -> Iterator[str]:
+        """Yields what the user should know about the file at `path`."""
+        if self.harmless_types:
+            count = self.harmless_types.total()
+            names = ", ".join(type or "none" for type, _ in self.harmless_types.most_common())
+            mentions = "annotation" if count == 1 else "annotations"
+            types, is_or_are = ("type", "is") if len(self.harmless_types) == 1 else ("types", "are")
+            yield (
+                f"{path}: {count:,} {mentions} of {types} {names}, which {is_or_are} not linked, cannot be "
+                f"used. The first: {self.harmless}"
+            )
+        for message in (*self.problems, *self.mentions):
+            yield f"skipped: {message}"
+        if self.mention_count > len(self.mentions):
+            yield f"skipped: {path}: {self.mention_count - len(self.mentions):,} more annotations"
+
+
 def is_done(target: Path) -> bool:
     """Whether an output exists and is complete: no input or document was skipped for it."""
     return target.exists() and not _mark(target).exists()
 
 
-def link_into_files(jobs: Sequence[Job], settings: Settings, processes: int) -> int:
-    """Links files into separate outputs. Returns how many files were skipped, completely or in part.
+def link_into_files(jobs: Sequence[Job], settings: Settings, processes: int) -> Total:
+    """Links files into separate outputs.
 
     Args:
         jobs: the files.
@@ -88,19 +161,20 @@ def link_into_files(jobs: Sequence[Job], settings: Settings, processes: int) -> 
     Raises:
         ElError: a file cannot be used, and `keep_going` is off.
     """
-    failed = 0
+    total = Total()
     with contextlib.ExitStack() as stack:
         if processes > 1 and len(jobs) > 1:
             results = _by_processes(stack, jobs, settings, processes)
         else:
-            results = map(partial(_link_file, settings.load(), settings), jobs)
+            linker = settings.load()
+            results = ((job, _link_file(linker, settings, job)) for job in jobs)
         several = len(jobs) > 1
         advance = stack.enter_context(progress("link files" if several else "", len(jobs)))
-        for problems in results:
-            _report(problems)
-            failed += bool(problems)
+        for job, outcome in results:
+            _report(outcome, job.source, settings)
+            total.add(outcome)
             advance(1)
-    return failed
+    return total
 
 
 def link_into_one(
@@ -109,8 +183,8 @@ def link_into_one(
     target: Path | TextIO | None,
     show: Callable[[LinkedDocument], None],
     missing: int = 0,
-) -> int:
-    """Links files into one output. Returns how many files were skipped, completely or in part.
+) -> Total:
+    """Links files into one output.
 
     Args:
         sources: the files; several only if `settings.format` can hold the documents of several files.
@@ -122,12 +196,16 @@ def link_into_one(
     Raises:
         ElError: a file cannot be used, and `keep_going` is off.
     """
-    problems: list[str] = []
-    failed = 0
+    total = Total()
     # Opened before the linker, so that a wrong path is reported at once.
-    corpora = [corpus for source in sources if (corpus := _opened(source, settings, problems))]
-    failed += len(sources) - len(corpora)
-    _report(problems)
+    corpora: list[Corpus] = []
+    for source in sources:
+        outcome = Outcome()
+        if (corpus := _opened(source, settings, outcome)) is not None:
+            corpora.append(corpus)
+        else:
+            _report(outcome, source, settings)
+            total.add(outcome)
     linker = settings.load()
     with contextlib.ExitStack() as stack:
         write = show
@@ -135,26 +213,26 @@ def link_into_one(
             _mark_stale(target)
         elif target is not None:
             writer = stack.enter_context(
-                _writer(target, settings, corpora[0], lambda: not (missing or failed))
+                _writer(target, settings, corpora[0], lambda: not (missing or total.skipped))
             )
             write = partial(_both, writer, show)
         several = len(corpora) > 1
         # The bar of one file has no end, because the number of its documents is unknown until it is read.
         advance = stack.enter_context(progress("link documents", len(corpora) if several else None))
         for corpus in corpora:
-            skipped: list[str] = []
+            outcome = Outcome()
             try:
-                _link(linker, corpus, settings, write, (lambda _: None) if several else advance, skipped)
+                _link(linker, corpus, settings, write, (lambda _: None) if several else advance, outcome)
             except InputError as error:
                 # The file is broken in the middle: its remaining documents cannot be read.
                 if not settings.keep_going:
                     raise
-                skipped.append(_message(error, settings))
-            _report(skipped)
-            failed += bool(skipped)
+                outcome.problems.append(_message(error, settings))
+            _report(outcome, corpus.path, settings)
+            total.add(outcome)
             if several:
                 advance(1)
-    return failed
+    return total
 
 
 def _both(writer: Writer, show: Callable[[LinkedDocument], None], linked: LinkedDocument) -> None:
@@ -190,31 +268,31 @@ def _mark_stale(target: Path | TextIO | None) -> None:
         _mark(target).touch()
 
 
-def _opened(source: Path, settings: Settings, problems: list[str]) -> Corpus | None:
+def _opened(source: Path, settings: Settings, outcome: Outcome) -> Corpus | None:
     try:
         return open_corpus(source, settings.read_as)
     except InputError as error:
         if not settings.keep_going:
             raise
-        problems.append(_message(error, settings))
+        outcome.problems.append(_message(error, settings))
         return None
 
 
-def _link_file(linker: Linker, settings: Settings, job: Job) -> list[str]:
-    """Links a file into its output. Returns one message for each skipped document, or for the file."""
-    problems: list[str] = []
-    corpus = _opened(job.source, settings, problems)
+def _link_file(linker: Linker, settings: Settings, job: Job) -> Outcome:
+    """Links a file into its output."""
+    outcome = Outcome()
+    corpus = _opened(job.source, settings, outcome)
     try:
         if corpus is not None:
-            with _writer(job.target, settings, corpus, lambda: not problems) as writer:
-                _link(linker, corpus, settings, writer.write, lambda _: None, problems)
-            return problems
+            with _writer(job.target, settings, corpus, lambda: not outcome.is_incomplete) as writer:
+                _link(linker, corpus, settings, writer.write, lambda _: None, outcome)
+            return outcome
     except ElError as error:
         if not settings.keep_going:
             raise
-        problems.append(_message(error, settings))
+        outcome.problems.append(_message(error, settings))
     _mark_stale(job.target)
-    return problems
+    return outcome
 
 
 def _link(
@@ -223,10 +301,14 @@ def _link(
     settings: Settings,
     write: Callable[[LinkedDocument], None],
     advance: Callable[[int], None],
-    problems: list[str],
+    outcome: Outcome,
 ) -> None:
-    """Links the documents of a file. Appends a message to `problems` for each document that is skipped."""
-    skip = (lambda error: problems.append(_message(error, settings))) if settings.keep_going else None
+    """Links the documents of a file. What comes of them is added to `outcome`."""
+
+    def is_linked(type: str) -> bool:
+        return linker.mention_finder.is_linked(type, settings.types)
+
+    skip = partial(_skip, settings, is_linked, outcome)
     for linked in linker.link(corpus.documents(skip), settings.find_mentions, settings.types):
         try:
             write(linked)
@@ -234,18 +316,46 @@ def _link(
             # The output format cannot hold this document.
             if not settings.keep_going:
                 raise
-            problems.append(_message(error, settings))
+            outcome.problems.append(_message(error, settings))
+        else:
+            outcome.documents += 1
+            outcome.linked += len(linked.mentions)
+            types = (mention.type for mention in linked.document.mentions)
+            outcome.not_linked.update(type for type in types if not is_linked(type))
         advance(1)
+
+
+def _skip(settings: Settings, is_linked: Callable[[str], bool], outcome: Outcome, error: InputError) -> None:
+    """Skips a document or a mention that cannot be used; see `el.corpus.checks.Skip`.
+
+    A mention of a type that is not linked does no harm.
+    """
+    if isinstance(error, MentionError) and not is_linked(error.type):
+        outcome.harmless = outcome.harmless or _message(error, settings)
+        outcome.harmless_types[error.type] += 1
+        outcome.not_linked[error.type] += 1
+    elif not settings.keep_going:
+        raise error
+    elif isinstance(error, MentionError):
+        outcome.mention_count += 1
+        if outcome.mention_count <= _MOST_SHOWN:
+            outcome.mentions.append(_message(error, settings))
+    else:
+        outcome.problems.append(_message(error, settings))
 
 
 def _message(error: ElError, settings: Settings) -> str:
     return str(as_given(error, settings.standard_input))
 
 
-def _report(problems: Sequence[str]) -> None:
-    for problem in problems:
-        print(f"skipped: {problem}", file=sys.stderr)
+def _report(outcome: Outcome, source: Path, settings: Settings) -> None:
+    for message in outcome.messages("standard input" if source == settings.standard_input else source):
+        say(message)
 
+
+# The most messages about mentions of one file. With a larger value, a file with a systematic fault, such as
+# offsets that count bytes, floods the terminal.
+_MOST_SHOWN = 10
 
 # Files that wait in the queue, for each process. With fewer, processes may be idle; with all files of a large
 # folder, the queue takes memory.
@@ -257,11 +367,11 @@ _of_process: dict[str, Any] = {}
 
 def _by_processes(
     stack: contextlib.ExitStack, jobs: Sequence[Job], settings: Settings, processes: int
-) -> Iterator[list[str]]:
+) -> Iterator[tuple[Job, Outcome]]:
     # Spawned, because forked processes can hang: the libraries that link use threads.
     context = multiprocessing.get_context("spawn")
     number = context.Value("i", 0)
-    pool = ProcessPoolExecutor(processes, context, _take_processors, (number, processes))
+    pool = ProcessPoolExecutor(processes, context, _start_worker, (number, processes))
     stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
     # After an error, files that wait in the queue are not linked.
     stack.callback(pool.shutdown, cancel_futures=True)
@@ -280,21 +390,27 @@ def _interrupt_once(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _results(pool: Executor, jobs: Iterable[Job], settings: Settings, ahead: int) -> Iterator[list[str]]:
-    """Yields the messages of each file as it is done. At most `ahead` files are in the queue at a time."""
-    running: set[Future[list[str]]] = set()
+def _results(
+    pool: Executor, jobs: Iterable[Job], settings: Settings, ahead: int
+) -> Iterator[tuple[Job, Outcome]]:
+    """Yields each file with its outcome when it is done. At most `ahead` files are in the queue at a time."""
+    running: dict[Future[Outcome], Job] = {}
     for job in jobs:
         if len(running) == ahead:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-        running.add(pool.submit(_link_in_process, job, settings))
-    yield from (future.result() for future in as_completed(running))
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            yield from ((running.pop(future), future.result()) for future in done)
+        running[pool.submit(_link_in_process, job, settings)] = job
+    yield from ((running[future], future.result()) for future in as_completed(running))
 
 
-def _take_processors(number: "Synchronized[int]", processes: int) -> None:
-    """Restricts a worker process to a share of the processors, so that workers do not compete for them."""
+def _start_worker(number: "Synchronized[int]", processes: int) -> None:
+    """Prepares a worker process.
+
+    The process is restricted to a share of the processors, so that workers do not compete for them.
+    """
     # Ctrl-C is handled by the main process, which then ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with number.get_lock():
         place = number.value
         number.value += 1
@@ -303,7 +419,16 @@ def _take_processors(number: "Synchronized[int]", processes: int) -> None:
         os.sched_setaffinity(0, every[place % len(every) :: processes])
 
 
-def _link_in_process(job: Job, settings: Settings) -> list[str]:
+def _end_with_parent() -> None:
+    """Ends this process when its parent has ended, also if the parent was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        # Without waiting for the file in progress: nobody would get its outcome.
+        os._exit(1)
+
+
+def _link_in_process(job: Job, settings: Settings) -> Outcome:
     # Opened here and not in the initialiser of the process, where the error message would be lost.
     if "linker" not in _of_process:
         _of_process["linker"] = settings.load()

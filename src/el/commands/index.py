@@ -5,13 +5,13 @@ Slow modules are imported after the arguments are read, so that --help and error
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser
 from el.base.errors import InputError, UsageError
+from el.base.files import claimed, clear_temporary_folders, temporary_folder
 from el.base.places import cache_folder, writable_folder
 from el.commands.arguments import EXIT_CODES, check_folder
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from el.ontology.files import Reading
 
 MESH = "mesh"
+
+# How the names of the folders begin that hold converted ontologies while the command runs.
+_CONVERTED = "ontology-"
 
 _DESCRIPTION = """\
 Makes a linker for `el link`: encodes all names of an ontology with a trained model.
@@ -85,15 +88,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise InputError(options.trained, "", "no trained parts here", remedy)
     _check_output(options)
     writable_folder(options.output.parent)
-    scratch = writable_folder(cache_folder() / "index")
+    with claimed(options.output):
+        # Again, because another process may have written the output since.
+        _check_output(options)
+        _make(options)
+    print(options.output)
+
+
+def _make(options: argparse.Namespace) -> None:
     from el.linking.build import build_linker
     from el.ontology.files import Reading
 
+    scratch = writable_folder(cache_folder() / "index")
+    clear_temporary_folders(scratch, _CONVERTED)
     reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
-    with tempfile.TemporaryDirectory(prefix="ontology-", dir=scratch) as made:
-        ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, Path(made))
+    with temporary_folder(scratch, _CONVERTED) as made:
+        ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, made)
         build_linker(options.trained, ontology, options.output, scratch, options.reuse, options.compact)
-    print(options.output)
 
 
 def _name_of(ontologies: Sequence[str]) -> str:

@@ -8,26 +8,38 @@ import contextlib
 import errno
 import io
 import os
+import shlex
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
-from el.base.cli import INTERRUPTED, command_parser
+from el.base.cli import code_of_interruption, command_parser, say
 from el.base.errors import ElError, InputError, UsageError, as_given
+from el.base.files import clear_leftovers
 from el.commands.arguments import EXIT_CODES, add_linker_argument, check_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from el.commands.files import Settings
+    from el.commands.files import Settings, Total
     from el.corpus.types import LinkedDocument
+
+
+class NothingLinkedError(ElError):
+    """Not one mention of all inputs was linked."""
+
+    exit_code = 3
+
 
 SAMPLE = Path(__file__).with_name("sample_document.txt")
 
 _STANDARD = "-"
+# The most types of mentions that a message lists.
+_MOST_TYPES = 10
 # The formats that hold the documents of several inputs in one output.
 _TABLES = ("tsv", "links", "jsonl")
 # The suffix of an output in a folder, for each format.
@@ -70,8 +82,9 @@ examples:
   cat notes.txt | el link - | cut -f4,6,8    in a pipe
 
 {EXIT_CODES}
-With --keep-going, all other inputs are linked before the command ends with code 1. If the reader of standard
-output stops early, as head does, the code is 0, and a page of --html is complete.
+With --keep-going, all other inputs are linked before the command ends with code 1. A mention that does not
+fit its text then costs that mention only. If its type is not linked, it is reported and does no harm. If the
+reader of standard output stops early, as head does, the code is 0, and a page of --html is complete.
 """
 
 
@@ -92,13 +105,49 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _explain(options)
         return
     try:
-        failed = _run(options)
-    except KeyboardInterrupt:
+        total = _run(options)
+    except KeyboardInterrupt as error:
         again = "; with --resume, the same command continues where it stopped" if options.output else ""
-        print(f"interrupted{again}", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
-    if failed:
-        raise ElError(f"{failed} of the inputs could not be linked completely; see the messages above")
+        say(f"interrupted{again}")
+        raise SystemExit(code_of_interruption(error)) from None
+    _report_types(total, options)
+    if total.skipped:
+        raise ElError(f"{total.skipped} of the inputs could not be linked completely; see the messages above")
+    if total.documents and not total.linked:
+        raise NothingLinkedError(_why_nothing(total, options))
+
+
+def _report_types(total: "Total", options: argparse.Namespace) -> None:
+    """Reports the mentions that were not linked because their types are unknown, and the way on."""
+    from el.ontology.ontology import is_known_type
+
+    if options.types is not None:
+        return
+    unknown = Counter({type: count for type, count in total.not_linked.items() if not is_known_type(type)})
+    for type, count in unknown.most_common(_MOST_TYPES):
+        mentions = "1 mention" if count == 1 else f"{count:,} mentions"
+        verb = "is" if count == 1 else "are"
+        option = f"--type {shlex.quote(type)}"
+        say(f"{mentions} of type {type} {verb} not linked; link mentions of this type with {option}")
+    if len(unknown) > _MOST_TYPES:
+        count = unknown.total() - sum(count for _, count in unknown.most_common(_MOST_TYPES))
+        say(f"{count:,} mentions of {len(unknown) - _MOST_TYPES:,} other unknown types are not linked either")
+
+
+def _why_nothing(total: "Total", options: argparse.Namespace) -> str:
+    if total.not_linked:
+        common = total.not_linked.most_common(_MOST_TYPES)
+        types = ", ".join(f"{type} ({count:,})" for type, count in common)
+        more = ", ..." if len(total.not_linked) > len(common) else ""
+        return (
+            f"nothing was linked: no mention is of a type that is linked, but of {types}{more}. Choose types "
+            "with --type"
+        )
+    if options.find_mentions == "never":
+        return (
+            "nothing was linked: the documents have no mentions. Leave out --find-mentions never to find some"
+        )
+    return "nothing was linked: no mentions were found in the texts. Check their language and their format"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -233,19 +282,23 @@ def _check(options: argparse.Namespace) -> None:
         check_new(options.html, "--html", force=options.force)
 
 
-def _run(options: argparse.Namespace) -> int:
-    """Links all inputs. Returns how many were skipped, completely or in part."""
+def _run(options: argparse.Namespace) -> "Total":
+    """Links all inputs."""
+    from el.commands.files import Total
+
     with _spool(options) as spool:
         problems: list[InputError] = []
         files = _input_files(options, spool, problems)
         for problem in problems:
-            print(f"skipped: {problem}", file=sys.stderr)
+            say(f"skipped: {problem}")
         if not files:
-            return len(problems)
-        missing = len(problems)
-        if _into_folder(options, files):
-            return missing + _link_folder(files, options, spool)
-        return missing + _link_into_one(files, options, spool, missing)
+            total = Total()
+        elif _into_folder(options, files):
+            total = _link_folder(files, options, spool)
+        else:
+            total = _link_into_one(files, options, spool, len(problems))
+        total.skipped += len(problems)
+        return total
 
 
 def _input_files(
@@ -316,8 +369,8 @@ def _settings(options: argparse.Namespace, spool: Path | None = None) -> "Settin
     )
 
 
-def _link_folder(files: dict[Path, Path], options: argparse.Namespace, spool: Path | None) -> int:
-    from el.commands.files import Job, is_done, link_into_files
+def _link_folder(files: dict[Path, Path], options: argparse.Namespace, spool: Path | None) -> "Total":
+    from el.commands.files import Job, Total, is_done, link_into_files
 
     if options.html is not None:
         raise UsageError("--html does not work with an output folder; leave out --output, or give a file")
@@ -332,11 +385,12 @@ def _link_folder(files: dict[Path, Path], options: argparse.Namespace, spool: Pa
     for job in jobs:
         if by_target.setdefault(job.target, job.source) != job.source:
             raise UsageError(f"two inputs would be written to {job.target}; link them separately")
+    clear_leftovers(path for job in jobs for path in _outputs(job.target, options))
     if options.resume:
         jobs = [job for job in jobs if not is_done(job.target)]
         if not jobs:
-            print("nothing to do: all outputs exist", file=sys.stderr)
-            return 0
+            say("nothing to do: all outputs exist")
+            return Total()
     for job in jobs:
         _check_target(job.source, job.target, options)
     return link_into_files(jobs, _settings(options, spool), options.jobs)
@@ -356,18 +410,18 @@ def _target(path: Path, below: Path, options: argparse.Namespace) -> Path:
         return target
     written = options.format or output_format(format)
     if written == format:
-        return target
+        # Of the two files of a brat document, the text is written last: with it the output is complete.
+        return _outputs(target, options)[0]
     return target.with_name(target.name.removesuffix(".gz")).with_suffix(_SUFFIXES[written])
 
 
 def _check_target(source: Path, target: Path, options: argparse.Namespace) -> None:
     """Refuses an output that is the input itself, or that exists and may not be replaced."""
     from el.commands.files import is_done
-    from el.corpus.formats import output_files
 
     # With --resume, complete outputs are skipped before this check. An output that is left is incomplete.
     may_replace = options.force or (options.resume and target.exists())
-    for path in output_files(target, options.format or "brat"):
+    for path in _outputs(target, options):
         if path.exists() and path.samefile(source):
             raise UsageError(f"{path} is the input itself; give another --output")
         if path.exists() and not may_replace:
@@ -377,18 +431,26 @@ def _check_target(source: Path, target: Path, options: argparse.Namespace) -> No
             )
 
 
+def _outputs(target: Path, options: argparse.Namespace) -> tuple[Path, ...]:
+    """Returns the files that are written for a target: two for a brat document."""
+    from el.corpus.formats import output_files
+
+    return output_files(target, options.format or "brat")
+
+
 def _link_into_one(
     files: dict[Path, Path], options: argparse.Namespace, spool: Path | None, missing: int
-) -> int:
-    from el.commands.files import is_done, link_into_one
+) -> "Total":
+    from el.commands.files import Total, is_done, link_into_one
 
     with contextlib.ExitStack() as stack:
         target: Path | TextIO | None = None
         if options.output not in (None, _STANDARD):
             target = Path(options.output)
+            clear_leftovers(_outputs(target, options))
             if options.resume and is_done(target):
-                print(f"nothing to do: {target} exists", file=sys.stderr)
-                return 0
+                say(f"nothing to do: {target} exists")
+                return Total()
             for source in files:
                 _check_target(source, target, options)
         elif not _page_alone(options):
@@ -396,7 +458,7 @@ def _link_into_one(
         show = stack.enter_context(_page(options)) if options.html else lambda _: None
         return link_into_one(list(files), _settings(options, spool), target, show, missing)
     # Reached when the reader of standard output stopped early: `_standard_output` ends the block.
-    return 0
+    return Total()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from el.base.errors import ElError
-from el.base.files import atomic_folder, sampled_sha256, write_json
+from el.base.files import atomic_folder, clear_leftovers, sampled_sha256, write_json
 from el.base.lengths import by_length
 from el.base.progress import progress
 from el.base.resources import check_room
@@ -80,6 +80,7 @@ def build_name_vectors(
     scratch = _scratch(scratch, model, ontology, texts)
     _check_room(len(texts), len(texts), model.passage_tower.width, scratch)
     vectors = _encode(model, texts, scratch)
+    clear_leftovers([folder])
     with atomic_folder(folder) as temporary:
         with progress("build the index", len(texts)) as advance:
             build_graph(vectors, temporary / NAMES, advance)
@@ -120,6 +121,7 @@ def update_name_vectors(
     _check_room(len(new), len(new) + len(old.vectors), model.passage_tower.width, scratch)
     vectors = _encode(model, new_texts, scratch)
     places[new] = len(old.vectors) + np.arange(len(new))
+    clear_leftovers([folder])
     with atomic_folder(folder) as temporary:
         extend_graph(old.folder / NAMES, vectors, temporary / NAMES)
         # Without this file, a search need not check which vectors may be found.
@@ -149,6 +151,7 @@ def compact_name_vectors(vectors: NameVectors, ontology: Ontology, folder: Path)
         return vectors
     size = graph_bytes(*vectors.vectors.shape, COMPACT_BITS)
     check_room(folder, size, 2 * size, f"the compact index of {len(vectors):,} names")
+    clear_leftovers([folder])
     with atomic_folder(folder) as temporary:
         with progress("make the index compact", len(vectors.vectors)) as advance:
             compact_graph(vectors.folder / NAMES, temporary / NAMES, advance)

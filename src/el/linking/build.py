@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from el.base.errors import ElError
-from el.base.files import atomic_folder
+from el.base.files import atomic_folder, claimed, remove_folder
 from el.base.resources import check_room
 from el.index.build import (
     cached_name_vectors,
@@ -98,6 +98,7 @@ def build_linker(
         InputError: a part is missing or broken.
         MismatchError: the linker to reuse has another model.
         ConfigError: settings that make no sense.
+        BusyError: another process encodes the same names into `scratch`.
         ElError: the ontology has no names, or disk space or memory is too small.
     """
     parts = read_trained(trained)
@@ -116,24 +117,26 @@ def build_linker(
     # `scratch` needs no check: its index takes the place of the encoded names. `folder` may be elsewhere.
     size = graph_bytes(len(texts), model.passage_tower.width, COMPACT_BITS if compact else HALF_BITS)
     check_room(folder, size + _folder_bytes(ontology) + _folder_bytes(trained), 0, f"the linker {folder}")
-    vectors = made = _vectors(model, opened, texts, scratch, reused)
-    assert made.folder is not None
-    if compact:
-        vectors = compact_name_vectors(made, opened, made.folder.with_name(f"{made.folder.name}-compact"))
-    save_linker(
-        folder,
-        model=trained / "model",
-        ontology=ontology,
-        vectors=vectors,
-        combinations=parts.combinations,
-        config=config,
-        inputs=parts.inputs,
-        synonyms=synonyms,
-        made_by=parts.made_by,
-        tagger=tagger,
-    )
-    for path in {made.folder, vectors.folder or made.folder}:
-        shutil.rmtree(path)
+    # Builds of other folders share the encoded names, which the first to end removes.
+    with claimed(scratch / vectors_key(model, opened, texts)):
+        vectors = made = _vectors(model, opened, texts, scratch, reused)
+        assert made.folder is not None
+        if compact:
+            vectors = compact_name_vectors(made, opened, made.folder.with_name(f"{made.folder.name}-compact"))
+        save_linker(
+            folder,
+            model=trained / "model",
+            ontology=ontology,
+            vectors=vectors,
+            combinations=parts.combinations,
+            config=config,
+            inputs=parts.inputs,
+            synonyms=synonyms,
+            made_by=parts.made_by,
+            tagger=tagger,
+        )
+        for path in {made.folder, vectors.folder or made.folder}:
+            remove_folder(path)
 
 
 def _vectors(

@@ -4,14 +4,13 @@ import bisect
 import itertools
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from el.corpus.types import Document, Mention
+from el.corpus.types import Document, Mention, Span
 from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Kind, Ontology, kind_of_type, part_bounds
 from el.ontology.spellings import Spellings
@@ -55,7 +54,7 @@ class MentionFinder:
         self, documents: Sequence[Document], find: FindMentions, types: Collection[str] | None
     ) -> list[Sequence[Mention]]:
         """Returns the mentions to link of each document. For `find` and `types` see `Linker.link`."""
-        given = [[m for m in document.mentions if self._is_linked(m.type, types)] for document in documents]
+        given = [[m for m in document.mentions if self.is_linked(m.type, types)] for document in documents]
         searched = [find == "always" or (find == "auto" and not d.mentions) for d in documents]
         chosen = [document for document, yes in zip(documents, searched, strict=True) if yes]
         found = iter(self.found(chosen) if chosen else [])
@@ -84,7 +83,13 @@ class MentionFinder:
         names = () if self._untaught_finder is None else self._untaught_finder.find_in(document)
         return longest(names, (found for found in tagged if found.kind in self.kinds))
 
-    def _is_linked(self, type: str, types: Collection[str] | None) -> bool:
+    def is_linked(self, type: str, types: Collection[str] | None) -> bool:
+        """Whether given mentions of a type are linked.
+
+        Args:
+            type: the type, in lower case; "" for a mention without a type.
+            types: see `Linker.link`.
+        """
         if types is not None:
             return type in types
         # Mentions without a type are linked. If the ontology has no chemicals or diseases, all mentions are.
@@ -126,13 +131,20 @@ class MentionFinder:
 
 def _with_found(document: Document, given: Sequence[Mention], found: Sequence[Mention]) -> list[Mention]:
     """Returns given mentions and found ones, sorted. Found mentions that overlap a given one are left out."""
-    spans = sorted((span for mention in document.mentions for span in mention.spans), key=attrgetter("start"))
-    starts = [span.start for span in spans]
-    # The end of the characters that the spans up to each one take.
-    stops = list(itertools.accumulate((span.stop for span in spans), max))
-    new = []
-    for mention in found:
-        before = bisect.bisect_left(starts, mention.stop)
-        if not before or stops[before - 1] <= mention.start:
-            new.append(mention)
+    taken = _joined(span for mention in document.mentions for span in mention.spans)
+    starts = [span.start for span in taken]
+    # The stretches do not overlap, so a mention overlaps one of them if it overlaps the last before its end.
+    before = ((mention, bisect.bisect_left(starts, mention.stop)) for mention in found)
+    new = [mention for mention, count in before if not count or taken[count - 1].stop <= mention.start]
     return sorted([*given, *new], key=lambda mention: (mention.start, mention.stop))
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Returns the stretches that spans cover, in order. Stretches do not overlap."""
+    stretches: list[Span] = []
+    for span in sorted(spans):
+        if stretches and span.start <= stretches[-1].stop:
+            stretches[-1] = Span(stretches[-1].start, max(stretches[-1].stop, span.stop))
+        else:
+            stretches.append(span)
+    return stretches

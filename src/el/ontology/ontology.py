@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from el.base.errors import ElError, InputError, MismatchError
 from el.base.files import atomic_folder, read_json, write_json
+from el.ontology.mention_types import kind_of_name
 
 FORMAT = "el-ontology-1"
 
@@ -260,29 +261,24 @@ def part_bounds(ontology: Ontology) -> list[int]:
     return list(itertools.accumulate(counts, initial=0))
 
 
-# Type of a mention in a corpus, in lower case -> kind. BC5CDR has "Chemical" and "Disease". The other types
-# come from other corpora.
-_KIND_OF_TYPE: dict[str, Kind] = {
-    "chemical": "chemical",
-    "drug": "chemical",
-    "disease": "disease",
-    "specificdisease": "disease",
-    "diseaseclass": "disease",
-    "compositemention": "disease",
-    "modifier": "disease",
-}
-
-
 def kind_of_type(mention_type: str) -> Kind | None:
     """Returns the kind of the concepts that mentions of a type refer to.
 
     Args:
-        mention_type: the corpus's name for the type, in lower case.
+        mention_type: the corpus's name for the type (`el.ontology.mention_types`), in any case and with
+            hyphens, underscores or blanks between its words.
 
     Returns:
-        None for a type without a kind, such as genes and species, and for an unknown type.
+        "chemical" or "disease". None for a type of another kind, such as genes and species, and for an
+        unknown type.
     """
-    return _KIND_OF_TYPE.get(mention_type)
+    kind = kind_of_name(mention_type)
+    return None if kind == "other" else cast("Kind | None", kind)
+
+
+def is_known_type(mention_type: str) -> bool:
+    """Whether a corpus or a tool is known to use a type of mentions, of whatever kind."""
+    return kind_of_name(mention_type) is not None
 
 
 def kind_of_tree_numbers(tree_numbers: Sequence[str]) -> Kind:

@@ -4,12 +4,18 @@ HTML elements must not overlap, but mentions may. Each segment is covered by the
 character to its last, so these mentions can be marked by elements one inside another.
 """
 
+import bisect
+import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from el.corpus.types import Mention
+
+# The most marks of a segment. Where more mentions cover it, the shortest are marked. With a larger value, a
+# page of mentions that are nested deeply is larger and slower to make.
+_MOST_MARKS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ class Segment:
     Attributes:
         start: the offset of the first character.
         stop: the offset after the last character.
-        marks: a mark for each of the mentions, the longest mention first.
+        marks: a mark for each of the mentions, the longest mention first; at most `_MOST_MARKS`, those of
+            the shortest mentions.
         first_of: the numbers of the mentions that begin here, in order.
     """
 
@@ -72,29 +79,28 @@ def cut_segments(length: int, borders: Sequence[int], mentions: Sequence[Mention
     Returns:
         The segments in order. Together they are the whole text.
     """
-    stretches = [stretch for n, mention in enumerate(mentions) for stretch in _stretches(n, mention, borders)]
+    in_order = sorted(borders)
+    stretches = [
+        stretch for n, mention in enumerate(mentions) for stretch in _stretches(n, mention, in_order)
+    ]
     cuts = {0, length, *borders}
     for stretch in stretches:
         cuts |= {stretch.start, stretch.stop}
     longest_first = sorted(range(len(mentions)), key=lambda n: (mentions[n].start - mentions[n].stop, n))
-    place = {number: at for at, number in enumerate(longest_first)}
-    segments: list[Segment] = []
-    seen: set[int] = set()
-    covering: list[_Stretch] = []
-    waiting = sorted(stretches, key=lambda stretch: stretch.start, reverse=True)
-    for start, stop in itertools.pairwise(sorted(cut for cut in cuts if cut <= length)):
-        covering = [stretch for stretch in covering if stretch.stop > start]
-        while waiting and waiting[-1].start <= start:
-            covering.append(waiting.pop())
-        covering.sort(key=lambda stretch: place[stretch.number])
-        marks = tuple(Mark(one.number, one.start == start, one.stop == stop, one.bridge) for one in covering)
-        first_of = tuple(sorted({mark.number for mark in marks} - seen))
-        seen.update(first_of)
-        segments.append(Segment(start, stop, marks, first_of))
-    levels = _levels(segments, longest_first)
+    bounds = [*itertools.pairwise(sorted(cut for cut in cuts if cut <= length))]
+    covers = [*_covers([start for start, _ in bounds], stretches, longest_first)]
+    levels = _levels([cover.shown for cover in covers], longest_first)
     return [
-        replace(segment, marks=tuple(replace(mark, level=levels[mark.number]) for mark in segment.marks))
-        for segment in segments
+        Segment(
+            start,
+            stop,
+            tuple(
+                Mark(one.number, one.start == start, one.stop == stop, one.bridge, levels[one.number])
+                for one in cover.shown
+            ),
+            cover.first_of,
+        )
+        for (start, stop), cover in zip(bounds, covers, strict=True)
     ]
 
 
@@ -103,14 +109,57 @@ def _stretches(number: int, mention: Mention, borders: Sequence[int]) -> Iterato
     for span in pieces:
         yield _Stretch(span.start, span.stop, number, bridge=False)
     for left, right in itertools.pairwise(pieces):
-        if left.stop < right.start and not any(left.stop <= border <= right.start for border in borders):
-            yield _Stretch(left.stop, right.start, number, bridge=True)
+        if left.stop < right.start:
+            border = bisect.bisect_left(borders, left.stop)
+            if border == len(borders) or borders[border] > right.start:
+                yield _Stretch(left.stop, right.start, number, bridge=True)
 
 
-def _levels(segments: Sequence[Segment], longest_first: Sequence[int]) -> dict[int, int]:
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    """What covers a segment: the stretches that are shown, longest mention first; see `Segment.first_of`."""
+
+    shown: tuple[_Stretch, ...]
+    first_of: tuple[int, ...]
+
+
+def _covers(
+    starts: Sequence[int], stretches: Sequence[_Stretch], longest_first: Sequence[int]
+) -> Iterator[_Cover]:
+    """Yields what covers each segment. No stretch starts or stops inside a segment.
+
+    Args:
+        starts: the starts of the segments, in order.
+        stretches: in any order.
+        longest_first: the numbers of the mentions, the longest first.
+    """
+    place = {number: at for at, number in enumerate(longest_first)}
+    waiting = sorted(range(len(stretches)), key=lambda n: stretches[n].start, reverse=True)
+    # The stretches that cover a segment, as (place of the mention, number of the stretch), in order.
+    covering: list[tuple[int, int]] = []
+    # The same, as (stop, place, number): the first to stop comes first.
+    stopping: list[tuple[int, int, int]] = []
+    seen: set[int] = set()
+    for start in starts:
+        while stopping and stopping[0][0] <= start:
+            _, *key = heapq.heappop(stopping)
+            del covering[bisect.bisect_left(covering, (key[0], key[1]))]
+        new: set[int] = set()
+        while waiting and stretches[waiting[-1]].start <= start:
+            n = waiting.pop()
+            bisect.insort(covering, (place[stretches[n].number], n))
+            heapq.heappush(stopping, (stretches[n].stop, place[stretches[n].number], n))
+            new.add(stretches[n].number)
+        yield _Cover(tuple(stretches[n] for _, n in covering[-_MOST_MARKS:]), tuple(sorted(new - seen)))
+        seen |= new
+
+
+def _levels(covers: Iterable[Sequence[_Stretch]], longest_first: Sequence[int]) -> dict[int, int]:
+    """Returns the level of each mention; see `Mark.level`."""
     shorter: defaultdict[int, set[int]] = defaultdict(set)
-    for segment in segments:
-        for outer, inner in itertools.combinations(segment.marks, 2):
+    for cover in covers:
+        # The level of the next shorter mention is above those of all shorter mentions of the segment.
+        for outer, inner in itertools.pairwise(cover):
             shorter[outer.number].add(inner.number)
     levels: dict[int, int] = {}
     for number in reversed(longest_first):

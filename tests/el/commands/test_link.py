@@ -13,7 +13,7 @@ from rich.console import Console
 
 from el.base.cli import run_command
 from el.base.errors import ElError
-from el.commands.files import Job, Settings, link_into_files
+from el.commands.files import Job, Outcome, Settings, link_into_files
 from el.commands.link import main
 from el.corpus.formats import open_corpus
 from el.corpus.types import Link
@@ -495,8 +495,8 @@ def test_a_process_that_dies_is_told(
 
 
 def test_processes_are_handed_a_few_files_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Result(Future[list[str]]):
-        def result(self, timeout: float | None = None) -> list[str]:
+    class Result(Future[Outcome]):
+        def result(self, timeout: float | None = None) -> Outcome:
             taken.append(self)
             return super().result(timeout)
 
@@ -507,7 +507,7 @@ def test_processes_are_handed_a_few_files_at_a_time(tmp_path: Path, monkeypatch:
             handed.append(job)
             waiting.append(len(handed) - len(taken))
             done = Result()
-            done.set_result(["a problem"] if job.source.name == "7" else [])
+            done.set_result(Outcome(["a problem"] if job.source.name == "7" else []))
             return done
 
     handed: list[Job] = []
@@ -516,7 +516,7 @@ def test_processes_are_handed_a_few_files_at_a_time(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("el.commands.files.ProcessPoolExecutor", lambda *_: Pool())
     jobs = [Job(Path(str(number)), tmp_path / str(number)) for number in range(100)]
     before = signal.getsignal(signal.SIGINT)
-    assert link_into_files(jobs, Settings(tmp_path), 2) == 1
+    assert link_into_files(jobs, Settings(tmp_path), 2).skipped == 1
     assert signal.getsignal(signal.SIGINT) is before
     assert handed == jobs
     # Both have work, and the results of nearly all are not waited for together.
