@@ -1,21 +1,30 @@
 """Files whole or not at all."""
 
+import contextlib
 import gzip
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from el.base.errors import InputError
+from el.base.errors import BusyError, InputError
 from el.base.files import (
     GZIP_ERRORS,
     atomic_file,
     atomic_folder,
+    claimed,
+    clear_leftovers,
+    clear_temporary_folders,
     open_unpacked,
     read_json,
     read_jsonl,
+    remove_folder,
     sha256_file,
+    temporary_folder,
     write_json,
     write_jsonl,
 )
@@ -178,3 +187,89 @@ def test_gzip_may_be_known_by_its_name(tmp_path: Path) -> None:
     packed.write_bytes(b"words")
     with pytest.raises(GZIP_ERRORS), open_unpacked(packed, by_name=True) as stream:
         stream.read()
+
+
+# Begins to write, says so, and waits to be killed.
+KILLED = """
+import sys, time
+from pathlib import Path
+from el.base import files
+kind, path = sys.argv[1], Path(sys.argv[2])
+with {"file": files.atomic_file, "folder": files.atomic_folder, "claim": files.claimed}[kind](path) as made:
+    if kind == "folder":
+        (made / "half").touch()
+    print("writing", flush=True)
+    time.sleep(100)
+"""
+
+
+@contextlib.contextmanager
+def writing(kind: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that writes; it is killed at the end."""
+    command = [sys.executable, "-c", KILLED, kind, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("name", ["out", ".hidden", "a.b [1]*"])
+def test_leftovers_of_killed_processes_are_cleared_and_those_of_living_ones_kept(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    path, other = tmp_path / name, tmp_path / "other"
+    foreign = {".out.part", ".other.abcdefgh.part", f".{name}.abc.part", f"{name}.abcdefgh.part"}
+    for one in foreign:
+        (tmp_path / one).touch()
+    with writing(kind, path):
+        clear_leftovers([path])
+        (written,) = set(names_in(tmp_path)) - foreign
+        assert written.startswith(f".{name}.")
+    clear_leftovers([path, tmp_path / "absent" / "x"])
+    assert set(names_in(tmp_path)) == foreign
+    clear_leftovers([other])
+    assert set(names_in(tmp_path)) == foreign - {".other.abcdefgh.part"}
+
+
+def test_a_folder_that_was_being_replaced_comes_back(tmp_path: Path) -> None:
+    aside = tmp_path / ".made.abcdefgh.old" / "made"
+    aside.mkdir(parents=True)
+    (aside / "precious").touch()
+    # Being deleted, so perhaps not complete.
+    (tmp_path / ".lost.abcdefgh.old" / "lost.deleted").mkdir(parents=True)
+    clear_leftovers([tmp_path / "made", tmp_path / "lost"])
+    assert names_in(tmp_path) == ["made"]
+    assert names_in(tmp_path / "made") == ["precious"]
+    aside.mkdir(parents=True)
+    clear_leftovers([tmp_path / "made"])
+    assert names_in(tmp_path / "made") == ["precious"]
+    remove_folder(tmp_path / "made")
+    assert names_in(tmp_path) == []
+
+
+def test_a_place_is_claimed_by_one_process_until_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    with writing("claim", path) as other:
+        with pytest.raises(BusyError, match=f"another process \\(process {other.pid}\\)") as caught:
+            claimed(path).__enter__()
+        assert caught.value.exit_code == 75
+        with claimed(tmp_path / "elsewhere"):
+            pass
+    # The claim of a killed process does not stand in the way, and leaves nothing behind.
+    with claimed(path), pytest.raises(BusyError):
+        claimed(path).__enter__()
+    with claimed(path):
+        pass
+    assert names_in(tmp_path) == []
+
+
+def test_temporary_folders_of_killed_processes_are_cleared(tmp_path: Path) -> None:
+    (tmp_path / "ontology-1").mkdir()
+    (tmp_path / "ontology-1" / "file").touch()
+    (tmp_path / "other").mkdir()
+    with temporary_folder(tmp_path, "ontology-") as folder:
+        clear_temporary_folders(tmp_path, "ontology-")
+        assert names_in(tmp_path) == sorted(["other", folder.name])
+    assert names_in(tmp_path) == ["other"]

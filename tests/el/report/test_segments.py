@@ -7,6 +7,7 @@ from hypothesis import given
 from el.corpus.types import Document, Mention, Span
 from el.report.segments import cut_segments
 from tests.el.corpus.strategies import documents, few
+from tests.work import assert_in_proportion
 
 
 def mention(*spans: tuple[int, int]) -> Mention:
@@ -70,3 +71,21 @@ def test_what_is_not_in_the_text_is_left_out() -> None:
     (only,) = cut_segments(4, [], [mention((2, 2)), mention((9, 12))])
     assert (only.start, only.stop, only.marks) == (0, 4, ())
     assert cut_segments(0, [0], []) == []
+
+
+def test_mentions_that_are_nested_deeply_are_cut_in_proportion() -> None:
+    def nested(count: int) -> list[Mention]:
+        return [mention((i, 2 * count - i)) for i in range(count)]
+
+    def crossing(count: int) -> list[Mention]:
+        return [mention((i, i + count)) for i in range(count)]
+
+    def in_pieces(count: int) -> list[Mention]:
+        return [mention(*((start, start + 1) for start in range(0, 2 * count, 2)))]
+
+    for made in (nested, crossing, in_pieces):
+        assert_in_proportion(lambda count, made=made: cut_segments(3 * count, range(count), made(count)), 150)
+    segments = cut_segments(200, [], nested(100))
+    # The shortest are marked, and each begins once.
+    assert [mark.number for mark in segments[99].marks] == [*range(84, 100)]
+    assert sorted(number for segment in segments for number in segment.first_of) == [*range(100)]
