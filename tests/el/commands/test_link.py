@@ -4,10 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -675,3 +678,201 @@ def test_inputs_may_stand_before_and_behind_options(
     (tmp_path / "b.txt").write_text("A headache", encoding="utf-8")
     assert code_of(file, "-l", linker, "-f", "tsv", tmp_path / "b.txt") == 0
     assert {line.split("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]} == {"in", "b"}
+
+
+# A gene whose text is normalised, a variant beyond the text, and a disease.
+UNFIT = (
+    "5|t|BRCA-1 and headache\n5|a|End\n5\t0\t6\tBRCA1\tGene\t672\n5\t90\t95\tV600E\tDNAMutation\tp.V600E\n"
+    "5\t11\t19\theadache\tDisease\n\n"
+)
+
+
+def test_what_is_not_linked_costs_no_document(
+    linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.pubtator"
+    path.write_text(UNFIT + PUBTATOR)
+    assert code_of(path, "-l", linker, "-f", "tsv") == 0
+    out, err = capsys.readouterr()
+    assert [line.split("\t")[0] for line in out.splitlines()[1:]] == ["5", "7", "7"]
+    assert err.startswith(
+        f"{path}: 2 annotations of types gene, dnamutation, which are not linked, cannot be"
+    )
+    assert err.count("annotation 0: expected 'BRCA1' at 0:6") == 1
+    assert len(err.splitlines()) == 1
+    # Where the type is linked, it is an error.
+    assert code_of(path, "-l", linker, "-f", "tsv", "--type", "gene") == 1
+    assert capsys.readouterr().err.startswith(f"error: {path}: document 5, annotation 0")
+
+
+def test_a_bad_mention_costs_itself_alone(
+    linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.pubtator"
+    bad = "".join(f"5\t{n}\t{n + 4}\tfever\tDisease\n" for n in range(13))
+    path.write_text(f"5|t|A headache after aspirin\n{bad}5\t2\t10\theadache\tDisease\n\n{PUBTATOR}")
+    assert code_of(path, "-l", linker, "-f", "tsv") == 1
+    assert capsys.readouterr().out == ""
+    out_path = tmp_path / "out.tsv"
+    arguments = [path, "-l", linker, "-f", "tsv", "-o", out_path, "--keep-going"]
+    assert code_of(*arguments) == 1
+    err = capsys.readouterr().err
+    assert err.count("skipped: ") == 11
+    assert f"{path}: 3 more annotations" in err
+    assert "1 of the inputs" in err
+    lines = [line.split("\t") for line in out_path.read_text().splitlines()[1:]]
+    assert [(line[0], line[3]) for line in lines] == [("5", "headache"), ("7", "Aspirin"), ("7", "jaundice")]
+    # The output is not complete, so it is made again.
+    assert code_of(*arguments, "--resume") == 1
+
+
+def test_unknown_types_are_counted_and_said_once(
+    linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        text = PUBTATOR.replace("\tDisease", "\tPhenotype X") + PUBTATOR.replace("\tDisease", "\tGene")
+        text = text.replace("7|", f"{name}|").replace("\n7\t", f"\n{name}\t")
+        (tmp_path / f"{name}.pubtator").write_text(text)
+    arguments = [f"{tmp_path}/*.pubtator", "-l", linker, "-f", "tsv"]
+    assert code_of(*arguments) == 0
+    option = "--type 'phenotype x'"
+    message = f"2 mentions of type phenotype x are not linked; link mentions of this type with {option}\n"
+    assert capsys.readouterr().err == message
+    assert code_of(*arguments, "--type", "phenotype x") == 0
+    assert capsys.readouterr().err == ""
+    assert code_of(*arguments, "-o", f"{tmp_path}/out/", "--jobs", 2) == 0
+    assert capsys.readouterr().err == message
+
+
+def test_terminal_escapes_of_inputs_are_shown_as_text(
+    linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").write_text(PUBTATOR.replace("\tDisease", "\tx\x1b[31m\u202e"))
+    assert code_of(tmp_path / "in", "-l", linker) == 0
+    err = capsys.readouterr().err
+    assert r"x\x1b[31m\u202e" in err
+    assert "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        (PUBTATOR.replace("Disease", "Gene"), ["--type", "species"], "but of chemical (1), gene (1)"),
+        (PUBTATOR.replace("Disease", "Gene").replace("Chemical", "SNP"), [], "but of snp (1), gene (1)"),
+        (PUBTATOR, ["--type", "x"], "but of chemical (1), disease (1)"),
+        ("Nothing is named here.", [], "no mentions were found"),
+        ("Ein Text ohne Namen.", ["-f", "jsonl"], "no mentions were found"),
+        ("Aspirin helps.", ["--find-mentions", "never"], "the documents have no mentions"),
+    ],
+)
+def test_a_run_that_links_nothing_says_so(
+    linker: Path,
+    tmp_path: Path,
+    text: str,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "in").write_text(text)
+    out = tmp_path / "out"
+    assert code_of(tmp_path / "in", "-l", linker, "-o", out, *arguments) == 3
+    err = capsys.readouterr().err
+    assert err.startswith("error: nothing was linked: ")
+    assert message in err
+    # The output is complete all the same.
+    assert out.exists()
+    assert code_of(tmp_path / "in", "-l", linker, "-o", out, *arguments, "--resume") == 0
+
+
+def test_one_linked_mention_is_enough(linker: Path, tmp_path: Path) -> None:
+    for name, text in (("a", "Nothing."), ("b", "Nothing either."), ("c", "A headache.")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    assert code_of(f"{tmp_path}/*.txt", "-l", linker, "-f", "tsv", "-o", tmp_path / "out.tsv") == 0
+
+
+def test_leftovers_of_killed_runs_are_cleared(linker: Path, file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    left = [out / ".in.tsv.abcdefgh.part", tmp_path / ".one.tsv.abcdefgh.part"]
+    for path in (*left, out / ".other.tsv.abcdefgh.part"):
+        path.touch()
+    assert code_of(file, "-l", linker, "-o", out) == 0
+    assert code_of(file, "-l", linker, "-o", tmp_path / "one.tsv") == 0
+    # What the commands did not write stays.
+    assert sorted(path.name for path in out.iterdir()) == [".other.tsv.abcdefgh.part", "in.tsv"]
+    assert not left[1].exists()
+
+
+def test_sigterm_ends_the_command_like_an_interruption(
+    linker: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminate(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("el.corpus.tables.TableWriter.write", terminate)
+    assert code_of(file, "-l", linker, "-o", tmp_path / "out") == 143
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# Starts two workers, says so, and is killed.
+KILLED = """
+import sys, time
+from pathlib import Path
+from el.commands import files
+
+class Slow:
+    def __reduce__(self):
+        return time.sleep, (100,)
+
+if __name__ == "__main__":
+    jobs = [files.Job(Path("a"), Path("b"))] * 2
+    files.link_into_files(jobs, files.Settings(Path("linker"), types=Slow()), 2)
+"""
+
+
+def test_workers_end_with_their_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "killed.py").write_text(KILLED)
+    with subprocess.Popen([sys.executable, tmp_path / "killed.py"], cwd=tmp_path) as process:
+        workers: list[psutil.Process] = []
+        begun = time.monotonic()
+        while len(workers) < 2 and time.monotonic() - begun < 120:
+            time.sleep(0.2)
+            children = psutil.Process(process.pid).children()
+            workers = [child for child in children if "spawn_main" in "".join(child.cmdline())]
+        process.kill()
+    assert len(workers) == 2
+    assert not psutil.wait_procs(workers, 60)[1]
+
+
+def test_files_that_another_user_may_not_read_are_passed_over(
+    linker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = Linker.load(linker)
+    monkeypatch.setattr(Settings, "load", lambda _: opened)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        (folder / "in").mkdir()
+        for name, mode in (("a.txt", 0o644), ("b.txt", 0), ("c.pubtator", 0)):
+            (folder / "in" / name).write_text("A headache")
+            (folder / "in" / name).chmod(mode)
+        (folder / "out").mkdir()
+        (folder / "out").chmod(0o777)
+        locked = folder / "locked"
+        locked.mkdir(0o500)
+        user = os.geteuid()
+        # Who is root may read and write everything.
+        os.seteuid(user or 65534)
+        try:
+            arguments = [folder / "in", "-l", linker]
+            assert code_of(*arguments, "-o", folder / "out") == 74
+            assert "b.txt: cannot be read (Permission denied)" in capsys.readouterr().err
+            assert code_of(*arguments, "-o", folder / "out", "--keep-going") == 1
+            assert capsys.readouterr().err.count("skipped: ") == 2
+            assert (folder / "out" / "a.tsv").exists()
+            assert code_of(folder / "in" / "a.txt", "-l", linker, "-o", locked / "out.tsv") == 74
+            assert f"error: {locked}" in capsys.readouterr().err
+        finally:
+            os.seteuid(user)
