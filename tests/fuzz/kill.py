@@ -210,9 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         makers: dict[str, Callable[[], Scene]] = {
-            "link": lambda: link_scene(folder, 1, 40, 100),
-            "link-jobs": lambda: link_scene(folder, 2, 40, 100),
-            "index": lambda: index_scene(folder, 20_000),
+            "link": lambda: link_scene(folder, jobs=1, files=40, documents=20),
+            "link-jobs": lambda: link_scene(folder, jobs=2, files=40, documents=20),
+            "index": lambda: index_scene(folder, concepts=5_000),
             "repro": lambda: repro_scene(folder),
         }
         scene = makers[options.what]()

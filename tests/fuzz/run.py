@@ -171,7 +171,10 @@ def _loss(files: Seed, folder: Path) -> str:
         if written + reported < len(texts) + skipped:
             return f"{format}: {len(texts)} documents and {skipped} errors, {written} written"
         if format in _READ_AGAIN and written:
-            again, _ = _read_output(target, format)
+            try:
+                again = _texts_of_output(target, format)
+            except ElError as error:
+                return f"{format}: what was written cannot be read: {error}"
             if again - texts:
                 return f"{format}: a text differs: {next(iter(again - texts))!r:.200}"
             if again.total() != written:
@@ -220,12 +223,9 @@ def _read(source: Path) -> tuple[Counter[str], int]:
     return texts, sum(not isinstance(error, MentionError) for error in errors)
 
 
-def _read_output(target: Path, format: OutputFormat) -> tuple[Counter[str], int]:
+def _texts_of_output(target: Path, format: OutputFormat) -> Counter[str]:
     paths = sorted(target.glob("*.txt")) if format == "brat" else [target]
-    texts: Counter[str] = Counter()
-    for path in paths:
-        texts.update(document.text for document in open_corpus(path))
-    return texts, len(paths)
+    return Counter(document.text for path in paths for document in open_corpus(path))
 
 
 def main(arguments: list[str] | None = None) -> int:
