@@ -8,6 +8,9 @@ from el.corpus.views import mentions_full, restricted_triples
 from el.evaluation.protocol import Protocol
 from el.linking.query import Query, mention_queries
 
+FindIn = Callable[[Sequence[Document]], Sequence[Iterable[Mention]]]
+"""Finds the mentions of each document."""
+
 
 def full_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:
     """Returns the mentions with a gold id, a composite as one mention, in corpus order.
@@ -35,16 +38,15 @@ def nil_queries(documents: Iterable[Document], context_characters: int = 0) -> l
     )
 
 
-def found_queries(
-    documents: Iterable[Document], find: Callable[[Sequence[Document]], Sequence[Iterable[Mention]]]
-) -> list[Query]:
-    """Returns the mentions that a finder finds, in corpus order, without context.
+def found_queries(documents: Iterable[Document], find: FindIn, context_characters: int = 0) -> list[Query]:
+    """Returns the mentions that a finder finds, in corpus order.
 
     A mention has the gold ids of the annotation at the same place, and none if there is no such annotation.
 
     Args:
         documents: annotated documents.
         find: finds mentions in documents, such as `MentionFinder.found`.
+        context_characters: the most characters of context on each side.
     """
     queries = []
     for document in documents:
@@ -53,7 +55,7 @@ def found_queries(
         bare = replace(document, mentions=())
         (found,) = find([bare])
         mentions = [replace(m, concept_ids=gold.get((m.start, m.stop), ())) for m in found]
-        queries += mention_queries(bare, mentions)
+        queries += mention_queries(bare, mentions, context_characters)
     return queries
 
 
@@ -64,6 +66,21 @@ def undefined_queries(queries: Iterable[Query]) -> list[Query]:
         for query in queries
         if query.expanded != query.text
     ]
+
+
+def fitting_queries(documents: Sequence[Document], find: FindIn, context_characters: int = 0) -> list[Query]:
+    """Returns the mentions that a linker's weights are fitted on.
+
+    These are mentions with a gold id, NIL mentions, mentions that a finder finds, and abbreviations as if
+    their documents did not define them.
+
+    Args:
+        documents: annotated documents.
+        find: see `found_queries`.
+        context_characters: the most characters of context on each side.
+    """
+    given = full_queries(documents, context_characters) + nil_queries(documents, context_characters)
+    return given + found_queries(documents, find, context_characters) + undefined_queries(given)
 
 
 def restricted_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:

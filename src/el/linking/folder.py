@@ -36,7 +36,7 @@ from el.ontology.spellings import Spellings
 from el.runtime.engine import CompiledEngine
 from el.tagging.manifest import tagger_weights
 
-FORMAT = "el-linker-5"
+FORMAT = "el-linker-6"
 
 _MANIFEST, _MODEL, COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBINATIONS, _TAGGER = (
     "manifest.json",

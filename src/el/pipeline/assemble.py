@@ -7,6 +7,7 @@ from el.base.cli import run_command
 from el.base.errors import InputError
 from el.base.files import read_json
 from el.base.params import load_section
+from el.evaluation.queries import fitting_queries
 from el.evaluation.run import known_documents, load_split
 from el.linking.config import LinkerConfig
 from el.linking.evidence import Combination
@@ -19,7 +20,6 @@ from el.models.loading import load_model
 from el.models.tower import Tower
 from el.ontology.spellings import Spellings
 from el.pipeline.common import LINKER, METRICS, Workspace
-from el.pipeline.fit import fitting_queries
 from el.runtime.compile import make_engine
 from el.tagging.compile import compile_tagger
 from el.tagging.store import load_tagger, word_embeddings
@@ -49,7 +49,7 @@ def _combinations(space: Workspace, ranker: ModelRanker, query_tower: Tower) -> 
     with tempfile.TemporaryDirectory() as scratch:
         compile_tagger(tagger, Path(scratch) / "tagger")
         finder = MentionFinder(space.ontology, spellings, known, Path(scratch) / "tagger")
-        queries = fitting_queries(documents, finder, context)
+        queries = fitting_queries(documents, finder.found, context)
     return fit_all(ranker, spellings, known, queries)
 
 

@@ -11,7 +11,6 @@ weights are written into trained parts, such as those that ship.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +19,17 @@ import numpy as np
 from el.base.cli import command_parser, run_command
 from el.base.files import atomic_file, write_json
 from el.commands.arguments import add_linker_argument
-from el.corpus.types import Document
 from el.evaluation.calibration import calibration_error, reliability
-from el.evaluation.queries import found_queries, full_queries, nil_queries, undefined_queries
+from el.evaluation.queries import fitting_queries
 from el.evaluation.run import known_documents, load_split
 from el.linking.evidence import GROUPS, EvidenceCollector, kinds_of
 from el.linking.fitting import HeldOut, fit_all, held_out
 from el.linking.folder import write_combinations
 from el.linking.linker import Linker
-from el.linking.mentions import MentionFinder
-from el.linking.query import Query
 from el.linking.synonyms import LearnedSynonyms
 from el.ontology.spellings import Spellings
 from el.pipeline.common import Workspace
 from el.report.tables import Table
-
-
-def fitting_queries(
-    documents: Sequence[Document], finder: MentionFinder, context_characters: int
-) -> list[Query]:
-    """Returns the mentions that weights are fitted on."""
-    given = full_queries(documents, context_characters) + nil_queries(documents, context_characters)
-    return given + found_queries(documents, finder.found) + undefined_queries(given)
 
 
 def calibration(decided: HeldOut) -> dict[str, dict[str, Any]]:
@@ -83,7 +71,7 @@ def main() -> None:
     corpus, linker = space.data / "corpus", Linker.load(options.linker)
     known = LearnedSynonyms.of_documents(known_documents(corpus, "dev"), linker.ontology)
     documents, context = load_split(corpus, "dev").documents, linker.inputs.context_characters
-    queries = fitting_queries(documents, linker.mention_finder, context)
+    queries = fitting_queries(documents, linker.mention_finder.found, context)
     spellings = Spellings.of_ontology(linker.ontology)
     evidence = EvidenceCollector(linker.ranker, spellings, known).collect(queries)
     figures = calibration(held_out(queries, evidence, kinds_of(GROUPS), linker.ontology))

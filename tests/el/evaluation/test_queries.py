@@ -1,10 +1,20 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from el.corpus.types import Document, Mention, Passage, Role, Span
 from el.evaluation.protocol import load_protocol
-from el.evaluation.queries import full_queries, protocol_candidates, protocol_queries, restricted_queries
+from el.evaluation.queries import (
+    FindIn,
+    fitting_queries,
+    found_queries,
+    full_queries,
+    protocol_candidates,
+    protocol_queries,
+    restricted_queries,
+    undefined_queries,
+)
 from el.evaluation.rows import Seen, rows_of
 from el.linking.query import Query
 
@@ -41,6 +51,36 @@ def document() -> Document:
             mention("8", "failure", failure.start, ""),
         ),
     )
+
+
+def finds(*texts: str) -> FindIn:
+    """A finder of the first places of texts. It must not see the annotations."""
+
+    def find(documents: Sequence[Document]) -> list[list[Mention]]:
+        assert not any(document.mentions for document in documents)
+        return [[mention("f", text, each.text.index(text), "") for text in texts] for each in documents]
+
+    return find
+
+
+def test_found_mentions_have_the_ids_of_annotations_at_their_place(document: Document) -> None:
+    found = found_queries([document], finds("cisplatin", "kidney injury", "AKI"))
+    assert [(query.text, query.gold, query.is_found) for query in found] == [
+        ("cisplatin", ("D2",), True),
+        ("kidney injury", (), True),
+        ("AKI", ("D1",), True),
+    ]
+    assert found[2].expanded == "Acute kidney injury"
+    assert not any(query.is_found for query in full_queries([document]))
+
+
+def test_abbreviations_as_if_they_were_not_defined(document: Document) -> None:
+    given = full_queries([document])
+    undefined = undefined_queries(given)
+    assert [query.expanded for query in undefined] == ["AKI"] * 3
+    assert {query.document_id for query in undefined}.isdisjoint({"77"})
+    count = len(fitting_queries([document], finds("cisplatin")))
+    assert count == len(given) + 1 + 1 + len(undefined)
 
 
 def test_full_takes_composites_as_wholes_and_leaves_nil_out(document: Document) -> None:
