@@ -4,13 +4,12 @@ Slow modules are imported after the arguments are read, so that --help and error
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from el.base.cli import command_parser
+from el.base.cli import command_parser, say
 from el.base.errors import ElError, InputError
 from el.commands.arguments import (
     EXIT_CODES,
@@ -103,6 +102,42 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@dataclass
+class _Skipped:
+    """The documents and mentions that cannot be used.
+
+    Attributes:
+        is_scored: whether mentions of a type are scored.
+        keep_going: whether errors are kept. Otherwise they are raised, except for mentions that are not
+            scored.
+    """
+
+    is_scored: Callable[[str], bool]
+    keep_going: bool
+    problems: list[InputError] = field(default_factory=list)
+    harmless: list[InputError] = field(default_factory=list)
+
+    def add(self, error: InputError) -> None:
+        """Keeps an error, or raises it."""
+        from el.corpus.checks import MentionError
+
+        if isinstance(error, MentionError) and not self.is_scored(error.type):
+            self.harmless.append(error)
+        elif self.keep_going:
+            self.problems.append(error)
+        else:
+            raise error
+
+    def messages(self) -> Iterator[str]:
+        """Yields what the user should know."""
+        if self.harmless:
+            count = len(self.harmless)
+            mentions = "1 annotation" if count == 1 else f"{count:,} annotations"
+            yield f"{mentions} of types that are not scored cannot be used. The first: {self.harmless[0]}"
+        for problem in self.problems:
+            yield f"skipped: {problem}"
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     from el.evaluation.gold import GoldIds, read_mapping
     from el.evaluation.protocol import named_protocol
@@ -112,12 +147,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     from el.report.tables import result_table
 
     mapping = {} if options.mapping is None else read_mapping(options.mapping)
-    problems: list[InputError] = []
-    read = list(_read(options.corpus, problems.append if options.keep_going else None))
-    for problem in problems:
-        print(f"skipped: {problem}", file=sys.stderr)
     protocol = named_protocol("full")
     linker = Linker.load(options.linker, use_learned_synonyms=False)
+    skipped = _Skipped(lambda type: linker.mention_finder.is_linked(type, None), options.keep_going)
+    read = list(_read(options.corpus, skipped.add))
+    for message in skipped.messages():
+        say(message)
     gold = GoldIds(linker.ontology.row_of, load_retired_ids(), mapping)
     documents = list(gold.documents(read))
     notes = gold.notes()
@@ -126,7 +161,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         remedy = "Give a corpus with such ids, a linker of the corpus's vocabulary, or --mapping"
         raise InputError(options.corpus[0], "", problem, remedy)
     for note in notes:
-        print(note, file=sys.stderr)
+        say(note)
     split = Split("corpus", documents, _seen(documents, linker))
     makers: dict[str, MakeRanker] = {"model": lambda _: linker.ranker, "el_link": lambda _: linker}
     if linker.synonyms is not None:
@@ -147,9 +182,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(result_table(caption, figures, protocol, list(makers), {}, linker.config.retrieved).markdown())
     if options.output is not None:
         _write(options.output, figures, predictions)
-    if problems:
-        what = "document or mention was" if len(problems) == 1 else "documents or mentions were"
-        raise ElError(f"{len(problems)} {what} not scored; see the messages above")
+    if count := len(skipped.problems):
+        what = "document or mention was" if count == 1 else "documents or mentions were"
+        raise ElError(f"{count} {what} not scored; see the messages above")
 
 
 def _write(
@@ -162,16 +197,16 @@ def _write(
         write_json(out / _FIGURES, dict(figures))
         for system, of_system in predictions.items():
             write_predictions(out / f"{system}.jsonl.gz", of_system)
-    print(folder, file=sys.stderr)
+    say(str(folder))
 
 
-def _read(paths: Sequence[Path], skip: Callable[[InputError], None] | None) -> "Iterator[Document]":
+def _read(paths: Sequence[Path], skip: Callable[[InputError], None]) -> "Iterator[Document]":
     """Yields the documents of several files.
 
     Args:
         paths: the files.
         skip: receives the error of each document or mention that cannot be used, and of each document whose
-            id another document has. None raises the error.
+            id another document has.
     """
     from el.corpus.formats import open_corpus
 
@@ -186,10 +221,7 @@ def _read(paths: Sequence[Path], skip: Callable[[InputError], None] | None) -> "
                 continue
             problem = "occurs again" if earlier == document else "occurs again, with another content"
             remedy = "Give each document once, and each document another id"
-            error = InputError(path, f"document {document.id}", problem, remedy)
-            if skip is None:
-                raise error
-            skip(error)
+            skip(InputError(path, f"document {document.id}", problem, remedy))
 
 
 def _seen(documents: "Sequence[Document]", linker: "Linker") -> "Seen":

@@ -134,3 +134,18 @@ def test_a_document_of_two_files_is_one(corpus: Path, linker: Path, tmp_path: Pa
     other.write_text(_SECOND)
     with pytest.raises(InputError, match=r"other\.txt: document 2: occurs again"):
         main([str(corpus), str(other), "--linker", str(linker)])
+
+
+@pytest.mark.parametrize("type", ["Gene", "Mutation", "CellLine"])
+def test_mentions_that_are_not_scored_cost_nothing(
+    type: str, corpus: Path, linker: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their text is not the one at their place."""
+    corpus.write_text(CORPUS.rstrip("\n") + f"\n2\t0\t2\tnone\t{type}\t7157\n\n")
+    main([str(corpus), "--linker", str(linker)])
+    shown = capsys.readouterr()
+    assert "1 annotation of types that are not scored cannot be used. The first:" in shown.err
+    assert "| el_link" in shown.out
+    corpus.write_text(corpus.read_text().replace(f"\t{type}\t", "\tDisease\t"))
+    with pytest.raises(InputError, match="expected 'none'"):
+        main([str(corpus), "--linker", str(linker)])
