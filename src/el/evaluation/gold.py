@@ -27,6 +27,8 @@ from el.ontology.retired import current_id
 _PREFIXES = ("MESH:", "UMLS:")
 # Examples in a note. With more, the notes are longer.
 _EXAMPLES = 3
+# Characters of an example. Ids may be of any length.
+_EXAMPLE_CHARACTERS = 80
 _REMEDY = "Give lines of two columns separated by a tab: an id of the corpus, and an id of the ontology"
 
 # What is to be said about one mention -> the ids that are the reason.
@@ -50,7 +52,7 @@ class _Note:
 
     @property
     def examples(self) -> str:
-        shown = ", ".join(text for text, _ in self.ids.most_common(_EXAMPLES))
+        shown = ", ".join(_printable(text) for text, _ in self.ids.most_common(_EXAMPLES))
         return f"{shown}, ..." if len(self.ids) > _EXAMPLES else shown
 
 
@@ -206,6 +208,12 @@ def read_mapping(path: Path) -> dict[str, tuple[str, ...]]:
     if not targets:
         raise InputError(path, "", "maps no ids", _REMEDY)
     return {key: tuple(of_key) for key, of_key in targets.items()}
+
+
+def _printable(text: str) -> str:
+    """Returns a text without control characters, which could change what a terminal shows."""
+    shown = text if text.isprintable() else ascii(text)[1:-1]
+    return shown if len(shown) <= _EXAMPLE_CHARACTERS else f"{shown[:_EXAMPLE_CHARACTERS]}..."
 
 
 def _mapping_key(concept_id: str) -> str:

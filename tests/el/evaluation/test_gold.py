@@ -138,6 +138,13 @@ def test_mentions_without_an_id() -> None:
     assert chosen("D003920", type="t038")[0] == ("D003920",)
 
 
+@pytest.mark.parametrize("ids", ["X\x1b[31m", "X\x9b2J", "X" * 5000, "X\u202e1"])
+def test_notes_are_short_and_change_nothing_on_a_terminal(ids: str) -> None:
+    (note,) = chosen(ids)[1]
+    assert note.isprintable()
+    assert len(note) < 300
+
+
 def test_a_mapping_never_guesses(tmp_path: Path) -> None:
     path = tmp_path / "map.tsv"
     path.write_text(

