@@ -29,6 +29,7 @@ _PREFIXES = ("MESH:", "UMLS:")
 _EXAMPLES = 3
 # Characters of an example. Ids may be of any length.
 _EXAMPLE_CHARACTERS = 80
+_NEVER_RIGHT = "{} with ids that the ontology does not have ({examples}); without another id, this is a miss"
 _REMEDY = "Give lines of two columns separated by a tab: an id of the corpus, and an id of the ontology"
 
 # What is to be said about one mention -> the ids that are the reason.
@@ -129,9 +130,7 @@ class GoldIds:
             return spelled[0]
         vocabulary = vocabulary_of(given)
         if vocabulary in self._vocabularies:
-            remarks["counted as misses: {} with ids that the ontology does not have ({examples})"].append(
-                given
-            )
+            remarks[_NEVER_RIGHT].append(given)
             return concept_id
         what = described(vocabulary)
         remarks[f"{{left out}} {what} ({{examples}}), which this linker's ontology does not have"].append(

@@ -52,7 +52,7 @@ def test_figures_of_a_corpus(
     shown = capsys.readouterr()
     assert "left out: 1 mention with numbers without a prefix as ids (7157)" in shown.err
     assert "scored by other ids: 1 mention also with OMIM ids (OMIM:123456)" in shown.err
-    assert "counted as misses: 1 mention with ids that the ontology does not have (D999999)" in shown.err
+    assert "2 mentions with ids that the ontology does not have (D000001, D999999)" in shown.err
     lines = [line for line in shown.out.splitlines() if line.startswith("| ")]
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["model", "el_link", "el_link_learned"]
     figures = json.loads((out / "figures.json").read_text())
@@ -76,7 +76,7 @@ def test_figures_of_a_corpus(
         ("SNOMEDCT_US:25064002", "SNOMED CT ids"),
         ("R51.9", "ICD-10 ids"),
         # The vocabulary is that of the ontology, which has none of these ids: all would be misses.
-        ("D999999", "counted as misses"),
+        ("D999999", r"does not have \(D999999\)"),
     ],
 )
 def test_a_corpus_that_cannot_be_scored_is_refused(

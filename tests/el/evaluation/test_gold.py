@@ -124,7 +124,7 @@ def test_spellings_in_other_ontologies(ids: str, known: list[str], read: str | N
 def test_an_id_of_the_ontologys_vocabulary_that_it_lacks_is_a_miss() -> None:
     assert chosen("D999999") == (
         ("D999999",),
-        ["counted as misses: 1 mention with ids that the ontology does not have (D999999)"],
+        ["1 mention with ids that the ontology does not have (D999999); without another id, this is a miss"],
     )
     # An ontology without MeSH cannot know the id.
     found, (note,) = chosen("D999999", ["HP:0001250"])
