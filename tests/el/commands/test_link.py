@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -824,7 +825,7 @@ from el.commands import files
 
 class Slow:
     def __reduce__(self):
-        return time.sleep, (100,)
+        return time.sleep, (10_000,)
 
 if __name__ == "__main__":
     jobs = [files.Job(Path("a"), Path("b"))] * 2
@@ -837,7 +838,7 @@ def test_workers_end_with_their_killed_parent(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, tmp_path / "killed.py"], cwd=tmp_path) as process:
         workers: list[psutil.Process] = []
         begun = time.monotonic()
-        while len(workers) < 2 and time.monotonic() - begun < 120:
+        while len(workers) < 2 and time.monotonic() - begun < 300:
             time.sleep(0.2)
             children = psutil.Process(process.pid).children()
             workers = [child for child in children if "spawn_main" in "".join(child.cmdline())]
@@ -854,6 +855,7 @@ def test_files_that_another_user_may_not_read_are_passed_over(
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         folder.chmod(0o755)
+        shutil.copytree(linker, folder / "linker")
         (folder / "in").mkdir()
         for name, mode in (("a.txt", 0o644), ("b.txt", 0), ("c.pubtator", 0)):
             (folder / "in" / name).write_text("A headache")
@@ -866,13 +868,13 @@ def test_files_that_another_user_may_not_read_are_passed_over(
         # Who is root may read and write everything.
         os.seteuid(user or 65534)
         try:
-            arguments = [folder / "in", "-l", linker]
+            arguments = [folder / "in", "-l", folder / "linker"]
             assert code_of(*arguments, "-o", folder / "out") == 74
             assert "b.txt: cannot be read (Permission denied)" in capsys.readouterr().err
             assert code_of(*arguments, "-o", folder / "out", "--keep-going") == 1
             assert capsys.readouterr().err.count("skipped: ") == 2
             assert (folder / "out" / "a.tsv").exists()
-            assert code_of(folder / "in" / "a.txt", "-l", linker, "-o", locked / "out.tsv") == 74
+            assert code_of(folder / "in" / "a.txt", *arguments[1:], "-o", locked / "out.tsv") == 74
             assert f"error: {locked}" in capsys.readouterr().err
         finally:
             os.seteuid(user)
