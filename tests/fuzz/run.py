@@ -156,7 +156,7 @@ def _loss(files: Seed, folder: Path) -> str:
     for name, data in files.items():
         (folder / name).write_bytes(data)
     source = folder / sorted(files)[-1]
-    texts, skipped = _read(source)
+    source_format, texts, skipped = _read(source)
     with contextlib.suppress(ElError):
         _link(source, folder / "strict.jsonl", "jsonl", keep_going=False)
     for format in OUTPUT_FORMATS:
@@ -168,11 +168,12 @@ def _loss(files: Seed, folder: Path) -> str:
             if target.exists():
                 return f"{format}: refused, but there is an output"
             continue
-        if written + reported < len(texts) + skipped:
-            return f"{format}: {len(texts)} documents and {skipped} errors, {written} written"
+        if written + reported < texts.total() + skipped:
+            return f"{format}: {texts.total()} documents and {skipped} errors, {written} written"
         if format in _READ_AGAIN and written:
             try:
-                again = _texts_of_output(target, format)
+                # In the format of the input, bad mentions are written as they were.
+                again = _texts_of_output(target, format, bad_mentions=format == source_format)
             except ElError as error:
                 return f"{format}: what was written cannot be read: {error}"
             if again - texts:
@@ -212,20 +213,27 @@ def _silent(messages: list[str]) -> Iterator[None]:
         messages.extend(stream)
 
 
-def _read(source: Path) -> tuple[Counter[str], int]:
-    """Returns the texts of the documents that can be read, and the number of errors about others."""
+def _read(source: Path) -> tuple[str, Counter[str], int]:
+    """Returns the format, the texts of the documents that can be read, and the number of errors about others."""
+    format = ""
     texts: Counter[str] = Counter()
     errors: list[InputError] = []
     try:
-        texts.update(document.text for document in open_corpus(source).documents(errors.append))
+        corpus = open_corpus(source)
+        format = corpus.format
+        texts.update(document.text for document in corpus.documents(errors.append))
     except ElError as error:
         errors.append(InputError(source, "", str(error), ""))
-    return texts, sum(not isinstance(error, MentionError) for error in errors)
+    return format, texts, sum(not isinstance(error, MentionError) for error in errors)
 
 
-def _texts_of_output(target: Path, format: OutputFormat) -> Counter[str]:
+def _texts_of_output(target: Path, format: OutputFormat, *, bad_mentions: bool) -> Counter[str]:
+    def skip(error: InputError) -> None:
+        if not (bad_mentions and isinstance(error, MentionError)):
+            raise error
+
     paths = sorted(target.glob("*.txt")) if format == "brat" else [target]
-    return Counter(document.text for path in paths for document in open_corpus(path))
+    return Counter(document.text for path in paths for document in open_corpus(path).documents(skip))
 
 
 def main(arguments: list[str] | None = None) -> int:
