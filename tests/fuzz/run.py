@@ -214,7 +214,7 @@ def _silent(messages: list[str]) -> Iterator[None]:
 
 
 def _read(source: Path) -> tuple[str, Counter[str], int]:
-    """Returns the format, the texts of the documents that can be read, and the number of errors about others."""
+    """Returns the format, the texts of the documents that can be read, and the number of other errors."""
     format = ""
     texts: Counter[str] = Counter()
     errors: list[InputError] = []
