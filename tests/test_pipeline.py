@@ -208,6 +208,23 @@ def test_a_study_of_controls_in_context_on_another_split(clone: Clone) -> None:
     assert clone.json(str(folder / "fixed_hidden-1-test.json"))["scorer"] == "fixed_hidden"
 
 
+def test_weights_that_are_fitted_again_are_those_of_the_run(clone: Clone) -> None:
+    weights = "combinations.json"
+    copy = clone.folder / "fitted"
+    copy.mkdir()
+    clone.run(
+        *(sys.executable, "-m", "el.pipeline.fit", "-l", "models/linker"),
+        *("-o", "calibration", "--write", "fitted"),
+    )
+    assert clone.json(f"fitted/{weights}") == clone.json(f"models/linker/{weights}")
+    figures = clone.json("calibration/reliability.json")
+    assert {"all", "seen", "unseen"} <= set(figures)
+    assert sum(one["count"] for group, one in figures.items() if group != "all") == figures["all"]["count"]
+    assert "| all " in (clone.folder / "calibration" / "reliability.md").read_text()
+    shutil.rmtree(copy)
+    shutil.rmtree(clone.folder / "calibration")
+
+
 def test_a_finished_run_is_published(clone: Clone) -> None:
     clone.run(sys.executable, "-m", "el.pipeline.publish", "--command", "dvc repro")
     run = clone.json("results/sample-tiny/run.json")

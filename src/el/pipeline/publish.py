@@ -27,8 +27,9 @@ RESULTS = Path("results")
 PUBLISHED_IDS = 10
 # The study whose figures are added to those of test, one per seed.
 SEEDS = "seeds"
-# Folders that other commands write: studies, figures of the shipped trained parts, and figures of the tagger.
-_MADE_APART = ("study", "shipped", "tagger")
+# Folders that other commands write: studies, figures of the shipped trained parts and of the tagger, and how far
+# scores can be trusted.
+_MADE_APART = ("study", "shipped", "tagger", "calibration")
 
 
 def publish(space: Workspace, command: str) -> Path:
