@@ -27,7 +27,7 @@ RESULTS = Path("results")
 PUBLISHED_IDS = 10
 # The study whose figures are added to those of test, one per seed.
 SEEDS = "seeds"
-# Folders that other commands write: studies, figures of the shipped trained parts and of the tagger, and how far
+# Folders that other commands write: studies, figures of the shipped parts and of the tagger, and how far
 # scores can be trusted.
 _MADE_APART = ("study", "shipped", "tagger", "calibration")
 
