@@ -7,8 +7,9 @@ The file is memory-mapped, so opening it does not read the vectors. They are sto
 compact graph, each dimension is stored in 6 bits, in equal steps from its smallest value to its largest.
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,8 +78,9 @@ class NameGraph:
             InputError: the file is missing, or does not hold such a graph. Altered vectors are not detected.
         """
         try:
-            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except (RuntimeError, MemoryError) as error:
+            with _sizes_limited(path):
+                index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        except (OSError, RuntimeError) as error:
             problem = f"broken ({first_line(error)})"
             raise InputError(path, "", problem, "Build it again") from error
         if not isinstance(index, faiss.IndexHNSWSQ):
@@ -169,6 +171,18 @@ class NameGraph:
             products[~self.used] = -np.inf
         rows = np.argsort(-products, kind="stable")[:k]
         return products[rows], rows
+
+
+@contextlib.contextmanager
+def _sizes_limited(path: Path) -> Iterator[None]:
+    """Makes FAISS refuse lists that are larger than their file. By default it asks for up to a terabyte."""
+    functions: Any = faiss
+    limit = functions.get_deserialization_vector_byte_limit()
+    functions.set_deserialization_vector_byte_limit(path.stat().st_size)
+    try:
+        yield
+    finally:
+        functions.set_deserialization_vector_byte_limit(limit)
 
 
 def _problem(index: Any) -> str:

@@ -40,7 +40,10 @@ def ids(doc: Doc) -> list[tuple[str, str]]:
 
 
 def values(doc: Doc) -> list[tuple[Any, ...]]:
-    return [(ent.text, ent.label_, ent.kb_id_, ent._.el_ids, ent._.el_candidates) for ent in doc.ents]
+    # A `DocBin` gives tuples where lists were stored.
+    return [
+        (ent.text, ent.label_, ent.kb_id_, list(ent._.el_ids), list(ent._.el_candidates)) for ent in doc.ents
+    ]
 
 
 def test_entities_are_linked_or_found(linker: Path) -> None:
@@ -152,7 +155,7 @@ def test_several_processes(linker: Path, tmp_path: Path, method: str, first: str
     script.write_text(_PROCESSES)
     command = [sys.executable, str(script), method, str(linker), first]
     # The time is a bound for a machine that is busy with other tests. A fault is that the script never ends.
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == [
         "[('D001241', 'D001241')]",
