@@ -52,7 +52,7 @@ def _row(path: Path, place: str, line: str) -> _Row:
         raise InputError(path, place, f"not JSON ({error})", _REMEDY) from error
     if not isinstance(row, dict):
         raise InputError(path, place, "not a JSON object", _REMEDY)
-    check_types(path, place, row, _Row, _REMEDY)
+    check_types(path, place, row, _Row, remedy=_REMEDY)
     return cast(_Row, row)
 
 
