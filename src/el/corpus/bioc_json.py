@@ -7,7 +7,7 @@ The collection may be the only item of a list, as in files of PubMed Central. Th
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NotRequired, TextIO, TypedDict
 
 from el.base.errors import ElError, InputError
 from el.corpus.bioc_documents import (
@@ -23,9 +23,14 @@ from el.corpus.bioc_tree import Row
 from el.corpus.checks import Skip, read_each
 from el.corpus.json_stream import JsonStream, Piece
 from el.corpus.opening import open_input
+from el.corpus.schema import check_types
 from el.corpus.types import Document, LinkedDocument
 
 DOCUMENT_KEYS = ("documents", "PubTator3")
+
+
+class _Head(TypedDict):
+    infons: NotRequired[dict[str, Any] | None]
 
 
 def read_bioc_json(path: Path, skip: Skip | None = None) -> Iterator[Document]:
@@ -153,7 +158,7 @@ class _Collection:
             key = stream.read().value(self._path)
             stream.take(":")
             if key not in DOCUMENT_KEYS:
-                self.row[key] = stream.read().value(self._path)
+                self._add(key, stream.read())
                 continue
             if self.key or stream.next() != "[":
                 raise self._not_one()
@@ -166,6 +171,15 @@ class _Collection:
             stream.take("]")
         if stream.next():
             raise self._not_one()
+
+    def _add(self, key: str, piece: Piece) -> None:
+        place = f"line {piece.line}"
+        if key in self.row:
+            problem = f"the key {key!r} stands twice in one object"
+            raise InputError(self._path, place, problem, "Remove one of the two")
+        value = piece.value(self._path)
+        check_types(self._path, place, {key: value}, _Head)
+        self.row[key] = value
 
     def _not_one(self) -> InputError:
         problem = "not one BioC collection with its documents"

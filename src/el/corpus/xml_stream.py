@@ -73,6 +73,7 @@ class XmlStream:
 
     def pieces(self) -> Iterator[XmlPiece | InputError]:
         """Yields the documents, and an error in place of each that is not well-formed or too large.
+
         Raises:
             InputError: an error before the first document, or a declaration or element that is refused.
         """

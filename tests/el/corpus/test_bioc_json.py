@@ -109,6 +109,11 @@ def test_annotations_without_an_id_get_one(tmp_path: Path, nothing: dict[str, An
             "Expected `int`, got `str`",
         ),
         ({"documents": [{**DOCUMENT, "annotations": [{**ANNOTATION, "locations": []}]}]}, "has no location"),
+        ({"infons": ["a"], "documents": []}, r"Expected `object \| null`, got `array` - at `\$.infons`"),
+        ({"infons": "a", "documents": []}, r"got `str` - at `\$.infons`"),
+        ('{"documents": [],\n"infons": 1}', r"line 2: .*got `int` - at `\$.infons`"),
+        ('{"source": "a",\n"source": "b", "documents": []}', "line 2: the key 'source' stands twice"),
+        ('{"infons": {}, "documents": [], "infons": {}}', "the key 'infons' stands twice"),
     ],
 )
 def test_broken_files_are_refused(tmp_path: Path, value: Any, problem: str) -> None:
