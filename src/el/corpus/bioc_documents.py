@@ -25,7 +25,7 @@ from bioc import BioCDocument, biocjson
 
 from el.base.errors import ElError, InputError
 from el.corpus.bioc_tree import CLOSING, Row, document_row, head_row_of, parsed
-from el.corpus.checks import MentionError, Skip, checked_text, make_document
+from el.corpus.checks import MentionError, Skip, checked_text, make_document, report
 from el.corpus.fields import (
     MESH_ID,
     FreeIds,
@@ -457,9 +457,7 @@ def _read_mentions(path: Path, document_id: str, row: Row, skip: Skip | None) ->
             "Correct or remove the annotation",
             kind.lower() if isinstance(kind, str) else "",
         )
-        if skip is None:
-            raise error
-        skip(error)
+        report(error, skip)
 
 
 def _read_relations(
@@ -469,9 +467,7 @@ def _read_relations(
         if problem := _problem(relation, _Relation):
             place = f"document {document_id}, relation {_id(relation)}"
             error = MentionError(path, place, problem, "Correct or remove the relation", "relation")
-            if skip is None:
-                raise error
-            skip(error)
+            report(error, skip)
         elif ends := _relation_ends(relation):
             yield _infon(relation, "relation") or _infon(relation, "type"), *ends
 

@@ -17,6 +17,7 @@ Annotations and relations of common tools are read too: `el.corpus.json_forms` l
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any, NotRequired, TextIO, TypedDict
 
 from el.base.errors import InputError
 from el.base.files import write_jsonl
-from el.corpus.checks import MentionError, Skip, checked_text, make_document, read_each
+from el.corpus.checks import MentionError, Skip, checked_text, make_document, read_each, report
 from el.corpus.fields import FreeIds, link_row
 from el.corpus.json_forms import Id, Interval, Offset, annotations, mention_row, unread_annotations
 from el.corpus.opening import MAX_DEPTH, Line, decoded, is_blank, read_lines
@@ -107,7 +108,7 @@ def read_documents(path: Path, skip: Skip | None = None, *, keep_source: bool = 
         for name, type in unread_annotations(row, key):
             if name not in reported:
                 reported.add(name)
-                _report(_unread(path, place, name, type), skip)
+                report(_unread(path, place, name, type), skip)
         document, ids = _document(path, line.number, row, key, entries, skip)
         source = Source(row, ids if key == "mentions" else ())
         return replace(document, source=source) if keep_source else document
@@ -164,7 +165,8 @@ def loaded(path: Path, place: str, text: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         row = dict(pairs)
         if len(row) < len(pairs):
-            name = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+            counts = Counter(key for key, _ in pairs)
+            name = next(key for key, count in counts.items() if count > 1)
             raise error(f"the key {name!r} stands twice in one object", "Remove one of the two")
         return row
 
@@ -242,12 +244,6 @@ def _unread(path: Path, place: str, key: str, type: str) -> MentionError:
     return MentionError(path, place, problem, remedy, type)
 
 
-def _report(error: MentionError, skip: Skip | None) -> None:
-    if skip is None:
-        raise error
-    skip(error)
-
-
 def _row(document: Document) -> dict[str, Any]:
     return {
         "id": document.id,
@@ -285,7 +281,7 @@ def _document(
         try:
             entry = mention_row(path, f"line {number}", f"{key}[{place}]", entry)
         except MentionError as error:
-            _report(error, skip)
+            report(error, skip)
             mentions.append(None)
         else:
             mentions.append(_mention(mention_id, entry, text))
