@@ -394,7 +394,8 @@ def with_links(row: Row, linked: LinkedDocument) -> Row:
     for found in linked.found:
         level = holders.at(found.mention.start)
         annotation = annotation_row(found.mention, free.take(found.mention.id), found_infons(found))
-        level["annotations"] = [*(level.get("annotations") or ()), annotation]
+        level["annotations"] = level.get("annotations") or []
+        level["annotations"].append(annotation)
     return row
 
 

@@ -214,10 +214,14 @@ def _linked_xml(source: XmlSource, linked: LinkedDocument) -> str:
             edits += _given_edits(xml, places, annotation, annotation_id, link)
     free = free_ids(row, ids)
     holders = Holders((row, document), _parts)
+    # A holder is searched once, because it may hold many annotations.
+    last: dict[etree._Element, _Place] = {}
     for found in linked.found:
         annotation_id = free.take(found.mention.id)
         _, holder = holders.at(found.mention.start)
-        edits.append(_found_edit(xml, places, holder, annotation_id, found))
+        if holder not in last:
+            last[holder] = places[_before_relations(holder)]
+        edits.append(_found_edit(xml, last[holder], annotation_id, found))
     return _edited(xml, edits)
 
 
@@ -266,17 +270,15 @@ def _given_edits(
     yield last, last, added
 
 
-def _found_edit(
-    xml: str,
-    places: dict[etree._Element, _Place],
-    holder: etree._Element,
-    annotation_id: str,
-    found: LinkedMention,
-) -> _Edit:
-    """Adds an annotation behind the others of its holder. BioC has relations after annotations."""
-    row = annotation_row(found.mention, annotation_id, found_infons(found))
+def _before_relations(holder: etree._Element) -> etree._Element:
+    """The last element of a holder before its relations. BioC has annotations there."""
     relation = holder.find("relation")
-    before = places[holder[-1] if relation is None else holder[holder.index(relation) - 1]]
+    return holder[-1] if relation is None else holder[holder.index(relation) - 1]
+
+
+def _found_edit(xml: str, before: _Place, annotation_id: str, found: LinkedMention) -> _Edit:
+    """Adds an annotation behind another element."""
+    row = annotation_row(found.mention, annotation_id, found_infons(found))
     new = _indent(xml, before.start) + _xml(encode_annotation(parse_annotation(row)))
     return before.stop, before.stop, new
 
