@@ -48,7 +48,7 @@ from el.corpus.brat import brat_files, counterpart, is_annotations, open_brat, r
 from el.corpus.checks import Skip
 from el.corpus.opening import BLANKS, HEAD_BYTES, MAX_DEPTH, MAX_DOCUMENT, is_blank, read_head, written_text
 from el.corpus.plain import read_plain
-from el.corpus.pubtator import PubTatorWriter, read_pubtator
+from el.corpus.pubtator import ID, PubTatorWriter, read_pubtator
 from el.corpus.store import JsonLinesWriter, read_documents
 from el.corpus.tables import TSV_COLUMNS, LinksWriter, TableWriter
 from el.corpus.types import Document, LinkedDocument
@@ -75,12 +75,10 @@ _OTHER_XML = {
     "MedlineCitationSet": "MEDLINE XML",
     "TEI": "TEI XML",
 }
-# The id of a document in PubTator: a PMID, a PMC id, a DOI, a name. It holds no blanks and no brackets.
-_PUBTATOR_ID = r"[^\s|()\[\]{}<>\"',;=]+"
 # A title, and then a line of the same document. A text cannot have both by chance.
 _PUBTATOR = re.compile(r"^\ufeff?([^|\t\n]{1,200})\|t\|[^\n]*\n\1(?:\|a\||\t)", re.MULTILINE)
-_PUBTATOR_TITLE = re.compile(rf"({_PUBTATOR_ID})\|t\|[^\n]*")
-_PUBTATOR_LINE = re.compile(rf"^{_PUBTATOR_ID}\|[ta]\|", re.MULTILINE)
+_PUBTATOR_TITLE = re.compile(rf"({ID})\|t\|[^\n]*")
+_PUBTATOR_LINE = re.compile(rf"^{ID}\|[ta]\|", re.MULTILINE)
 # What shows the keys of the outermost object in JSON: keys and braces. Other strings are passed over in the
 # same search, because there may be millions. A string without an end ends with its line, so that no search is
 # repeated.

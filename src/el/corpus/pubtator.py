@@ -29,13 +29,15 @@ from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
 
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
-# The id by which a file is recognised; see `el.corpus.formats`. It has no blanks and no brackets. Before an
-# abstract of the same id, it may hold round brackets, as the DOIs of some publishers do.
-_ID = r"[^\s|()\[\]{}<>\"',;=]+"
-_WRITABLE_ID = re.compile(_ID)
+ID = r"[^\s|()\[\]{}<>\"',;=]+"
+"""A pattern for the id by which a file is recognised: a PMID, a PMC id, a DOI, a name. It holds no blanks and
+no brackets."""
+
+_WRITABLE_ID = re.compile(ID)
+# Before an abstract of the same id, an id may hold round brackets, as the DOIs of some publishers do.
 _WRITABLE_ID_OF_TWO = re.compile(r"[^\s|\[\]{}<>\"',;=]{1,200}")
 # The title's line of the next document, which an empty line may or may not precede.
-_TITLE = re.compile(rb"(?:\xef\xbb\xbf)?" + _ID.encode() + rb"\|t\|")
+_TITLE = re.compile(rb"(?:\xef\xbb\xbf)?" + ID.encode() + rb"\|t\|")
 _BLANK_LINE = re.compile(f"[{BLANKS}]*")
 _SEPARATOR = re.compile(r"[\t\r\n\0]")
 # More digits than the offsets of any text have. Python's int() refuses numbers of thousands of digits.
@@ -221,10 +223,7 @@ def _lines(path: Path, block: _Block) -> list[str]:
     lines = []
     offset = block.offset
     for number, raw in enumerate(io.BytesIO(block.raw), start=block.number):
-        place = f"line {number}"
-        if b"\0" in raw:
-            raise InputError(path, place, "holds a NUL byte", "Remove it, or copy the file again")
-        lines.append(decoded(path, raw, offset, place))
+        lines.append(decoded(path, raw, offset, f"line {number}"))
         offset += len(raw)
     return lines
 
