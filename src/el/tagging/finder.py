@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from el.base.text import normalise
-from el.corpus.abbreviations import expand, find_abbreviations
+from el.corpus.abbreviations import expand, find_abbreviations, numbers_of
 from el.corpus.types import Document, Mention, Span
 from el.ontology.ontology import Kind
 from el.ontology.spellings import Spellings, words_of
@@ -137,7 +137,7 @@ class DictionaryFinder:
         single look-ups take five times as long.
         """
         longest_names = self._spellings.longest([form.partition(" ")[0] for form in forms])
-        short_forms = {form for short in abbreviations for form in (short, short + "s", short[:-1])}
+        short_forms = {form for short in abbreviations for form in numbers_of(short)}
         places, spellings = [], []
         ends: list[list[int]] = [[] for _ in words]
         for place in range(len(words)):
