@@ -4,7 +4,7 @@
 |---|---|---|---|
 | `bioc` | yes | yes | XML with the outermost element `<collection>` |
 | `bioc-json` | yes | yes | JSON whose outermost object has `documents` or `PubTator3` |
-| `pubtator` | yes | yes | `id|t|`, and a line of the same id or nothing after it |
+| `pubtator` | yes | yes | `id|t|`, and a line of the same id, an empty line or nothing after it |
 | `brat` | yes | yes | a `.txt` and an `.ann` of one name |
 | `jsonl` | yes | yes | JSON whose outermost object has `text` or `passages` |
 | `plain` | yes | no | all other text |
@@ -143,7 +143,7 @@ class Corpus:
         Args:
             skip: receives the error of each document, and of each mention (`MentionError`), that cannot be
                 used, and the document or the mention is skipped. None raises the error. An error after which
-                the start of the next document is unknown is raised in any case.
+                the start of the next document is unknown ends the reading: it is received, or raised.
 
         Raises:
             InputError: the file or a document cannot be used, or the file holds no documents.
