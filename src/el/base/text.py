@@ -16,8 +16,9 @@ _SPELLED = str.maketrans(
 _GREEK = re.compile(f"[{_GREEK_LETTERS}]", re.IGNORECASE)
 # In German, "ß" follows a small letter. Elsewhere it stands for beta: "ß-thalassemia", "IL-1ß", "TGFß1".
 _BETA = re.compile(r"(?<![^\W\d_A-Z])ß")
-_WORD_OF_TWO_SCRIPTS = re.compile(r"[a-z]\w*[\u0400-\u04ff]|[\u0400-\u04ff]\w*[a-z]", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
+_LATIN_LETTER = re.compile("[A-Za-z]")
+_CYRILLIC_LETTER = re.compile("[\u0400-\u04ff]")
 # Cyrillic letters that look like Latin ones.
 _CYRILLIC = str.maketrans("АВЕКМНОРСТХЅІЈаеорсухѕіј", "ABEKMHOPCTXSIJaeopcyxsij")
 # Signs that NFKC leaves alone or turns into something that looks different.
@@ -80,7 +81,7 @@ def plain_characters(text: str) -> str:
     if text.isascii() and text.isprintable() and "`" not in text:
         return text
     text = _BETA.sub("β", unicodedata.normalize("NFC", text.translate(_PLAIN)))
-    if _WORD_OF_TWO_SCRIPTS.search(text):
+    if _CYRILLIC_LETTER.search(text):
         text = _WORD.sub(lambda word: _latin(word[0]), text)
     return text
 
@@ -103,7 +104,9 @@ def _greek_name(letter: re.Match[str]) -> str:
 
 
 def _latin(word: str) -> str:
-    return word.translate(_CYRILLIC) if _WORD_OF_TWO_SCRIPTS.search(word) else word
+    # Two searches: one pattern for both letters takes quadratic time in a long word, such as a sequence.
+    has_both = _LATIN_LETTER.search(word) and _CYRILLIC_LETTER.search(word)
+    return word.translate(_CYRILLIC) if has_both else word
 
 
 # Letters with a stroke, and joined letters, which Unicode does not decompose: "Sjøgren", "œdema".

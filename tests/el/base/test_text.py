@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -167,3 +169,10 @@ def test_windows_are_in_place_within_bounds_and_whole_words(text: str, data: st.
     before, after = text[: start - len(left)], text[stop + len(right) :]
     assert not left or not before or before[-1].isspace()
     assert not right or not after or after[0].isspace()
+
+
+def test_long_words_take_little_time() -> None:
+    start = time.perf_counter()
+    for word in ("acgt" * 20_000 + "é", "\u0430" * 80_000, "acgt" * 20_000 + "\u0430"):
+        plain_characters(word)
+    assert time.perf_counter() - start < 20
