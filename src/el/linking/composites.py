@@ -4,8 +4,10 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
+# A locant of a chemical name. A comma between locants separates no members: "1,2-dichloroethane", "1,25(OH)2D3".
+_LOCANT = r"(?:\d{1,2}[A-Za-z]?|[A-Za-z])'*"
 # What stands between the members of a coordination.
-_AND = re.compile(r",? (?:and/or|and|or|&|as well as) |, ?| ?/ ?")
+_AND = re.compile(rf",? (?:and/or|and|or|&|as well as) |, |,(?!{_LOCANT}(?:,{_LOCANT}){{0,10}}[-(])| ?/ ?")
 # The most words of a piece that are shared with the other members. A larger value makes more readings.
 _SHARED_WORDS = 4
 # The most pieces and characters of a coordination. Longer lists are rarely one mention.

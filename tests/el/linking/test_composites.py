@@ -33,6 +33,7 @@ from el.linking.composites import readings
             tuple(f"mucopolysaccharidosis type {n}" for n in ("I", "II", "III")),
         ),
         ("hepatitis B and C", ("hepatitis B", "hepatitis C")),
+        ("types 1,2 and 3 diabetes", ("type 1 diabetes", "type 2 diabetes", "type 3 diabetes")),
         ("vitamins B6 and B12", ("vitamin B6", "vitamin B12")),
         # A part of a word is shared.
         ("hypo- and hyperthyroidism", ("hypothyroidism", "hyperthyroidism")),
@@ -46,7 +47,12 @@ def test_coordinations_are_taken_apart(text: str, parts: tuple[str, ...]) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["nausea", "sandy failure", "and", "", "a and", "/", "candida", "x" * 400 + " and y"]
+    "text",
+    [
+        *("nausea", "sandy failure", "and", "", "a and", "/", "candida", "x" * 400 + " and y"),
+        # Locants.
+        *("1,2-dichloroethane", "N,N-dimethylacetamide", "2,3,7,8-TCDD", "1,25(OH)2D3", "4,4'-bipyridine"),
+    ],
 )
 def test_what_is_no_coordination_has_no_reading(text: str) -> None:
     assert readings(text) == []
