@@ -47,7 +47,6 @@ _QUERY_BATCH = 2048
 # collected twice. A larger value takes more memory.
 _PIECE = 2 * _QUERY_BATCH
 
-
 # The lowest score of each part of a coordination that is read as several concepts. With a lower value, more
 # coordinations are taken apart, and more of them wrongly.
 _SURE = 0.7
@@ -259,7 +258,8 @@ class Linker:
                 other documents, where they do not overlap given ones; "never" finds none.
 
         Yields:
-            One linked document per document, in order.
+            One linked document per document, in order. If reading `documents` raises an error, the documents
+            before it come first.
 
         Raises:
             ElError: a mention's offsets are not within its document.
@@ -304,7 +304,7 @@ class Linker:
         """Returns the parts that each mention is read as; none for a mention that is read as a whole.
 
         A mention that is spelled like a name is read as a whole. Otherwise the reading is chosen whose least
-        sure part is the surest. Each part must be sure enough, and surer than the whole.
+        sure part is the surest. Each part must be sure enough, and as sure as the whole at least.
         """
         few = documents_with_few(wholes)
         chosen: list[tuple[str, ...]] = [()] * len(wholes)
@@ -449,15 +449,23 @@ def _parts(whole: Query, texts: Iterable[str]) -> list[Query]:
 
 
 def _document_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Yields batches of `_DOCUMENT_BATCH` documents; fewer if the documents are long."""
+    """Yields batches of `_DOCUMENT_BATCH` documents; fewer if the documents are long.
+
+    If a document cannot be read, those before it come first, and then the error.
+    """
     batch: list[Document] = []
     characters = 0
-    for document in documents:
-        batch.append(document)
-        characters += sum(len(passage.text) for passage in document.passages)
-        if len(batch) == _DOCUMENT_BATCH or characters >= _CHARACTER_BATCH:
+    try:
+        for document in documents:
+            batch.append(document)
+            characters += sum(len(passage.text) for passage in document.passages)
+            if len(batch) == _DOCUMENT_BATCH or characters >= _CHARACTER_BATCH:
+                yield batch
+                batch, characters = [], 0
+    except ElError:
+        if batch:
             yield batch
-            batch, characters = [], 0
+        raise
     if batch:
         yield batch
 

@@ -215,6 +215,18 @@ def test_documents_are_taken_as_they_are_needed_and_keep_their_order(linker: Lin
     assert [m.mention.text for each in rest for m in each.mentions] == ["cold", "skin"] * 99 + ["cold"]
 
 
+def test_documents_before_one_that_cannot_be_read_are_linked(linker: Linker) -> None:
+    def stream() -> Iterator[Document]:
+        yield document("cold")
+        yield document("skin")
+        raise InputError("file", "line 3", "is broken", "Check it")
+
+    linked = linker.link(stream())
+    assert [next(linked).document.text for _ in range(2)] == ["cold", "skin"]
+    with pytest.raises(InputError, match="line 3"):
+        next(linked)
+
+
 def test_documents_that_share_an_id_do_not_count_for_each_other(
     linker: Linker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
