@@ -215,9 +215,9 @@ def _read(paths: Sequence[Path], skip: Callable[[InputError], None]) -> "Iterato
         for document in open_corpus(path).documents(skip):
             earlier = seen.get(document.id)
             if earlier is None:
-                # Without its source, which takes memory and is not compared.
+                # Without its source, which takes memory and is not used.
                 seen[document.id] = replace(document, source=None)
-                yield document
+                yield seen[document.id]
                 continue
             problem = "occurs again" if earlier == document else "occurs again, with another content"
             remedy = "Give each document once, and each document another id"

@@ -4,12 +4,11 @@ Slow modules are imported after the arguments are read, so that --help and error
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from el.base.cli import command_parser
+from el.base.cli import command_parser, say
 from el.base.errors import InputError, UsageError
 from el.base.files import claimed, clear_temporary_folders, temporary_folder
 from el.base.places import cache_folder, writable_folder
@@ -215,7 +214,7 @@ def _part(given: str, reading: "Reading", made: Path) -> Path:
     manifest = convert_file(Path(given), made, reading, notes)
     made_of = f"{counted(manifest['concepts'], 'concept')}, {counted(manifest['names'], 'name')}"
     for note in (made_of, *notes):
-        print(f"{given}: {note}", file=sys.stderr)
+        say(f"{given}: {note}")
     return made
 
 
