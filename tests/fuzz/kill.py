@@ -133,7 +133,7 @@ def index_scene(folder: Path, concepts: int) -> Scene:
 
 
 def repro_scene(folder: Path) -> Scene:
-    """Returns `dvc repro` in a clone of the repository, which ends with the lock that is committed."""
+    """Returns `dvc repro` in a clone of the repository."""
     clone = folder / "clone"
     subprocess.run(["git", "clone", "--quiet", _ROOT, clone], check=True)
 

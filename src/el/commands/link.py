@@ -67,8 +67,8 @@ The output is the input in the same format, with links added:
   JSON lines   the key links in each mention
   plain text   a table: document, start, stop, text, type, ids, scores, names, margin
 Offsets count Unicode code points. The id -1 means that no concept fits. A score is a candidate's probability,
-between 0 and 1; its weights were fitted on mentions with known concepts. The margin, in tables and JSON
-lines, is the difference between the scores of the first and the second candidate.
+between 0 and 1; its weights were fitted on annotated mentions. The margin, in tables and JSON lines, is the
+difference between the scores of the first and the second candidate.
 """
 
 _EPILOG = f"""\

@@ -120,8 +120,9 @@ class Link:
     Attributes:
         concept_id: the concept's id.
         name: the concept's preferred name.
-        score: higher is better. The score of a linker is a probability, with weights that were fitted on dev.
-            So scores of different mentions can be compared; `nil_below` is one threshold for all of them.
+        score: higher is better. The score of a linker is the probability that the concept is right, with
+            weights that were fitted on dev. So scores of different mentions can be compared; `nil_below` is
+            one threshold for all of them. Those of one mention sum to 1 at most.
         matched_name: the concept's name that is most similar to the mention.
     """
 

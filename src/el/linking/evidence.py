@@ -376,12 +376,12 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Combination:
-    """Weights of the kinds of evidence. A concept's score is the weighted sum of its evidence.
+    """Weights of the kinds of evidence. A concept's logit is the weighted sum of its evidence.
 
     Attributes:
         weights: kind -> weight; missing kinds have weight 0.
-        none_weights: the same for the kinds of evidence that no candidate is right; empty if one of them
-            always is.
+        none_weights: the same for the kinds of evidence that no candidate is right. If there are none, one of
+            the candidates counts as right.
         curve: operating points on held-out documents, the lowest threshold first. The weights at these points
             were fitted on the other documents.
     """
@@ -395,7 +395,7 @@ class Combination:
         _check_weights(self.none_weights, NONE_KINDS)
 
     def scores(self, evidence: Evidence) -> npt.NDArray[np.float64]:
-        """Returns (n,) float64 scores, the candidates' logits."""
+        """Returns the (n,) float64 logits of the candidates."""
         weights = np.array([self.weights.get(kind, 0.0) for kind in KINDS])
         scores: npt.NDArray[np.float64] = evidence.values.astype(np.float64) @ weights
         return scores

@@ -16,7 +16,8 @@ _LEAST = 0.005
 def explain(linker: Linker, text: str, mention_type: str, console: Console) -> None:
     """Prints the candidates of a mention without a document.
 
-    Each candidate has its score and its weighted evidence. The score is the softmax of the evidence's sum.
+    Each candidate has its score and its weighted evidence. The score is the softmax of the evidence's sum,
+    with one more logit for the case that no candidate is right (`Combination.shares`), which is not shown.
 
     Args:
         linker: the linker.

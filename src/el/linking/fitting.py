@@ -1,4 +1,4 @@
-"""Fits the linker's weights on mentions with known concepts, and measures precision by score.
+"""Fits the linker's weights on mentions with and without a concept, and measures precision by score.
 
 It is separate from `el.linking.evidence`, because fitting needs PyTorch and linking does not.
 """

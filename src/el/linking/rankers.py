@@ -91,6 +91,7 @@ class ModelRanker:
             proposed: for each text, distinct name rows that are scored in any case, the most important first.
                 They come first in the result and replace the names that were retrieved last, so K does not
                 change.
+            alone: the numbers of the texts that go through the networks alone; see `Engine.encode`.
         """
         width = min(self.retrieved, len(self.vectors) if self.rows is None else len(self.rows))
         names = np.empty((len(texts), width), dtype=np.int64)
