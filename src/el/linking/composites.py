@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-# A locant of a chemical name. A comma between locants separates no members: "1,2-dichloroethane", "1,25(OH)2D3".
+# A locant of a chemical name. A comma between locants separates no members: "1,2-dichloroethane".
 _LOCANT = r"(?:\d{1,2}[A-Za-z]?|[A-Za-z])'*"
 # What stands between the members of a coordination.
 _AND = re.compile(rf",? (?:and/or|and|or|&|as well as) |, |,(?!{_LOCANT}(?:,{_LOCANT}){{0,10}}[-(])| ?/ ?")
