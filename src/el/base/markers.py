@@ -19,6 +19,7 @@ _NUMBERS = "one two three four five six seven eight nine ten"
 _SPELLED = {name: str(number) for number, name in enumerate(_NUMBERS.split(), start=1)}
 # The nouns after which a spelled number is a marker. Elsewhere it rarely is one: "testosterone", "one".
 _NOUNS = "type types stage stages grade grades class group phase factor subtype complex"
+_BEFORE_SPELLED = frozenset(_NOUNS.split())
 _LETTERS = "epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
 # A text may write one of the first Greek letters as the Latin one: "TNF-a".
 _GREEK = {name: name for name in _LETTERS.split()}
@@ -59,7 +60,7 @@ def _of_letters(run: str, touching: str, following: str, before: str) -> set[str
     """
     if run.lower() in _GREEK:
         return {_GREEK[run.lower()]}
-    if before.lower() in _NOUNS.split() and run.lower() in _SPELLED:
+    if before.lower() in _BEFORE_SPELLED and run.lower() in _SPELLED:
         return {_SPELLED[run.lower()]}
     roman = _ROMAN.fullmatch(run)
     # A numeral comes after a word. One letter is a numeral only after a long word: "type I", "MPS I".

@@ -78,7 +78,7 @@ def plain_characters(text: str) -> str:
 
     A text that was made plain does not change when it is made plain again.
     """
-    if text.isascii() and text.isprintable() and "`" not in text:
+    if _is_plain(text):
         return text
     text = _BETA.sub("β", unicodedata.normalize("NFC", text.translate(_PLAIN)))
     if _CYRILLIC_LETTER.search(text):
@@ -86,9 +86,14 @@ def plain_characters(text: str) -> str:
     return text
 
 
+def _is_plain(text: str) -> bool:
+    """Whether a text is plain ASCII, as nearly all names are: a shortcut."""
+    return text.isascii() and text.isprintable() and "`" not in text
+
+
 def plain_one_for_one(text: str) -> str:
     """Does what `plain_characters` does with characters that become one character. Offsets stay the same."""
-    return text if text.isascii() and text.isprintable() else text.translate(_PLAIN_ONE_FOR_ONE)
+    return text if _is_plain(text) else text.translate(_PLAIN_ONE_FOR_ONE)
 
 
 def spell_greek(text: str) -> str:

@@ -62,7 +62,12 @@ def found_queries(documents: Iterable[Document], find: FindIn, context_character
 def undefined_queries(queries: Iterable[Query]) -> list[Query]:
     """Returns the abbreviations among queries as if their documents did not define them."""
     return [
-        replace(query, document_id=f"{query.document_id}, undefined", expanded=query.text)
+        replace(
+            query,
+            document_id=f"{query.document_id}, undefined",
+            source_id=query.document_id,
+            expanded=query.text,
+        )
         for query in queries
         if query.expanded != query.text
     ]

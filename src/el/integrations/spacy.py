@@ -13,12 +13,11 @@ become the document's entities. For each linked entity it sets:
 A component of another name sets attributes of its own. After `nlp.add_pipe("el_linker", name="own")`, they
 are `ent._.own_ids` and `ent._.own_candidates`. So several linkers can stand in one pipeline.
 
-The linker is opened when the first document comes. Each process of `nlp.pipe(texts, n_process=2)` opens a
-linker of its own.
+The linker is opened when the first document comes. Processes of `nlp.pipe(texts, n_process=2)` that are
+spawned open a linker each. Forked ones use a linker that was opened before, and else open one each.
 """
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,7 +25,7 @@ from el.base.extras import needs_extra
 from el.corpus.fields import candidate_rows
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage
 from el.corpus.types import Span as Place
-from el.integrations.separate import DocumentLinker, open_linker
+from el.linking.linker import Linker
 from el.linking.mentions import FindMentions
 from el.linking.places import find_linker
 
@@ -71,13 +70,11 @@ class LinkerComponent:
         self._min_precision = min_precision
         prefix = "el" if name == _FACTORY else name
         self._ids, self._candidates = f"{prefix}_ids", f"{prefix}_candidates"
-        # By the process that opened them. A forked process also holds the linkers of the process that it
-        # comes from. It neither uses nor deletes them, because both may wait for ever.
-        self._linkers: dict[int, DocumentLinker] = {}
+        self._opened: Linker | None = None
         self._add_extensions()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_linkers": {}}
+        return {**self.__dict__, "_opened": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -96,11 +93,10 @@ class LinkerComponent:
                 yield doc
 
     @property
-    def _linker(self) -> DocumentLinker:
-        process = os.getpid()
-        if process not in self._linkers:
-            self._linkers[process] = open_linker(self._folder, self._min_precision)
-        return self._linkers[process]
+    def _linker(self) -> Linker:
+        if self._opened is None:
+            self._opened = Linker.load(self._folder, self._min_precision)
+        return self._opened
 
     def _add_extensions(self) -> None:
         for attribute in (self._ids, self._candidates):

@@ -323,8 +323,8 @@ def _none(scored: _Scored, text: str, expanded: str, is_found: bool) -> npt.NDAr
     return np.array(
         [
             1.0,
-            scored.scores.max(initial=0.0),
-            scored.similarities.max(initial=0.0),
+            scored.scores.max() if len(scored.scores) else 0.0,
+            scored.similarities.max() if len(scored.similarities) else 0.0,
             unspelled,
             unlearned,
             acronym,
@@ -365,7 +365,8 @@ class OperatingPoint:
         threshold: the lowest score of an answer.
         coverage: the share of mentions that get an answer.
         precision: the share of answers that are right. An answer to a mention without a concept is wrong.
-        lowest_precision: the same for the group of mentions (`group_of`) where it is lowest.
+        lowest_precision: the lowest of this precision and those of the groups of mentions (`group_of`). A
+            group with few answers does not count (`el.linking.fitting`).
     """
 
     threshold: float

@@ -4,6 +4,7 @@ It is separate from `el.linking.evidence`, because fitting needs PyTorch and lin
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -41,6 +42,9 @@ _RARE = [KINDS.index(kind) for kind in ("spelling", "short_form", "learned_share
 # The factor of the squared weights in the loss, for kinds scaled to variance 1. A larger value pulls weights
 # closer to 0.
 _RIDGE = 1e-3
+# How much a mention counts that the linker found, and one of which the definition is hidden. With larger
+# values, the accuracy of given mentions falls. With smaller ones, the scores of these mentions are less reliable.
+_FOUND, _UNDEFINED = 0.3, 0.1
 # The fewest answers of a group whose precision counts at an operating point. With a smaller number, the
 # precision is unreliable; with a larger one, small groups are not looked at.
 _COUNTED = 30
@@ -56,10 +60,12 @@ class Example:
     Attributes:
         evidence: the evidence for its n candidates.
         gold: (n,) bool, which candidates are right; possibly none.
+        weight: how much the mention counts.
     """
 
     evidence: Evidence
     gold: npt.NDArray[np.bool_]
+    weight: float = 1.0
 
 
 def gold_candidates(query: Query, evidence: Evidence, ontology: Ontology) -> npt.NDArray[np.bool_]:
@@ -70,8 +76,13 @@ def gold_candidates(query: Query, evidence: Evidence, ontology: Ontology) -> npt
 def make_examples(
     queries: Sequence[Query], evidence: Sequence[Evidence], ontology: Ontology
 ) -> list[Example]:
-    """Makes one example for all equal mentions of a document, so that repetitions do not dominate."""
+    """Makes one example for all equal mentions of a document. It counts as often as they occur.
+
+    Mentions that the linker found count `_FOUND` times as much, and those of which the definition is hidden
+    `_UNDEFINED` times.
+    """
     examples: dict[tuple[Hashable, ...], Example] = {}
+    counts: Counter[tuple[Hashable, ...]] = Counter()
     for query, candidates in zip(queries, evidence, strict=True):
         alike = (
             query.document_id,
@@ -83,9 +94,11 @@ def make_examples(
             query.gold,
             query.is_found,
         )
+        counts[alike] += 1
         if alike not in examples:
-            examples[alike] = Example(candidates, gold_candidates(query, candidates, ontology))
-    return list(examples.values())
+            weight = _UNDEFINED if query.source_id else _FOUND if query.is_found else 1.0
+            examples[alike] = Example(candidates, gold_candidates(query, candidates, ontology), weight)
+    return [replace(example, weight=example.weight * counts[key]) for key, example in examples.items()]
 
 
 def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combination:
@@ -123,6 +136,8 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
     # The case that no candidate is right is one more column of the candidates.
     gold = torch.cat([gold, ~gold.any(dim=1, keepdim=True)], dim=1)
     empty = torch.cat([empty, torch.zeros(len(usable), 1, dtype=torch.bool)], dim=1)
+    counts = torch.tensor([example.weight for example in usable])
+    share = counts / counts.sum()
     weights = torch.zeros(len(columns), requires_grad=True)
     none_weights = torch.zeros(len(NONE_KINDS), requires_grad=True)
     optimiser = torch.optim.LBFGS([weights, none_weights], max_iter=200, line_search_fn="strong_wolfe")
@@ -132,8 +147,9 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
         logits = torch.cat([values @ weights, (none @ none_weights).unsqueeze(1)], dim=1)
         logits = logits.masked_fill(empty, -torch.inf)
         right = logits.masked_fill(~gold, -torch.inf).logsumexp(dim=1) - logits.logsumexp(dim=1)
+        right = right * share
         penalty = weights.square().sum() + none_weights.square().sum()
-        value = _RIDGE * penalty - right.mean()
+        value = _RIDGE * penalty - right.sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
@@ -155,6 +171,7 @@ def _likely(example: Example) -> Example:
     return Example(
         replace(every, concepts=every.concepts[kept], names=every.names[kept], values=every.values[kept]),
         example.gold[kept],
+        example.weight,
     )
 
 
@@ -217,14 +234,14 @@ def held_out(
     Raises:
         ConfigError: there are fewer than `FOLDS` documents with gold ids.
     """
-    documents = sorted({query.document_id for query in queries if query.gold})
+    documents = sorted({_source_id(query) for query in queries if query.gold})
     if len(documents) < FOLDS:
         raise ConfigError(
             f"{len(documents)} documents with concepts: {FOLDS} are needed to hold some out. Give more"
         )
     fold_of = {document: number % FOLDS for number, document in enumerate(documents)}
     # Documents without any concept are assigned to the first fold.
-    folds = np.array([fold_of.get(query.document_id, 0) for query in queries])
+    folds = np.array([fold_of.get(_source_id(query), 0) for query in queries])
     right, scores = np.zeros(len(queries), dtype=bool), np.zeros(len(queries))
     for fold in range(FOLDS):
         others = np.flatnonzero(folds != fold).tolist()
@@ -236,6 +253,10 @@ def held_out(
                 right[row] = gold_candidates(queries[row], read[row], ontology)[best]
                 scores[row] = shares[best]
     return HeldOut(right, scores, np.array([group_of(candidates) for candidates in evidence]))
+
+
+def _source_id(query: Query) -> str:
+    return query.source_id or query.document_id
 
 
 def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
@@ -264,7 +285,7 @@ def coverage_curve(decided: HeldOut, points: int = 101) -> list[OperatingPoint]:
             if answered_in[answered - 1] >= _COUNTED
         ]
         curve[threshold] = OperatingPoint(
-            threshold, answered / len(order), precision, float(min(lowest, default=precision))
+            threshold, answered / len(order), precision, float(min([precision, *lowest]))
         )
     return [curve[threshold] for threshold in sorted(curve)]
 

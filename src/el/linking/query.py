@@ -24,6 +24,8 @@ class Query:
         left: the text before the mention, up to the mention; "" without context.
         right: the text after it.
         is_found: whether the linker found the mention. If not, it was given with the document.
+        source_id: the id of the document that the query was made from, if `document_id` is another; "" if
+            not.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Query:
     left: str = ""
     right: str = ""
     is_found: bool = False
+    source_id: str = ""
 
     @property
     def input(self) -> str:

@@ -696,14 +696,13 @@ def test_what_is_not_linked_costs_no_document(
     assert code_of(path, "-l", linker, "-f", "tsv") == 0
     out, err = capsys.readouterr()
     assert [line.split("\t")[0] for line in out.splitlines()[1:]] == ["5", "7", "7"]
-    assert err.startswith(
-        f"{path}: 2 annotations of types gene, dnamutation, which are not linked, cannot be"
-    )
+    assert f"{path}: 2 annotations of types gene, dnamutation, which are not linked, cannot be used" in err
+    assert err.count("annotation") == 2
     assert err.count("annotation 0: expected 'BRCA1' at 0:6") == 1
-    assert len(err.splitlines()) == 1
     # Where the type is linked, it is an error.
     assert code_of(path, "-l", linker, "-f", "tsv", "--type", "gene") == 1
-    assert capsys.readouterr().err.startswith(f"error: {path}: document 5, annotation 0")
+    err = capsys.readouterr().err
+    assert "document 5, annotation 0: expected 'BRCA1'" in err
 
 
 def test_a_bad_mention_costs_itself_alone(
@@ -738,11 +737,12 @@ def test_unknown_types_are_counted_and_said_once(
     assert code_of(*arguments) == 0
     option = "--type 'phenotype x'"
     message = f"2 mentions of type phenotype x are not linked; link mentions of this type with {option}\n"
-    assert capsys.readouterr().err == message
+    assert capsys.readouterr().err.count(message) == 1
     assert code_of(*arguments, "--type", "phenotype x") == 0
-    assert capsys.readouterr().err == ""
+    assert "not linked" not in capsys.readouterr().err
     assert code_of(*arguments, "-o", f"{tmp_path}/out/", "--jobs", 2) == 0
-    assert capsys.readouterr().err == message
+    err = capsys.readouterr().err
+    assert err.count(message) == err.count("not linked") == 1
 
 
 def test_terminal_escapes_of_inputs_are_shown_as_text(

@@ -110,13 +110,27 @@ def judged(row: int, spelled: int | None) -> tuple[Evidence, npt.NDArray[np.floa
     return Evidence(np.array([row, row + 1]), np.array([0, 1]), values, none()), values
 
 
-def test_alike_mentions_count_once_a_document(ontology: Ontology) -> None:
+def test_alike_mentions_are_one_example_that_counts_for_all(ontology: Ontology) -> None:
     evidence, _ = judged(0, 0)
     same = query("cold", gold=(ontology.ids[1],))
     queries = [same, same, replace(same, document_id="other"), replace(same, text="Cold")]
     examples = make_examples(queries, [evidence] * 4, ontology)
     assert len(examples) == 3
     assert examples[0].gold.tolist() == [False, True]
+    assert [example.weight for example in examples] == [2.0, 1.0, 1.0]
+    others = [replace(same, is_found=True), replace(same, document_id="hidden", source_id="d")]
+    found, hidden = make_examples(others, [evidence] * 2, ontology)
+    assert 0 < hidden.weight < found.weight < 1
+
+
+def test_an_example_counts_by_its_weight() -> None:
+    """Three times the weight is three times the mention."""
+    examples = made_up(np.random.default_rng(5), {"model": 1.0, "type": 1.0}, 40)
+    heavy = [replace(example, weight=3.0) for example in examples[:10]]
+    weighted = fit_combination([*heavy, *examples[10:]], ["model", "type"])
+    repeated = fit_combination([*examples[:10] * 3, *examples[10:]], ["model", "type"])
+    # Scaled by the spread of the values, which repetitions change a little.
+    assert weighted.weights == pytest.approx(repeated.weights, rel=0.05)
 
 
 def test_mentions_are_judged_by_weights_of_other_documents(ontology: Ontology) -> None:

@@ -648,14 +648,14 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_a_found_mention_has_the_type_of_its_concept(linker: Linker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ "COLD" is found as a chemical here, but the answer is a disease."""
-    wrong = Mention("0", (Span(0, 4),), "COLD", "chemical")
+    """An abbreviation of a disease is found as a chemical here."""
+    wrong = Mention("0", (Span(0, 4),), "COPD", "chemical")
     monkeypatch.setattr(linker.mention_finder, "found", lambda documents: [(wrong,)] * len(documents))
-    (found,) = linker("COLD, as written").mentions
+    (found,) = linker("COPD, as written").mentions
     assert found.predicted
     assert found.type == "disease"
     # A given mention keeps its type.
-    given = Document("d", (Passage("title", 0, "COLD"),), (wrong,))
+    given = Document("d", (Passage("title", 0, "COPD"),), (wrong,))
     assert [m.type for m in link_one(linker, given).mentions] == ["chemical"]
 
 
