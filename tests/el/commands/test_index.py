@@ -3,17 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from el.base.errors import ElError, InputError, UsageError
+from el.base.errors import BusyError, ElError, InputError, UsageError
 from el.base.places import HOME_VARIABLE, cache_folder
 from el.commands.index import main
 from el.corpus.formats import open_corpus
 from el.corpus.types import Document
 from el.index import build
+from el.linking.folder import save_linker
 from el.linking.linker import Linker
 from el.linking.synonyms import LearnedSynonyms
 from el.models.base import RetrievalModel
@@ -213,3 +215,47 @@ def test_interrupted_and_started_again(folder: Path, trained: Path, monkeypatch:
     made, whole = (Linker.load(Path(name)).ranker.vectors for name in ("made", "whole"))
     np.testing.assert_allclose(made.gather(np.arange(3)), whole.gather(np.arange(3)), atol=2e-3)
     assert list((cache_folder() / "index").iterdir()) == []
+
+
+def test_two_commands_do_not_disturb_each_other(
+    folder: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["own.csv", "--kind", "disease", "--trained", str(trained), "--force", "-o"]
+    save = save_linker
+    refused: list[str] = []
+
+    def save_beside_others(*given: Any, **options: Any) -> None:
+        # The same output, and the same names for another output.
+        for output in ("made", "other"):
+            with pytest.raises(BusyError, match="another process") as caught:
+                main([*arguments, output])
+            refused.append(str(caught.value).partition(":")[0])
+        save(*given, **options)
+
+    monkeypatch.setattr("el.linking.build.save_linker", save_beside_others)
+    main([*arguments, "made"])
+    assert refused[0] == "made"
+    assert Path(refused[1]).parent == cache_folder() / "index"
+    assert Ontology.load(Path("made") / "ontology").ids == ["H-1", "H-2"]
+    assert not Path("other").exists()
+    assert list((cache_folder() / "index").iterdir()) == []
+    # The output exists by the time that the second command may write: it is not replaced without --force.
+    with pytest.raises(UsageError, match="made exists"):
+        main(["own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"])
+
+
+def test_leftovers_of_killed_commands_are_cleared(folder: Path, trained: Path) -> None:
+    scratch = cache_folder() / "index"
+    for left in (
+        scratch / "ontology-abc" / "0",
+        Path(".made.abcdefgh.part"),
+        Path(".made.abcdefgh.old/made"),
+    ):
+        left.mkdir(parents=True)
+    with pytest.raises(UsageError, match="made is no linker"):
+        # The folder that was being replaced is back.
+        main(["own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made", "--force"])
+    Path("made").rmdir()
+    main(["own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"])
+    assert list(scratch.iterdir()) == []
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
