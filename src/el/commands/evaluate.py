@@ -157,9 +157,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     documents = list(gold.documents(read))
     notes = gold.notes()
     if not gold.answerable:
-        problem = "; ".join(["no mention has an id of the linker's ontology", *notes])
+        reason = "; ".join(["no mention has an id of the linker's ontology", *notes])
         remedy = "Give a corpus with such ids, a linker of the corpus's vocabulary, or --mapping"
-        raise InputError(options.corpus[0], "", problem, remedy)
+        raise InputError(options.corpus[0], "", reason, remedy)
     for note in notes:
         say(note)
     split = Split("corpus", documents, _seen(documents, linker))
