@@ -43,7 +43,7 @@ _RARE = [KINDS.index(kind) for kind in ("spelling", "short_form", "learned_share
 # closer to 0.
 _RIDGE = 1e-3
 # How much a mention counts that the linker found, and one of which the definition is hidden. With larger
-# values, the accuracy of given mentions falls. With smaller ones, the scores of these mentions are less reliable.
+# values, the accuracy of given mentions falls. With smaller ones, the scores of these are less reliable.
 _FOUND, _UNDEFINED = 0.3, 0.1
 # The fewest answers of a group whose precision counts at an operating point. With a smaller number, the
 # precision is unreliable; with a larger one, small groups are not looked at.

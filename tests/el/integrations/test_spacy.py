@@ -160,7 +160,7 @@ def test_several_processes(linker: Path, tmp_path: Path, method: str, first: str
     assert ended.stdout.splitlines() == [
         "[('D001241', 'D001241')]",
         "[]",
-        "[('D000082', 'D000082'), ('D003139', 'D003139')]",
+        "[('D000082', 'D000082'), ('D003080', 'D003080')]",
         "[]",
         "[('D008094', 'D008094')]",
         "['D006261']",
