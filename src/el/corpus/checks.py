@@ -156,13 +156,13 @@ def offset_hint(text: str, spans: Sequence[Span], surface: str, passages: Sequen
     texts = [(0, text)] + ([(holder.offset, holder.text)] if holder else [])
     for offset, part in texts:
         moved = _moved(spans, -offset)
-        if surface == _pieces(part, "utf-8", moved):
+        if _is_at(part, "utf-8", moved, surface):
             return "these look like offsets in bytes of UTF-8"
-        if surface == _pieces(part, "utf-16-le", moved):
+        if _is_at(part, "utf-16-le", moved, surface):
             return "these look like offsets in UTF-16 units"
-    if surface == _pieces(text, "utf-32-le", _moved(spans, -1)):
+    if _is_at(text, "utf-32-le", _moved(spans, -1), surface):
         return "these look like offsets that count from 1"
-    if any(surface == _pieces(passage.text, "utf-32-le", spans) for passage in passages):
+    if any(_is_at(passage.text, "utf-32-le", spans, surface) for passage in passages):
         return "these look like offsets relative to the passage"
     return ""
 
@@ -175,15 +175,19 @@ def _moved(spans: Iterable[Span], shift: int) -> list[Span]:
     return [Span(span.start + shift, span.stop + shift) for span in spans]
 
 
-def _pieces(text: str, encoding: str, spans: Iterable[Span]) -> str | None:
-    """The pieces of a text at offsets in units of an encoding; None if they lie outside."""
-    unit, encoded = _UNITS[encoding], _encoded(text, encoding)
-    found = []
+def _is_at(text: str, encoding: str, spans: Sequence[Span], surface: str) -> bool:
+    """Whether a mention's text stands at offsets in units of an encoding."""
+    unit = _UNITS[encoding]
+    length = sum(span.stop - span.start for span in spans) + len(spans) - 1
+    # The lengths are compared first: offsets that span a long text would copy it.
+    if length * unit != len(_encoded(surface, encoding)):
+        return False
+    encoded, found = _encoded(text, encoding), []
     for start, stop in ((span.start * unit, span.stop * unit) for span in spans):
         if not 0 <= start < stop <= len(encoded):
-            return None
+            return False
         found.append(encoded[start:stop].decode(encoding, "replace"))
-    return " ".join(found)
+    return surface == " ".join(found)
 
 
 # Many mentions of one document may be off. Without the cache, each would encode the text again.

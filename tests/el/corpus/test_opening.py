@@ -106,7 +106,7 @@ def test_invalid_utf8_is_refused_by_byte(tmp_path: Path, content: bytes, place: 
         ("An ache\x00 in a text", "line 1, byte 7: a NUL byte"),
         ("First line.\r\nAn\x00ache, and\x00 more", "line 2, byte 15: the first of 2 NUL bytes"),
         ("A file that was cut\n" + "\x00" * 100_000, "line 2, byte 20: the first of 100000 NUL bytes"),
-        ('{"documents": [],\n "key": "a\x00"}', "line 2, byte 28: a NUL byte"),
+        ('{"documents": [],\n "key": "a\x00"}', r"line 2: holds the control character U.0000 .byte 28"),
     ],
 )
 def test_nul_bytes_are_refused_by_line(tmp_path: Path, content: str, place: str) -> None:
