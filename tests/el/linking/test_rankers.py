@@ -7,7 +7,6 @@ import torch
 from el.evaluation import exhaustive
 from el.evaluation.exhaustive import rank_exhaustively
 from el.index.vectors import NameVectors
-from el.linking import rankers
 from el.linking.query import Query
 from el.linking.rankers import ModelRanker, distinct_inputs
 from el.models.base import RetrievalModel
@@ -144,15 +143,12 @@ def test_exhaustive_ranking_keeps_the_best_of_each_block(
 
 
 def test_answers_are_in_the_order_of_the_queries(
-    model: RetrievalModel, vectors: NameVectors, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
+    model: RetrievalModel, vectors: NameVectors, ontology: Ontology
 ) -> None:
     ranker = ModelRanker(make_engine(model), vectors, ontology, 30)
     together = ranker.rank([query(text) for text in [*TEXTS, *TEXTS[::-1]]], 3)
-    monkeypatch.setattr(rankers, "_QUERY_BATCH", 2)
-    in_parts = ranker.rank([query(t) for t in TEXTS], 3)
     assert together[:5] == together[:4:-1]
-    for one, other in zip(together[:5], in_parts, strict=True):
-        np.testing.assert_allclose(one.scores, other.scores, atol=1e-3)
+    assert ranker.rank([query(text) for text in TEXTS[:3]], 3) == together[:3]
 
 
 def test_equal_inputs_are_one() -> None:
