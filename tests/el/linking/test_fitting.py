@@ -79,10 +79,10 @@ def test_weights_are_found_again() -> None:
 def test_mentions_without_their_concept_teach_doubt() -> None:
     examples = made_up(np.random.default_rng(3), {"model": 1.0}, 20)
     lost = [Example(one.evidence, np.zeros(6, dtype=bool)) for one in examples[:10]]
-    of_all, of_some = (fit_combination([*examples, *more], ["model"]) for more in (lost, []))
+    of_all, of_some = (fit_combination(examples + more, ["model"]) for more in (lost, []))
     assert of_all.shares(examples[0].evidence).sum() < of_some.shares(examples[0].evidence).sum()
     with pytest.raises(ConfigError, match="no weights can be learned"):
-        fit_combination([lost], ["model"])
+        fit_combination(lost, ["model"])
 
 
 def test_weights_for_every_choice_of_evidence(ranker: ModelRanker, ontology: Ontology) -> None:
