@@ -58,7 +58,9 @@ BLANKS = r"\s\ufeff"
 """The characters that may stand on a blank line, for a set in a pattern: white space of any script, and byte
 order marks."""
 
-_BLANK_LINE = re.compile(f"[{BLANKS}]*")
+BLANK_LINE = re.compile(f"[{BLANKS}]*")
+"""A blank line as text, without its line end."""
+
 # ASCII control characters without those of white space, which texts may have, and without NUL.
 _CONTROLS = bytes(code for code in (*range(1, 9), *range(14, 27), *range(28, 32), 127))
 # A tar archive has its signature at this byte.
@@ -146,7 +148,7 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 def is_blank(raw: bytes) -> bool:
     """Whether a line holds only characters of `BLANKS`."""
-    return raw.isspace() or _BLANK_LINE.fullmatch(raw.decode("utf-8", "replace")) is not None
+    return raw.isspace() or BLANK_LINE.fullmatch(raw.decode("utf-8", "replace")) is not None
 
 
 def decoded(path: Path, raw: bytes, offset: int = 0, place: str = "") -> str:

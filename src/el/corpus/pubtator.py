@@ -24,7 +24,7 @@ from typing import TextIO
 from el.base.errors import ElError, InputError
 from el.corpus.checks import MentionError, Skip, make_document, quoted, read_each, report
 from el.corpus.fields import format_ids, format_scores, format_type, is_one_id, parse_ids, split_ids
-from el.corpus.opening import BLANKS, MAX_DOCUMENT, decoded, is_blank, read_lines, too_large
+from el.corpus.opening import BLANK_LINE, MAX_DOCUMENT, decoded, is_blank, read_lines, too_large
 from el.corpus.plain import BYTE_ORDER_MARK
 from el.corpus.types import Document, LinkedDocument, LinkedMention, Mention, Passage, Span
 
@@ -38,7 +38,6 @@ _WRITABLE_ID = re.compile(ID)
 _WRITABLE_ID_OF_TWO = re.compile(r"[^\s|\[\]{}<>\"',;=]{1,200}")
 # The title's line of the next document, which an empty line may or may not precede.
 _TITLE = re.compile(rb"(?:\xef\xbb\xbf)?" + ID.encode() + rb"\|t\|")
-_BLANK_LINE = re.compile(f"[{BLANKS}]*")
 _SEPARATOR = re.compile(r"[\t\r\n\0]")
 # More digits than the offsets of any text have. Python's int() refuses numbers of thousands of digits.
 _OFFSET = re.compile(r"\d{1,9}")
@@ -190,7 +189,7 @@ def _read_block(path: Path, block: _Block, skip: Skip | None) -> Document:
         raise too_large(path, f"document at line {block.number}")
     lines = _lines(path, block)
     contents = ((number, _content(line)) for number, line in enumerate(lines, start=block.number))
-    filled = [(number, content) for number, content in contents if not _BLANK_LINE.fullmatch(content)]
+    filled = [(number, content) for number, content in contents if not BLANK_LINE.fullmatch(content)]
     document_id, passages = _read_texts(path, filled)
     rows = [(number, content.split("\t")) for number, content in filled[len(passages) :]]
     types = _TYPES | {columns[_TYPE].lower() for _, columns in rows if _has_number(columns)}

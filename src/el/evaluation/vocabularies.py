@@ -5,6 +5,8 @@ Ids of one vocabulary can look like those of another: `C011849` is an id of MeSH
 
 import re
 
+from el.corpus.fields import MESH_ID
+
 MESH = "MeSH"
 NUMBERS = "numeric"
 UNKNOWN = "unknown"
@@ -65,7 +67,7 @@ _PREFIXED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*?)[:_](.+)", re.DOTALL)
 _SIGNS = re.compile(r"[_-]")
 # Forms of ids without a prefix. The first that fits counts.
 _FORMS = (
-    (re.compile(r"[CDQ](?:\d{6}|\d{9})"), MESH),
+    (re.compile(MESH_ID), MESH),
     (re.compile(r"C\d{7}"), "UMLS"),
     # Codes of NCIT and KEGG without a prefix. An id of MeSH without its zeros looks the same.
     (re.compile(r"C\d{4}"), "NCIT"),

@@ -291,9 +291,8 @@ class Linker:
         ]
         decisions = iter(self.decide([*itertools.chain(*queries)], self.config.top_k))
         linked = (
-            self._linked(mention, whole.is_found, [*itertools.islice(decisions, len(of_mention))])
+            self._linked(mention, of_mention[0].is_found, [*itertools.islice(decisions, len(of_mention))])
             for mention, of_mention in zip(itertools.chain(*mentions), queries, strict=True)
-            for whole in of_mention[:1]
         )
         return [
             LinkedDocument(document, tuple(itertools.islice(linked, len(of_document))))
