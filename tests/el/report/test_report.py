@@ -54,7 +54,7 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
 
 def test_plots_are_the_same_every_time_and_show_what_they_are_given() -> None:
     systems = [Measured("bi_encoder", 0.8, 0.75, 0.85, 5.0), Measured("hypencoder_2", 0.9, 0.85, 0.95, 9.0)]
-    curve = [OperatingPoint(0.1, 1.0, 0.8), OperatingPoint(0.9, 0.5, 0.95)]
+    curve = [OperatingPoint(0.1, 1.0, 0.8, 0.7), OperatingPoint(0.9, 0.5, 0.95, 0.9)]
     points = [(1e4, 2.0), (1e5, 3.0)]
     for draw, names in (
         (lambda: accuracy_plot(systems, "a title"), {"bi_encoder", "hypencoder_2"}),

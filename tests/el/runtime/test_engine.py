@@ -187,11 +187,11 @@ def test_a_qnet_is_whole_before_the_next_begins(
 
 def test_however_many_mentions_come(source: EncoderSource) -> None:
     engine = make_engine(models(source)["straightened"])
-    texts = ["a" * (1 + number % 20) for number in range(40)]
-    names = passages(40, 5)
+    texts = ["a" * (1 + number % 20) for number in range(16)]
+    names = passages(16, 5)
     together = encode(engine, texts)
     expected = engine.score(together, names)
-    for count in (1, 7, 8, 9, 17, 32, 33, 40):
+    for count in (1, 2, 7, 8, 9, 15, 16):
         some = encode(engine, texts[:count])
         assert some.vectors.shape == (count, WIDTH)
         np.testing.assert_allclose(some.vectors, together.vectors[:count], atol=1e-2)
