@@ -15,6 +15,7 @@ anything was found. The last line is a row for docs/reliability.md.
 import argparse
 import contextlib
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -177,9 +178,8 @@ def _loss(files: Seed, folder: Path) -> str:
                 again = _texts_of_output(target, format, bad_mentions=is_kept)
             except ElError as error:
                 return f"{format}: what was written cannot be read: {error}"
-            # The text of a brat document begins and ends with its first and last paragraph.
-            before = Counter(map(str.strip, texts.elements()))
-            if other := Counter(map(str.strip, again.elements())) - before:
+            before, after = (_comparable(some, format) for some in (texts, again))
+            if other := after - before:
                 return f"{format}: a text differs: {next(iter(other))!r:.200}"
             if again.total() != written:
                 return f"{format}: {written} documents written, {again.total()} read again"
@@ -214,6 +214,12 @@ def _silent(messages: list[str]) -> Iterator[None]:
             yield
         stream.seek(0)
         messages.extend(stream)
+
+
+def _comparable(texts: Counter[str], format: OutputFormat) -> Counter[str]:
+    """Texts without the blanks around them. For brat, the line ends within them count as blanks."""
+    is_brat = format == "brat"
+    return Counter((re.sub(r"\s", " ", text) if is_brat else text).strip() for text in texts.elements())
 
 
 def _read(source: Path) -> tuple[str, Counter[str], int]:

@@ -229,12 +229,17 @@ def _read_document(text_path: Path, path: Path, skip: Skip | None) -> Document:
     # Surface forms come from the document, which has spaces in place of the line ends between paragraphs.
     mentions, numbers = _read_mentions(path, lines, _Text(text), bare.text, skip)
     types = {mention.id: mention.type for mention in mentions}
+    known = {line.lstrip().partition("\t")[0] for _, line in lines}
     ids: dict[str, list[str]] = {}
     relations: list[tuple[str, str, str]] = []
     for number, line in lines:
         try:
             if line.lstrip().startswith("N"):
                 match = _matched(_NORMALISATION, path, number, line, types)
+                if match[1] not in known:
+                    problem = f"the id is one of {quoted(match[1])}, which stands in no line"
+                    remedy = "Correct or remove the line"
+                    raise MentionError(path, f"line {number}", problem, remedy, _RELATION_TYPE)
                 ids.setdefault(match[1], []).extend(_concept_ids(match[2]))
             elif line.lstrip().startswith("R"):
                 match = _matched(_RELATION, path, number, line)

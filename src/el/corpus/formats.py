@@ -10,8 +10,8 @@
 | `plain` | yes | no | all other text |
 | `tsv`, `links` | no | yes | |
 
-If JSON has several of these keys, the first one decides. Other XML, HTML and other JSON are refused, unless
-the user gives their format.
+If JSON has several of these keys, the first one in this table decides. Other XML, HTML and other JSON are
+refused, unless the user gives their format.
 
 A document that is written in the format it was read from keeps all its content; each writer's documentation
 says what is added. In another format, a document keeps the content of `Document`: text, passages, mentions,
@@ -286,7 +286,7 @@ def _of_json(path: Path, head: bytes, text: str) -> Format:
         # The key stands further on.
         text = _beginning(read_head(path, MAX_DOCUMENT))
         keys = _json_keys(text)
-    format = next((_JSON_KEYS[key] for key in keys if key in _JSON_KEYS), None)
+    format = next((format for key, format in _JSON_KEYS.items() if key in keys), None)
     if format == "jsonl" and _NOT_LINES.match(text):
         remedy = "Put each document on one line: `jq -c` does this, and `jq -c '.[]'` for a list"
         raise InputError(path, "", "is JSON with a text, but not one document a line", remedy)
@@ -301,9 +301,13 @@ def _of_json(path: Path, head: bytes, text: str) -> Format:
 
 
 def _json_keys(text: str) -> dict[str, None]:
-    """The keys of the outermost objects, in order, up to the first one that tells the format."""
+    """The keys of the outermost objects, in order, up to the end of the first object that tells the format.
+
+    An object that is longer than `HEAD_BYTES` is not read further than needed.
+    """
     keys: dict[str, None] = {}
     depth = 0
+    is_told = False
     for piece in _JSON_PIECE.finditer(text):
         if piece[2] == "{":
             # A line that begins with a brace begins a new object, also if the line before is cut.
@@ -312,9 +316,8 @@ def _json_keys(text: str) -> dict[str, None]:
             depth -= 1
         elif depth == 1 and piece[2]:
             keys[piece[3]] = None
-            if piece[3] in _JSON_KEYS:
-                break
-        if depth > MAX_DEPTH:
+            is_told |= piece[3] in _JSON_KEYS
+        if depth > MAX_DEPTH or (is_told and (depth == 0 or piece.end() > HEAD_BYTES)):
             break
     return keys
 

@@ -136,7 +136,7 @@ def annotations(row: Row) -> tuple[str, list[Any]]:
         return "mentions", row["mentions"]
     for key in _KEYS:
         entries = row.get(key)
-        if isinstance(entries, list) and any(_has_form(entry) for entry in entries):
+        if isinstance(entries, list) and any(_has_form(entry) or _has_offsets(entry) for entry in entries):
             return key, entries
     return "mentions", []
 
@@ -208,6 +208,11 @@ def _has_form(entry: Any) -> bool:
         kinds = set(map(type, entry))
         return len(entry) in _TUPLES and str in kinds and not kinds.isdisjoint((int, float))
     return isinstance(entry, dict) and _form(entry) is not None
+
+
+def _has_offsets(entry: Any) -> bool:
+    """Whether an entry under a key of annotations is a list of two offsets and something else."""
+    return isinstance(entry, list) and len(entry) in _TUPLES and all(type(item) is int for item in entry[:2])
 
 
 def _type_of(entry: Any) -> str:

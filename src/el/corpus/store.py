@@ -275,6 +275,9 @@ def _document(
     passages = _passages(row)
     document_id = str(row.get("id", f"line-{number}"))
     text = checked_text(path, document_id, passages)
+    if "passages" in row and row.get("text", text) != text:
+        problem = "`text` and `passages` hold different texts, so it is unknown which one is meant"
+        raise InputError(path, f"line {number}", problem, "Remove one of the two")
     ids = _mention_ids(entries)
     mentions: list[Mention | None] = []
     for place, (mention_id, entry) in enumerate(zip(ids, entries, strict=True)):

@@ -47,6 +47,8 @@ _QUERY_BATCH = 2048
 # collected twice. A larger value takes more memory.
 _PIECE = 2 * _QUERY_BATCH
 
+# The coordinations whose parts are scored together. A larger value takes more memory.
+_COORDINATIONS = 128
 # The lowest score of each part of a coordination that is read as several concepts. With a lower value, more
 # coordinations are taken apart, and more of them wrongly.
 _SURE = 0.7
@@ -307,22 +309,22 @@ class Linker:
         """
         few = documents_with_few(wholes)
         chosen: list[tuple[str, ...]] = [()] * len(wholes)
-        for place, whole in enumerate(wholes):
-            possible = readings(whole.expanded)
-            if not possible or self._is_known(whole, whole.expanded):
-                continue
-            texts = list(dict.fromkeys(itertools.chain([whole.expanded], *possible)))
-            evidence = self._collector.collect(_parts(whole, texts), few)
-            best = dict(zip(texts, map(partial(self._surest, whole), texts, evidence), strict=True))
-            sure = {
-                parts: min(best[part][1] for part in parts)
-                for parts in possible
-                if len({best[part][0] for part in parts}) == len(parts)
+        possible = {
+            place: found
+            for place, whole in enumerate(wholes)
+            if (found := readings(whole.expanded)) and not self._is_known(whole, whole.expanded)
+        }
+        for start in range(0, len(possible), _COORDINATIONS):
+            places = [*possible][start : start + _COORDINATIONS]
+            texts = {
+                place: list(dict.fromkeys(itertools.chain([wholes[place].expanded], *possible[place])))
+                for place in places
             }
-            # Of equally sure readings, the first.
-            surest = max(sure, key=sure.__getitem__, default=())
-            if surest and sure[surest] >= max(_SURE, best[whole.expanded][1]):
-                chosen[place] = surest
+            parts = [part for place in places for part in _parts(wholes[place], texts[place])]
+            evidence = iter(self._collector.collect(parts, few))
+            for place in places:
+                best = {text: self._surest(wholes[place], text, next(evidence)) for text in texts[place]}
+                chosen[place] = _chosen_reading(possible[place], best, wholes[place].expanded)
         return chosen
 
     def _surest(self, whole: Query, text: str, evidence: Evidence) -> tuple[int, float]:
@@ -440,6 +442,26 @@ class Linker:
     def _link(self, concept: int, name: int, score: float) -> Link:
         preferred = self.ontology.name_text(int(self.ontology.first_name[concept]))
         return Link(self.ontology.ids[concept], preferred, score, self.ontology.name_text(name))
+
+
+def _chosen_reading(
+    possible: Iterable[tuple[str, ...]], best: Mapping[str, tuple[int, float]], whole: str
+) -> tuple[str, ...]:
+    """Returns the surest reading of a coordination, or no parts if it is rather read as a whole.
+
+    Args:
+        possible: the readings.
+        best: for each part and the whole, its concept row and how sure that is.
+        whole: the text of the whole.
+    """
+    sure = {
+        parts: min(best[part][1] for part in parts)
+        for parts in possible
+        if len({best[part][0] for part in parts}) == len(parts)
+    }
+    # Of equally sure readings, the first.
+    surest = max(sure, key=sure.__getitem__, default=())
+    return surest if surest and sure[surest] >= max(_SURE, best[whole][1]) else ()
 
 
 def _parts(whole: Query, texts: Iterable[str]) -> list[Query]:

@@ -114,6 +114,8 @@ def test_bad_lines_are_refused(path: Path, line: str, problem: str) -> None:
         ("N9\tReference T1 A B:1\tname", "disease"),
         ("N9\tReference T7 A B:1\tname", ""),
         ("R9\tCauses T1 T2", "relation"),
+        ("N9\tReference T7 MESH:D1\tname", "relation"),
+        ("N9\tReference 1 MESH:D1", "relation"),
     ],
 )
 def test_a_line_that_cannot_be_used_costs_that_line(path: Path, line: str, type: str) -> None:

@@ -72,10 +72,13 @@ JSON_LINES = '{"id": "7", "text": "An ache"}\n'
         ("1|t|An ache\n2|t|A cold\n", "pubtator"),
         ("1|t|An\nache\n1|a|It is.\n", "pubtator"),
         ("# a note\n7|t|An ache\n7|a|Is it?\n", "pubtator"),
-        # Only keys of the outermost object count, and the first of them.
+        # Only keys of the outermost object count. A list of documents counts more than a text.
         ('{"infons": {"text": "x"}, "documents": []}', "bioc-json"),
         ('{"a": [{"documents": []}], "b": {"passages": 1}, "text": "x"}', "jsonl"),
-        ('{"text": "x", "documents": []}', "jsonl"),
+        ('{"text": "x", "documents": []}', "bioc-json"),
+        ('{"passages": [], "text": "x", "infons": {}, "PubTator3": []}', "bioc-json"),
+        ('{"text": "x"}\n{"text": "y", "documents": []}\n', "jsonl"),
+        (f'{{"text": "{"x" * 70_000}", "documents": 1}}', "jsonl"),
         ('{"source": "a \\"text\\": b",\n "PubTator3": [\n', "bioc-json"),
         ('{"id": 1, "te\n{"id": 2, "text": "An ache"}\n', "jsonl"),
         ('{"id": 1}\n{"id": 2, "text": "An ache"}\n', "jsonl"),

@@ -261,6 +261,7 @@ def test_other_keys_are_no_annotations(tmp_path: Path, more: dict[str, Any]) -> 
         ),
         ("label", ["0", 9, "Drug"], r"Expected `int`, got `str` - at `label\[1\]\[0\]`"),
         ("label", [0, 9, 5], r"Expected `str`, got `int` - at `label\[1\]\[2\]`"),
+        ("entities", [0, 9, ["Drug"]], r"Expected `str`, got `array` - at `entities\[1\]\[2\]`"),
         ("spans", {"start": 0, "end": 9, "label": ["Drug"]}, r"got `array` - at `spans\[1\].label`"),
         ("spans", {"start": 0, "end": 9, "labels": ["a", "b"]}, r"length <= 1 - at `spans\[1\].labels`"),
         ("entities", {"offsets": [0, 9], "type": "Drug"}, r"got `int` - at `entities\[1\].offsets\[0\]`"),
@@ -283,3 +284,11 @@ def test_an_annotation_of_a_wrong_form_costs_that_annotation(
     skipped: list[InputError] = []
     (document,) = open_corpus(path).documents(skipped.append)
     assert ([mention.type for mention in document.mentions], len(skipped)) == (["disease"], 1)
+
+
+@pytest.mark.parametrize("entry", [[0, 9, ["Drug"]], [0, 9, None], [0, 9, {"label": "Drug"}]])
+def test_annotations_that_all_have_a_wrong_form_are_reported(tmp_path: Path, entry: Any) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps({"text": TEXT, "entities": [entry]}), encoding="utf-8")
+    with pytest.raises(MentionError, match=r"line 1: .*at `entities\[0\]\[2\]`"):
+        list(open_corpus(path))

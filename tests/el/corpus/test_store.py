@@ -66,6 +66,7 @@ MENTION = GOOD["mentions"][0]
         ({"passages": "An ache"}, "Expected `array`, got `str` - at `document.passages`"),
         ({"passages": ["An ache"]}, r"got `str` - at `document.passages\[0\]`"),
         ({"passages": [{"offsets": [[0, 7]], "text": ["An", "ache"]}]}, "2 texts at 1 offsets"),
+        ({"text": "An ache "}, "`text` and `passages` hold different texts"),
         ({"id": None}, "got `null`"),
         ({"id": True}, "got `bool`"),
         ({"id": ["1"]}, "got `array`"),
