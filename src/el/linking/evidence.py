@@ -64,6 +64,8 @@ _COLUMN = {kind: column for column, kind in enumerate(KINDS)}
 # The most names of a concept that become candidates because learned synonyms have the concept. At a larger
 # value, retrieved names have less room.
 _LEARNED_NAMES = 8
+# Shares are kept this far from 0 and 1, because their logits must be finite.
+_LEAST_SHARE = 1e-9
 # The most mentions whose scores are kept in case they occur again. A thousand mentions take 1 to 4 MB.
 _REMEMBERED = 1 << 13
 
@@ -357,6 +359,34 @@ def is_acronym(text: str) -> bool:
     return len(text) <= _MAX_ACRONYM and " " not in text and capitals >= 2 and 2 * capitals > len(letters)
 
 
+def calibration_group(evidence: Evidence) -> str:
+    """Returns the group of a mention that has its own `Calibration`.
+
+    The groups are those of `group_of`, and "unknown acronym" for undefined acronyms that no name and no
+    training mention is spelled like: how near the best name is says little about them.
+    """
+    group = group_of(evidence)
+    is_unknown = evidence.none[NONE_KINDS.index("unknown_acronym")] > 0
+    return "unknown acronym" if group == "acronym" and is_unknown else group
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Maps the first concept's share to the probability that the concept is right.
+
+    The logit of the probability is `offset + slope * logit of the share`. Source: Platt, "Probabilistic
+    outputs for support vector machines", 1999.
+    """
+
+    offset: float
+    slope: float
+
+    def probability(self, share: float) -> float:
+        """Returns the probability for a share between 0 and 1."""
+        share = min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE)
+        return 1 / (1 + math.exp(-self.offset - self.slope * math.log(share / (1 - share))))
+
+
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """Coverage and precision of a linker that answers only above a threshold.
@@ -383,12 +413,15 @@ class Combination:
         weights: kind -> weight; missing kinds have weight 0.
         none_weights: the same for the kinds of evidence that no candidate is right. If there are none, one of
             the candidates counts as right.
+        calibrations: group of mentions (`calibration_group`) -> its calibration. Shares of a group without
+            one are probabilities as they are.
         curve: operating points on held-out documents, the lowest threshold first. The weights at these points
             were fitted on the other documents.
     """
 
     weights: dict[str, float]
     none_weights: dict[str, float] = field(default_factory=dict)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
     curve: tuple[OperatingPoint, ...] = ()
 
     def __post_init__(self) -> None:
@@ -402,7 +435,7 @@ class Combination:
         return scores
 
     def shares(self, evidence: Evidence) -> npt.NDArray[np.float64]:
-        """Returns the (n,) float64 probabilities of the candidates.
+        """Returns the (n,) float64 shares of the candidates.
 
         They are the softmax of the logits, with one more logit for the case that no candidate is right. So
         they sum to 1 at most.
@@ -411,6 +444,28 @@ class Combination:
         powers = np.exp(logits - logits.max())
         shares: npt.NDArray[np.float64] = powers[:-1] / powers.sum()
         return shares
+
+    def probabilities(self, evidence: Evidence) -> npt.NDArray[np.float64]:
+        """Returns the (n,) float64 probabilities of the candidates, in the order of their shares.
+
+        The first concept has the probability of its group's calibration. If this is less than its share, the
+        others are reduced in proportion, and the case that no candidate is right gets the difference. If it
+        is more, the difference is taken from the others and from this case in proportion.
+        """
+        shares = self.shares(evidence)
+        calibration = self.calibrations.get(calibration_group(evidence))
+        if calibration is None or not len(shares):
+            return shares
+        best = int(shares.argmax())
+        share = float(shares[best])
+        probability = calibration.probability(share)
+        if probability < share:
+            factor = probability / share
+        else:
+            factor = (1 - probability) / max(1 - share, _LEAST_SHARE)
+        probabilities: npt.NDArray[np.float64] = shares * factor
+        probabilities[best] = probability
+        return probabilities
 
     def _none_logit(self, evidence: Evidence) -> float:
         if not self.none_weights and len(evidence.concepts):

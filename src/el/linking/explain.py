@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from el.linking.evidence import KINDS
+from el.corpus.fields import NIL
+from el.linking.evidence import KINDS, NONE_KINDS
 from el.linking.linker import Linker
 from el.linking.query import Query
 from el.ontology.ontology import kind_of_type
@@ -16,8 +17,9 @@ _LEAST = 0.005
 def explain(linker: Linker, text: str, mention_type: str, console: Console) -> None:
     """Prints the candidates of a mention without a document.
 
-    Each candidate has its score and its weighted evidence. The score is the softmax of the evidence's sum,
-    with one more logit for the case that no candidate is right (`Combination.shares`), which is not shown.
+    Each candidate has its score and its weighted evidence. The last line has the evidence that none of the
+    candidates is right. The score is the softmax of the sums of these rows, corrected for the mention's group
+    (`Combination.probabilities`).
 
     Args:
         linker: the linker.
@@ -48,3 +50,7 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
     summary = f"{text}: {answer}, decided by {decision.decided_by}, {margin}\n"
     console.print(summary, markup=False, highlight=False)
     console.print(table)
+    none = weighted[NIL]
+    shown = [kind for kind in NONE_KINDS if abs(none[kind]) >= _LEAST]
+    values = ", ".join(f"{kind} {none[kind]:+.2f}" for kind in shown)
+    console.print(f"\nno candidate is right: {values or '0.00'}", markup=False, highlight=False)

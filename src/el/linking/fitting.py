@@ -4,7 +4,7 @@ It is separate from `el.linking.evidence`, because fitting needs PyTorch and lin
 """
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,10 +16,12 @@ from el.base.errors import ConfigError
 from el.linking.evidence import (
     KINDS,
     NONE_KINDS,
+    Calibration,
     Combination,
     Evidence,
     EvidenceCollector,
     OperatingPoint,
+    calibration_group,
     combination_name,
     group_of,
     kinds_of,
@@ -42,6 +44,11 @@ _RARE = [KINDS.index(kind) for kind in ("spelling", "short_form", "learned_share
 # The factor of the squared weights in the loss, for kinds scaled to variance 1. A larger value pulls weights
 # closer to 0.
 _RIDGE = 1e-3
+# The factor of the squared offset and logarithm of the slope in the loss of a calibration. A larger value
+# keeps groups with few mentions closer to their shares.
+_CALIBRATION_RIDGE = 1e-4
+# Shares are kept this far from 0 and 1, because their logits must be finite.
+_LEAST_SHARE = 1e-9
 # How much a mention counts that the linker found, and one of which the definition is hidden. With larger
 # values, the accuracy of given mentions falls. With smaller ones, the scores of these are less reliable.
 _FOUND, _UNDEFINED = 0.3, 0.1
@@ -70,7 +77,8 @@ class Example:
 
 def gold_candidates(query: Query, evidence: Evidence, ontology: Ontology) -> npt.NDArray[np.bool_]:
     """Returns (n,) bool: whether each candidate of a mention is a gold concept."""
-    return np.array([ontology.ids[row] in query.gold for row in evidence.concepts], dtype=bool)
+    gold = [row for concept_id in query.gold if (row := ontology.row_of.get(concept_id)) is not None]
+    return np.isin(evidence.concepts, gold)
 
 
 def make_examples(
@@ -159,6 +167,44 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
     )
 
 
+def fit_calibrations(
+    combination: Combination, evidence: Sequence[Evidence], gold: Sequence[npt.NDArray[np.bool_]]
+) -> dict[str, Calibration]:
+    """Fits a calibration for each group of mentions, by maximum likelihood that the first concept is right.
+
+    Args:
+        combination: the weights; its own calibrations are not used.
+        evidence: the evidence for each of m mentions.
+        gold: for each mention, (n,) bool, which of its candidates are right.
+    """
+    firsts: defaultdict[str, list[tuple[float, bool]]] = defaultdict(list)
+    for candidates, right in zip(evidence, gold, strict=True):
+        shares = combination.shares(candidates)
+        if len(shares):
+            best = int(shares.argmax())
+            firsts[calibration_group(candidates)].append((float(shares[best]), bool(right[best])))
+    return {group: _fit_calibration(*zip(*answers, strict=True)) for group, answers in sorted(firsts.items())}
+
+
+def _fit_calibration(shares: Sequence[float], right: Sequence[bool]) -> Calibration:
+    logits = torch.tensor(shares, dtype=torch.float64).logit(eps=_LEAST_SHARE)
+    truth = torch.tensor(right, dtype=torch.float64)
+    # The slope is positive, so that of two mentions of a group the one with the larger share stays first.
+    offset, log_slope = (torch.zeros(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    optimiser = torch.optim.LBFGS([offset, log_slope], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        calibrated = offset + log_slope.exp() * logits
+        value = torch.nn.functional.binary_cross_entropy_with_logits(calibrated, truth)
+        value = value + _CALIBRATION_RIDGE * (offset.square() + log_slope.square()).sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return Calibration(round(offset.item(), 4), round(log_slope.exp().item(), 4))
+
+
 def _rounded(kinds: Sequence[str], weights: torch.Tensor) -> dict[str, float]:
     return {kind: round(weight, 4) for kind, weight in zip(kinds, weights.tolist(), strict=True)}
 
@@ -182,7 +228,7 @@ def read_and_fit(
     kinds: Sequence[str],
     ontology: Ontology,
 ) -> tuple[Sequence[Evidence], Combination]:
-    """Fits weights on some mentions. If `kinds` has "in_document", a first decision is made before.
+    """Fits weights and calibrations on some mentions. With "in_document", a first decision comes before.
 
     Args:
         queries: n mentions.
@@ -196,8 +242,10 @@ def read_and_fit(
     """
 
     def fitted(read: Sequence[Evidence], used: Sequence[str]) -> Combination:
-        examples = make_examples([queries[row] for row in rows], [read[row] for row in rows], ontology)
-        return fit_combination(examples, used)
+        chosen, candidates = [queries[row] for row in rows], [read[row] for row in rows]
+        combination = fit_combination(make_examples(chosen, candidates, ontology), used)
+        gold = [gold_candidates(*pair, ontology) for pair in zip(chosen, candidates, strict=True)]
+        return replace(combination, calibrations=fit_calibrations(combination, candidates, gold))
 
     if "in_document" in kinds:
         first = fitted(evidence, [kind for kind in kinds if kind != "in_document"])
@@ -247,11 +295,11 @@ def held_out(
         others = np.flatnonzero(folds != fold).tolist()
         read, combination = read_and_fit(queries, evidence, others, kinds, ontology)
         for row in np.flatnonzero(folds == fold).tolist():
-            shares = combination.shares(read[row])
-            if len(shares):
-                best = int(shares.argmax())
+            probabilities = combination.probabilities(read[row])
+            if len(probabilities):
+                best = int(probabilities.argmax())
                 right[row] = gold_candidates(queries[row], read[row], ontology)[best]
-                scores[row] = shares[best]
+                scores[row] = probabilities[best]
     return HeldOut(right, scores, np.array([group_of(candidates) for candidates in evidence]))
 
 

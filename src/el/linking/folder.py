@@ -28,7 +28,7 @@ from el.base.errors import InputError, MismatchError
 from el.base.files import atomic_folder, read_json, write_json
 from el.index.vectors import NameVectors
 from el.linking.config import LinkerConfig, check_synonyms, chosen_combination
-from el.linking.evidence import Combination, OperatingPoint
+from el.linking.evidence import Calibration, Combination, OperatingPoint
 from el.linking.synonyms import LearnedSynonyms
 from el.models.inputs import InputVariant
 from el.ontology.ontology import Ontology
@@ -36,7 +36,7 @@ from el.ontology.spellings import Spellings
 from el.runtime.engine import CompiledEngine
 from el.tagging.manifest import tagger_weights
 
-FORMAT = "el-linker-6"
+FORMAT = "el-linker-7"
 
 _MANIFEST, _MODEL, COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBINATIONS, _TAGGER = (
     "manifest.json",
@@ -272,6 +272,7 @@ def _read_combinations(folder: Path) -> dict[str, Combination]:
             name: Combination(
                 dict(one["weights"]),
                 dict(one["none_weights"]),
+                {group: Calibration(**line) for group, line in one["calibrations"].items()},
                 tuple(OperatingPoint(**point) for point in one["curve"]),
             )
             for name, one in stored.items()

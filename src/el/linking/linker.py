@@ -10,13 +10,18 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from el.base.errors import ElError
+from el.corpus.fields import NIL
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, margin_of
 from el.index.vectors import NameVectors
 from el.linking.composites import readings
 from el.linking.config import LinkerConfig, check_synonyms, chosen_combination
 from el.linking.evidence import (
     KINDS,
+    NONE_KINDS,
     Combination,
     DocumentReading,
     Evidence,
@@ -85,8 +90,9 @@ class Linker:
 
     Candidates are the concepts that the model's vectors retrieve, and those that dictionary and learned
     synonyms propose. A candidate's logit is the weighted sum of its evidence (`el.linking.evidence`), and the
-    model's score is one kind of evidence. The weights were fitted on dev. The score of a link is the softmax
-    of the candidates' logits and of a logit for the case that none is right.
+    model's score is one kind of evidence. The weights were fitted on dev. The score of a link is a calibrated
+    probability (`Combination.probabilities`): the softmax of the candidates' logits and of a logit for the
+    case that none is right, corrected for the group of the mention.
 
     Several threads may use one linker; they take turns. A forked process may use it too.
 
@@ -333,7 +339,7 @@ class Linker:
         A text that a name or a training mention is spelled like is sure: 1. A concept of another kind than
         the mention's is not: 0. Without candidates, the row is -1.
         """
-        shares = self._first_reading.shares(evidence)
+        shares = self._first_reading.probabilities(evidence)
         if not len(shares):
             return -1, 0.0
         best = int(shares.argmax())
@@ -370,18 +376,16 @@ class Linker:
     def weighted_evidence(self, query: Query) -> dict[str, dict[str, float]]:
         """Returns concept id -> kind of evidence -> value times weight, for all candidates of a query.
 
-        The query is treated as if its document had no other mentions. A concept's logit is the sum of its
-        values.
+        The id "-1" stands for the case that none of them is right, with `NONE_KINDS`. The query is treated as
+        if its document had no other mentions. A logit is the sum of the values.
         """
         with _LINKING:
             (evidence,) = self._collector.collect([query])
-        weights = self._combination.weights
-        return {
-            self.ontology.ids[concept]: {
-                kind: float(value) * weights.get(kind, 0.0) for kind, value in zip(KINDS, row, strict=True)
-            }
+        weighted = {
+            self.ontology.ids[concept]: _weighted(KINDS, row, self._combination.weights)
             for concept, row in zip(evidence.concepts.tolist(), evidence.values, strict=True)
         }
+        return weighted | {NIL: _weighted(NONE_KINDS, evidence.none, self._combination.none_weights)}
 
     def _linked(self, mention: Mention, is_found: bool, decisions: Sequence[Decision]) -> LinkedMention:
         whole, *parts = decisions
@@ -423,7 +427,7 @@ class Linker:
         return EvidenceCollector(self.ranker, spellings, synonyms, self.candidates)
 
     def _decide(self, query: Query, evidence: Evidence, k: int) -> Decision:
-        shares, ids = self._combination.shares(evidence), self.ontology.ids
+        shares, ids = self._combination.probabilities(evidence), self.ontology.ids
         order = sorted(range(len(shares)), key=lambda row: (-shares[row], ids[evidence.concepts[row]]))
         links = tuple(
             self._link(int(evidence.concepts[row]), int(evidence.names[row]), float(shares[row]))
@@ -442,6 +446,12 @@ class Linker:
     def _link(self, concept: int, name: int, score: float) -> Link:
         preferred = self.ontology.name_text(int(self.ontology.first_name[concept]))
         return Link(self.ontology.ids[concept], preferred, score, self.ontology.name_text(name))
+
+
+def _weighted(
+    kinds: Sequence[str], values: npt.NDArray[np.float32], weights: Mapping[str, float]
+) -> dict[str, float]:
+    return {kind: value * weights.get(kind, 0.0) for kind, value in zip(kinds, values.tolist(), strict=True)}
 
 
 def _chosen_reading(

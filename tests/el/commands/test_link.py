@@ -22,7 +22,7 @@ from el.commands.files import Job, Outcome, Settings, link_into_files
 from el.commands.link import main
 from el.corpus.formats import open_corpus
 from el.corpus.types import Link
-from el.linking.evidence import KINDS
+from el.linking.evidence import KINDS, NONE_KINDS
 from el.linking.explain import explain
 from el.linking.linker import Decision, Linker
 from tests.tiny import save_tiny_linker
@@ -656,10 +656,12 @@ def test_brackets_of_names_are_shown_and_an_empty_mention_is_not_explained(
     opened = Linker.load(linker)
     link = Link("D1", "Benzo[a]pyrene", 1.0, "3,4-benz[a]pyrene")
     opened.decide = lambda *_: [Decision((link,), "model", link.score)]  # type: ignore[method-assign, assignment]
-    opened.weighted_evidence = lambda _: {"D1": dict.fromkeys(KINDS, 0.0)}  # type: ignore[method-assign]
+    weighted = {"D1": dict.fromkeys(KINDS, 0.0), "-1": {**dict.fromkeys(NONE_KINDS, 0.0), "acronym": 1.5}}
+    opened.weighted_evidence = lambda _: weighted  # type: ignore[method-assign]
     explain(opened, "[b]anthracene", "", Console())
     out = capsys.readouterr().out
     assert all(text in out for text in ("[b]anthracene", "Benzo[a]pyrene", "3,4-benz[a]pyrene"))
+    assert out.endswith("\nno candidate is right: acronym +1.50\n")
     assert code_of("-l", linker, "--explain", " ") == 2
 
 

@@ -9,10 +9,12 @@ from el.linking.evidence import (
     GROUPS,
     KINDS,
     NONE_KINDS,
+    Calibration,
     Combination,
     Evidence,
     EvidenceCollector,
     OperatingPoint,
+    calibration_group,
     is_acronym,
     with_document,
 )
@@ -166,6 +168,45 @@ def test_a_mention_may_have_no_right_candidate() -> None:
     assert Combination({"model": 1.0}).shares(acronym).sum() == pytest.approx(1)
     with pytest.raises(ConfigError, match="colour unknown"):
         Combination({}, {"colour": 1.0})
+
+
+def test_probabilities_are_calibrated_for_each_group() -> None:
+    two = Evidence(
+        np.array([0, 1]),
+        np.array([0, 1]),
+        np.array([[kind == "model" for kind in KINDS], [0.0] * len(KINDS)], dtype="f4"),
+        np.array([kind == "constant" for kind in NONE_KINDS], dtype="f4"),
+    )
+    weights = ({"model": 1.0}, {"constant": 0.0})
+    shares = Combination(*weights).shares(two)
+    for line in (Calibration(-1.0, 1.0), Calibration(1.0, 1.0), Calibration(0.0, 3.0), Calibration(9.0, 2.0)):
+        combination = Combination(*weights, {"seen": line, "unseen": Calibration(5.0, 0.1)})
+        assert combination.shares(two).tolist() == shares.tolist()
+        probabilities = combination.probabilities(two)
+        logit = line.offset + line.slope * np.log(shares[0] / (1 - shares[0]))
+        assert probabilities[0] == pytest.approx(1 / (1 + np.exp(-logit)))
+        # The order stays, and there is no more than certainty.
+        assert probabilities[0] > probabilities[1] >= 0
+        assert probabilities.sum() <= 1 + 1e-9
+    # Another group, and a mention without candidates.
+    assert Combination(*weights, {"unseen": line}).probabilities(two).tolist() == shares.tolist()
+    empty = Evidence(two.concepts[:0], two.names[:0], two.values[:0], two.none)
+    assert Combination(*weights, {"seen": line}).probabilities(empty).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("on", "group"),
+    [
+        ((), "seen"),
+        (("unlearned",), "unseen"),
+        (("unlearned", "acronym"), "acronym"),
+        (("unlearned", "unspelled", "acronym", "unknown_acronym"), "unknown acronym"),
+        (("unlearned", "unspelled", "acronym", "unknown_acronym", "found"), "found"),
+    ],
+)
+def test_groups_of_calibrations(on: tuple[str, ...], group: str) -> None:
+    none = np.array([kind in on for kind in NONE_KINDS], dtype="f4")
+    assert calibration_group(replace(candidates(0.0), none=none)) == group
 
 
 @pytest.mark.parametrize("text", ["DVT", "DVTs", "T2DM", "mTOR", "5-FU", "MI"])

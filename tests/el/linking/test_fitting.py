@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from el.base.errors import ConfigError
+from el.evaluation.calibration import calibration_error, reliability
 from el.linking.evidence import GROUPS, KINDS, NONE_KINDS, Combination, Evidence, combination_name, kinds_of
 from el.linking.fitting import (
     FOLDS,
@@ -14,6 +15,7 @@ from el.linking.fitting import (
     HeldOut,
     coverage_curve,
     fit_all,
+    fit_calibrations,
     fit_combination,
     held_out,
     make_examples,
@@ -74,6 +76,24 @@ def test_weights_are_found_again() -> None:
     assert fitted == pytest.approx(true, rel=0.12, abs=0.1)
     # What may not be used has no weight.
     assert set(fitted) == set(true)
+
+
+def test_a_calibration_makes_wrong_weights_reliable() -> None:
+    generator = np.random.default_rng(5)
+    examples = made_up(generator, {"model": 1.5, "spelling": 1.0}, 4000, none_weights={"constant": 1.0})
+    # Far too sure, and without the case that no candidate is right.
+    wrong = Combination({"model": 6.0, "spelling": 4.0})
+    evidence, gold = [one.evidence for one in examples], [one.gold for one in examples]
+    calibrated = replace(wrong, calibrations=fit_calibrations(wrong, evidence[:2000], gold[:2000]))
+    assert set(calibrated.calibrations) == {"seen"}
+    errors = []
+    for probabilities in (wrong.shares, calibrated.probabilities):
+        scores = [probabilities(one) for one in evidence[2000:]]
+        right = [answer[one.argmax()] for one, answer in zip(scores, gold[2000:], strict=True)]
+        best = np.array([one.max() for one in scores])
+        errors.append(calibration_error(reliability(np.array(right), best)))
+    assert errors[0] > 0.3
+    assert errors[1] < 0.05
 
 
 def test_mentions_without_their_concept_teach_doubt() -> None:

@@ -394,7 +394,7 @@ class TestFolder:
             Linker.load(tmp_path / "nowhere")
 
     @pytest.mark.parametrize(
-        ("key", "message"), [("format", "reads 'el-linker-6'"), ("ontology", "ontology"), ("model", "model")]
+        ("key", "message"), [("format", "reads 'el-linker-7'"), ("ontology", "ontology"), ("model", "model")]
     )
     def test_parts_of_another_linker_are_refused(self, copy: Path, key: str, message: str) -> None:
         manifest = read_json(copy / "manifest.json")
@@ -430,7 +430,7 @@ class TestFolder:
     def test_weights_must_be_there_for_what_is_switched_on(self, copy: Path) -> None:
         write_json(
             copy / "combinations.json",
-            {"model": {"weights": {"model": 1.0}, "none_weights": {}, "curve": []}},
+            {"model": {"weights": {"model": 1.0}, "none_weights": {}, "calibrations": {}, "curve": []}},
         )
         assert Linker.load(copy, use_dictionary=False, use_types=False, use_document=False)
         with pytest.raises(
@@ -684,11 +684,15 @@ def test_the_margin_of_a_composite_is_the_least_of_its_parts(linker: Linker) -> 
     assert linked.margin > 0
 
 
-def test_weighted_evidence_adds_up_to_the_logits(linker: Linker) -> None:
+def test_weighted_evidence_adds_up_to_the_logits(linker: Linker, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = linker._combination.weights
+    monkeypatch.setattr(linker, "_combination", Combination(weights, {"constant": 2.0, "similarity": 0.5}))
     (decision,) = linker.decide([query("cold")], 4)
-    sums = {
-        concept: sum(kinds.values()) for concept, kinds in linker.weighted_evidence(query("cold")).items()
-    }
+    weighted = linker.weighted_evidence(query("cold"))
+    assert weighted["-1"]["constant"] == 2.0
+    sums = {concept: sum(kinds.values()) for concept, kinds in weighted.items()}
+    powers = np.exp(list(sums.values()))
+    assert decision.links[0].score == pytest.approx(np.exp(sums[decision.links[0].concept_id]) / powers.sum())
     first, second = decision.links[:2]
     expected = np.log(first.score) - np.log(second.score)
     assert sums[first.concept_id] - sums[second.concept_id] == pytest.approx(expected, abs=1e-3)
