@@ -1,4 +1,5 @@
-# `make run`: set up, run the pipeline on the embedded sample, show the result, link a document.
+# `make run`: set up, link a document with the trained parts that ship, run the pipeline on the embedded sample, and
+# show its result.
 # `make test`: set up and run every check that CI runs.
 PYTHON ?= python3
 VENV := .venv
@@ -10,13 +11,19 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # longer than the installation.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint setup
+.PHONY: run first-link test lint setup
 
-run: setup
+run: first-link
 	dvc repro
 	@cat report/test.md
 	@echo "To look at: report/index.html"
-	el link
+
+first-link: setup models/sample/manifest.json
+	el link --linker models/sample
+	@echo "These links are to a small slice of MeSH. For all of MeSH: el index"
+
+models/sample/manifest.json: $(VENV)/.installed $(wildcard src/el/trained/*/*.json src/el/ontology/sample_mesh/*)
+	el index sample --output models/sample --force
 
 test: setup lint
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -12,7 +12,7 @@ from el.corpus.pubtator import read_pubtator
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full
 from el.ontology.mesh import convert_mesh
-from el.ontology.mesh_source import MeshSource, fetch_mesh
+from el.ontology.mesh_source import SAMPLE_MESH, MeshSource, fetch_mesh
 from el.ontology.ontology import Ontology
 
 SAMPLE = Path(__file__).parents[2] / "etl" / "sample"
@@ -24,7 +24,7 @@ AMBIGUOUS = {"MS", "PD", "CP", "RA", "PCP"}
 @pytest.fixture(scope="module")
 def ontology(tmp_path_factory: pytest.TempPathFactory) -> Ontology:
     folder = tmp_path_factory.mktemp("mesh")
-    fetch_mesh(MeshSource(source="path", path=str(SAMPLE / "mesh")), folder / "raw", folder / "cache")
+    fetch_mesh(MeshSource(source="path", path=str(SAMPLE_MESH)), folder / "raw", folder / "cache")
     convert_mesh(folder / "raw", folder / "ontology")
     return Ontology.load(folder / "ontology")
 

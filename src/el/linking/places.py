@@ -4,16 +4,19 @@ from pathlib import Path
 
 from el.base.errors import InputError
 from el.base.places import data_folder
-from el.linking.folder import FORMAT, is_linker
+from el.linking.folder import FORMAT, is_linker, trained_on
 
 # Trained parts that ship with the package, and those that `el index` takes.
 TRAINED = Path(__file__).parents[1] / "trained"
 DEFAULT_TRAINED = "bc5cdr_indra-minilm"
 
-# Folders of linkers in the current folder: "mesh" is made by `el index`, "linker" by the pipeline.
+# Folders of linkers in the current folder. `el index` makes "mesh" and "sample", and the pipeline "linker".
 _HERE = Path("models")
-_MESH, _PIPELINE = "mesh", "linker"
-_INDEX = "`el index` makes one for all of MeSH; see `el index --help` for your own ontology"
+_MESH, _SAMPLE, _PIPELINE = "mesh", "sample", "linker"
+_INDEX = (
+    "`el index sample` makes one for a small slice of MeSH within a minute, and `el index` one for all of "
+    "MeSH; see `el index --help` for your own ontology"
+)
 
 
 def default_trained_parts() -> Path:
@@ -39,8 +42,9 @@ def find_linker(given: str | Path | None = None) -> Path:
 
     Args:
         given: a folder, or the name of a linker in `models` of the current folder or in the user's folder.
-            None stands for the first that exists: models/mesh, models/linker, the user's `mesh`, or the only
-            linker in the user's folder.
+            None stands for the first that exists: models/mesh, models/linker, the user's `mesh`, the only
+            other linker in the user's folder, models/sample, the user's `sample`. If the pipeline made
+            models/linker from the embedded sample, it comes last, because it is hardly trained.
 
     Raises:
         InputError: there is no such linker, or the user's folder holds several and none was named.
@@ -59,15 +63,19 @@ def find_linker(given: str | Path | None = None) -> Path:
 
 def _default_linker() -> Path:
     users = linkers_folder()
-    for folder in (_HERE / _MESH, _HERE / _PIPELINE, users / _MESH):
+    pipeline = _HERE / _PIPELINE
+    is_of_sample = trained_on(pipeline) == _SAMPLE
+    for folder in (_HERE / _MESH, *([] if is_of_sample else [pipeline]), users / _MESH):
         if folder.is_dir():
             return folder
-    linkers = _linkers(users)
-    if len(linkers) == 1:
-        return linkers[0]
-    if linkers:
+    linkers = [path for path in _linkers(users) if path.name != _SAMPLE]
+    if len(linkers) > 1:
         raise InputError(users, "", "holds several linkers", f"Choose one with --linker. {_known()}")
-    raise InputError(users, "", "no linker here yet", f"{_INDEX}. {_known()}".strip())
+    last = (_HERE / _SAMPLE, users / _SAMPLE, *([pipeline] if is_of_sample else []))
+    found = next((folder for folder in (*linkers, *last) if folder.is_dir()), None)
+    if found is None:
+        raise InputError(users, "", "no linker here yet", f"{_INDEX}. {_known()}".strip())
+    return found
 
 
 def _linkers(folder: Path) -> list[Path]:

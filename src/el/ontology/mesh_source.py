@@ -25,6 +25,8 @@ from el.base.errors import ConfigError, FetchError, InputError, first_line
 from el.base.files import atomic_folder
 from el.ontology.entries import open_file
 
+# A slice of MeSH as NLM's XML. It ships with the package.
+SAMPLE_MESH = Path(__file__).with_name("sample_mesh")
 # NLM keeps the files of the current year in MESH_FILES, and those of a past year in a folder for that year.
 NLM_URLS = (
     "https://nlmpubs.nlm.nih.gov/projects/mesh/MESH_FILES/xmlmesh/{kind}{year}.gz",

@@ -63,6 +63,18 @@ def test_the_first_that_exists_is_taken(here: Path, own: Path) -> None:
         assert find_linker().resolve() == folder
 
 
+def test_linkers_of_the_sample_come_last(here: Path, own: Path) -> None:
+    made_by = '{"made_by": {"data": "sample", "system": "hypencoder_2"}}'
+    hardly_trained = make_linker(here / "models" / "linker")
+    (hardly_trained / "manifest.json").write_text(made_by)
+    assert find_linker().resolve() == hardly_trained
+    for folder in (own / "sample", here / "models" / "sample", own / "hospital", own / "mesh"):
+        make_linker(folder)
+        assert find_linker().resolve() == folder
+    (hardly_trained / "manifest.json").write_text(made_by.replace("sample", "bc5cdr"))
+    assert find_linker().resolve() == hardly_trained
+
+
 def test_other_linkers_of_the_current_folder_are_not_taken_unasked(here: Path, own: Path) -> None:
     make_linker(here / "models" / "hospital")
     only = make_linker(own / "other")
@@ -108,7 +120,7 @@ def test_a_name_is_looked_up_here_and_then_in_the_users_folder(here: Path, own: 
 def test_what_is_neither_a_folder_nor_a_name(own: Path, given: str) -> None:
     make_linker(own / "hospital")
     message = refused(given)
-    assert message.startswith(f"{given}: no linker here. `el index` makes one")
+    assert message.startswith(f"{given}: no linker here. `el index sample` makes one")
     assert message.endswith("Known linkers: hospital.")
 
 
@@ -128,7 +140,8 @@ def test_of_several_one_must_be_chosen(own: Path) -> None:
 
 def test_without_any_it_is_told_how_one_is_made(own: Path) -> None:
     for message in (refused(), refused("absent")):
-        assert "`el index` makes one for all of MeSH; see `el index --help`" in message
+        assert "`el index sample` makes one for a small slice of MeSH within a minute" in message
+        assert "`el index` one for all of MeSH; see `el index --help`" in message
         assert "Known linkers" not in message
     assert refused().startswith(f"{own}: no linker here yet. ")
     own.mkdir(parents=True)
