@@ -124,6 +124,8 @@ def index_scene(folder: Path, concepts: int) -> Scene:
             str(trained),
             "-o",
             str(output),
+            # A command that is killed when its output is complete would refuse to replace it.
+            "--force",
         ],
         folder,
         outputs,
