@@ -11,6 +11,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # longer than the installation.
 unexport PYTHONDONTWRITEBYTECODE
 
+# No run hangs. A test has a limit of its own (pyproject.toml); this is the limit of all tests together.
+# At its end pytest is interrupted, so that it tells what has failed, and is killed if it stays.
+LIMITED := $(if $(shell command -v timeout),timeout --foreground --signal INT --kill-after 1m 30m)
+
 .PHONY: run first-link test lint setup
 
 run: first-link
@@ -26,7 +30,7 @@ models/sample/manifest.json: $(VENV)/.installed $(wildcard src/el/trained/*/*.js
 	el index sample --output models/sample --force
 
 test: setup lint
-	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(LIMITED) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	ruff check

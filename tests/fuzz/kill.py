@@ -75,6 +75,9 @@ class Scene:
                         child.kill()
                 assert not staying, f"{len(staying)} processes outlive the command"
                 return False
+            finally:
+                # A test that takes too long is interrupted here.
+                process.kill()
             log.seek(0)
             assert code == 0, f"exit code {code}: {log.read()[-2000:]}"
             return True

@@ -209,9 +209,11 @@ def writing(kind: str, path: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", KILLED, kind, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "writing\n"
-        yield process
-        process.kill()
+        try:
+            assert process.stdout.readline() == "writing\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

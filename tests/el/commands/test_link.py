@@ -809,17 +809,26 @@ def test_leftovers_of_killed_runs_are_cleared(linker: Path, file: Path, tmp_path
     assert not left[1].exists()
 
 
-def test_sigterm_ends_the_command_like_an_interruption(
-    linker: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def terminate(*_: object) -> None:
-        signal.raise_signal(signal.SIGTERM)
+# SIGTERM while a table is written.
+TERMINATED = """
+import signal, sys
+from el.base.cli import run_command
+from el.commands.link import main
+from el.corpus.tables import TableWriter
 
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("el.corpus.tables.TableWriter.write", terminate)
-    assert code_of(file, "-l", linker, "-o", tmp_path / "out") == 143
+TableWriter.write = lambda *_: signal.raise_signal(signal.SIGTERM)
+try:
+    run_command(lambda: main(sys.argv[1:]))
+except SystemExit as stop:
+    print(stop.code, signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+"""
+
+
+def test_sigterm_ends_the_command_like_an_interruption(linker: Path, file: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TERMINATED, file, "-l", linker, "-o", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "143 True\n", done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 # Starts two workers, says so, and is killed.
