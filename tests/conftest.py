@@ -8,6 +8,10 @@ from hypothesis import settings
 
 from el.base.places import HOME_VARIABLE
 
+# Test processes share the cores, and tiny models gain nothing by threads: several wait for each other.
+# Libraries read this when they are imported, here and in the commands that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A busy machine is not a fault of the code.
 settings.register_profile("el", deadline=None)
 settings.load_profile("el")

@@ -1,5 +1,6 @@
 """Engines: compiled models give what the models themselves give."""
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ def straightened(source: EncoderSource) -> Hypencoder:
     return model
 
 
+@pytest.fixture(scope="module")
 def models(source: EncoderSource) -> dict[str, RetrievalModel]:
     hypencoders = {
         "one tower": tiny_hypencoder(source).eval(),
@@ -75,8 +77,8 @@ def models(source: EncoderSource) -> dict[str, RetrievalModel]:
         "straightened",
     ]
 )
-def model(request: pytest.FixtureRequest, source: EncoderSource) -> RetrievalModel:
-    return models(source)[request.param]
+def model(request: pytest.FixtureRequest, models: dict[str, RetrievalModel]) -> RetrievalModel:
+    return copy.deepcopy(models[request.param])
 
 
 def encode(engine: Engine, texts: Sequence[str]) -> Encoded:
@@ -160,7 +162,7 @@ def test_what_was_encoded_before_stays_so(model: RetrievalModel, monkeypatch: py
 
 
 def test_a_qnet_is_whole_before_the_next_begins(
-    source: EncoderSource, monkeypatch: pytest.MonkeyPatch
+    models: dict[str, RetrievalModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_engine, "_FEW", 0)
     names, calls = iter(["query", "generator"]), []
@@ -177,7 +179,7 @@ def test_a_qnet_is_whole_before_the_next_begins(
             return getattr(self.request, call)
 
     monkeypatch.setattr(single, "compiled", lambda *given, **options: Recorded(compiled(*given, **options)))
-    engine = make_engine(models(source)["one tower"])
+    engine = make_engine(models["one tower"])
     for text in ("cold", "lead"):
         calls.clear()
         encode(engine, [text])
@@ -185,8 +187,8 @@ def test_a_qnet_is_whole_before_the_next_begins(
         assert calls == ["generator: wait", "query: infer", "generator: start_async"]
 
 
-def test_however_many_mentions_come(source: EncoderSource) -> None:
-    engine = make_engine(models(source)["straightened"])
+def test_however_many_mentions_come(models: dict[str, RetrievalModel]) -> None:
+    engine = make_engine(models["straightened"])
     texts = ["a" * (1 + number % 20) for number in range(16)]
     names = passages(16, 5)
     together = encode(engine, texts)
@@ -214,8 +216,8 @@ def test_what_generated_weights_change_is_what_it_should_be(source: EncoderSourc
     assert np.corrcoef(changes)[0, 1] > 0.85
 
 
-def test_nearly_equal_names_are_told_apart(source: EncoderSource) -> None:
-    engine = make_engine(models(source)["one tower"])
+def test_nearly_equal_names_are_told_apart(models: dict[str, RetrievalModel]) -> None:
+    engine = make_engine(models["one tower"])
     # In bf16 scores of such a size are at least 1 / 2 ** 9 of it apart, or the same. Fails on no machine that
     # has float32 alone.
     names = passages(1, 1) + 1e-3 * np.random.default_rng(2).normal(size=(1, 200, WIDTH)).astype(np.float16)
