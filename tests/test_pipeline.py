@@ -19,7 +19,10 @@ from tests.tiny import WIDTH, tiny_encoder
 
 ROOT = Path(__file__).parent.parent
 # Much more than any command takes, the whole pipeline included: what takes longer hangs.
-_SECONDS = 3600
+_SECONDS = 900
+
+# The first test runs the whole pipeline.
+pytestmark = pytest.mark.timeout(_SECONDS + 60)
 
 
 class Clone:
