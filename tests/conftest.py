@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -31,3 +32,9 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest file comes first, so that two processes end at about the same time."""
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays. Each training collects garbage, and would look through it for half a second."""
+    gc.collect()
+    gc.freeze()

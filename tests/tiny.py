@@ -1,7 +1,11 @@
 """A tiny encoder with random weights and a tiny ontology: for tests in which a model has to run."""
 
+import atexit
+import functools
 import itertools
+import shutil
 import string
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +201,6 @@ def save_tiny_linker(
     folder: Path,
     config: LinkerConfig | None = None,
     synonyms: LearnedSynonyms | None = None,
-    made_of: Path | None = None,
     with_tagger: bool = False,
 ) -> Path:
     """Saves a linker for the tiny ontology, its Hypencoder random but always the same. Returns its folder.
@@ -206,10 +209,26 @@ def save_tiny_linker(
         folder: where to.
         config: its settings.
         synonyms: learned synonyms, if it is to have any.
-        made_of: where its parts are put; beside it, if None.
         with_tagger: whether it has a tagger, which is as random.
     """
-    parts = made_of or folder.with_name(f"{folder.name}-parts")
+    if config is None and synonyms is None:
+        # Most tests have one of these two.
+        shutil.copytree(_plain_linker(with_tagger), folder)
+        return folder
+    return _save_linker(folder, config, synonyms, with_tagger)
+
+
+@functools.cache
+def _plain_linker(with_tagger: bool) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tiny-"))
+    atexit.register(shutil.rmtree, folder)
+    return _save_linker(folder / "linker", None, None, with_tagger)
+
+
+def _save_linker(
+    folder: Path, config: LinkerConfig | None, synonyms: LearnedSynonyms | None, with_tagger: bool
+) -> Path:
+    parts = folder.with_name(f"{folder.name}-parts")
     ontology = tiny_ontology()
     ontology.save(parts / "ontology")
     torch.manual_seed(1)

@@ -202,7 +202,7 @@ def _make_linker(folder: Path) -> None:
     # Imported here, because it needs PyTorch.
     from tests.tiny import save_tiny_linker
 
-    save_tiny_linker(folder, made_of=folder.with_name(f"{folder.name}-parts"))
+    save_tiny_linker(folder)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
