@@ -81,6 +81,24 @@ def model(request: pytest.FixtureRequest, models: dict[str, RetrievalModel]) -> 
     return copy.deepcopy(models[request.param])
 
 
+OpenEngine = Callable[[RetrievalModel], CompiledEngine]
+
+
+@pytest.fixture(scope="module")
+def open_engine(tmp_path_factory: pytest.TempPathFactory) -> OpenEngine:
+    """Compiles each model once, and opens a new engine at each call."""
+    folders: dict[str, Path] = {}
+
+    def opened(model: RetrievalModel) -> CompiledEngine:
+        name = model.fingerprint()
+        if name not in folders:
+            folders[name] = tmp_path_factory.mktemp("compiled") / "model"
+            compile_model(model, folders[name])
+        return CompiledEngine(folders[name])
+
+    return opened
+
+
 def encode(engine: Engine, texts: Sequence[str]) -> Encoded:
     return engine.encode(engine.tokenize(texts), alone=len(texts) == 1)
 
@@ -109,9 +127,9 @@ def test_compiled_is_as_the_model(model: RetrievalModel) -> None:
 
 
 def test_mentions_that_come_one_at_a_time_are_as_in_a_batch(
-    model: RetrievalModel, monkeypatch: pytest.MonkeyPatch
+    model: RetrievalModel, open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = make_engine(model)
+    engine = open_engine(model)
     # Two are of the same number of tokens.
     names = {count: passages(len(TEXTS), count) for count in (3, 5)}
     together = encode(engine, TEXTS)
@@ -126,7 +144,7 @@ def test_mentions_that_come_one_at_a_time_are_as_in_a_batch(
     monkeypatch.setattr(search_engine, "SingleMention", Counted)
     # From the third of a number of tokens on, by networks for that number.
     monkeypatch.setattr(search_engine, "_FEW", 2)
-    other = make_engine(model)
+    other = open_engine(model)
     for expected_count in (0, 0, 1, 1):
         encode(other, ["cold"])
         assert len(made) == expected_count
@@ -144,10 +162,12 @@ def test_mentions_that_come_one_at_a_time_are_as_in_a_batch(
     assert len(made) == len(set(made)) > 1
 
 
-def test_what_was_encoded_before_stays_so(model: RetrievalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_encoded_before_stays_so(
+    model: RetrievalModel, open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for few in (100, 0):
         monkeypatch.setattr(search_engine, "_FEW", few)
-        engine, names = make_engine(model), passages(1, 3)
+        engine, names = open_engine(model), passages(1, 3)
         first = encode(engine, ["cold"])
         vectors, scores = first.vectors.copy(), engine.score(first, names)
         kept = scores.copy()
@@ -162,7 +182,7 @@ def test_what_was_encoded_before_stays_so(model: RetrievalModel, monkeypatch: py
 
 
 def test_a_qnet_is_whole_before_the_next_begins(
-    models: dict[str, RetrievalModel], monkeypatch: pytest.MonkeyPatch
+    models: dict[str, RetrievalModel], open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_engine, "_FEW", 0)
     names, calls = iter(["query", "generator"]), []
@@ -179,7 +199,7 @@ def test_a_qnet_is_whole_before_the_next_begins(
             return getattr(self.request, call)
 
     monkeypatch.setattr(single, "compiled", lambda *given, **options: Recorded(compiled(*given, **options)))
-    engine = make_engine(models["one tower"])
+    engine = open_engine(models["one tower"])
     for text in ("cold", "lead"):
         calls.clear()
         encode(engine, [text])
@@ -187,8 +207,8 @@ def test_a_qnet_is_whole_before_the_next_begins(
         assert calls == ["generator: wait", "query: infer", "generator: start_async"]
 
 
-def test_however_many_mentions_come(models: dict[str, RetrievalModel]) -> None:
-    engine = make_engine(models["straightened"])
+def test_however_many_mentions_come(models: dict[str, RetrievalModel], open_engine: OpenEngine) -> None:
+    engine = open_engine(models["straightened"])
     texts = ["a" * (1 + number % 20) for number in range(16)]
     names = passages(16, 5)
     together = encode(engine, texts)
@@ -216,8 +236,10 @@ def test_what_generated_weights_change_is_what_it_should_be(source: EncoderSourc
     assert np.corrcoef(changes)[0, 1] > 0.85
 
 
-def test_nearly_equal_names_are_told_apart(models: dict[str, RetrievalModel]) -> None:
-    engine = make_engine(models["one tower"])
+def test_nearly_equal_names_are_told_apart(
+    models: dict[str, RetrievalModel], open_engine: OpenEngine
+) -> None:
+    engine = open_engine(models["one tower"])
     # In bf16 scores of such a size are at least 1 / 2 ** 9 of it apart, or the same. Fails on no machine that
     # has float32 alone.
     names = passages(1, 1) + 1e-3 * np.random.default_rng(2).normal(size=(1, 200, WIDTH)).astype(np.float16)
