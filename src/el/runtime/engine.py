@@ -5,7 +5,7 @@ This module does not import PyTorch, which takes as long to load as the rest of 
 """
 
 import contextlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +31,6 @@ _MULTIPLE = 8
 # The mentions of a batch. Copies of the first mention fill up a smaller one. With a larger number, full
 # batches take less time for each mention, and small ones more.
 _ROWS = 16
-# Mentions of equal length that are encoded alone by the networks for batches, with the same values. The next
-# one compiles networks for this length, which takes half a second. With a larger number, fewer lengths get
-# such networks.
-_FEW = 8
 # The manifest's keys besides "format".
 _KEYS = {"kind", "model", "passage_tower", "weights", "factor", "max_tokens", "padding"}
 
@@ -91,9 +87,11 @@ class CompiledEngine:
 
     The values of a mention do not depend on the other mentions of its batch, nor on mentions before it. One
     pass of a tower serves the vectors and the q-nets, if the query tower or the output weights retrieve.
-    Mentions that are encoded alone go through separate networks of fixed shape (`SingleMention`), once `_FEW`
-    of the same length have come. Several threads must not use one engine at the same time. A forked process
-    opens the networks again, because threads do not survive a fork.
+    Mentions that are encoded alone go through separate networks of fixed shape (`SingleMention`). The first
+    one of a length compiles them, which takes half a second. The networks for batches would give it other
+    values than later mentions of the same text, where networks multiply bf16. Several threads must not use
+    one engine at the same time. A forked process opens the networks again, because threads do not survive a
+    fork.
 
     Args:
         folder: a folder from `compile_model`. It may be removed when the engine is open.
@@ -215,20 +213,18 @@ class _Open:
         self.scorer = compiled(chained(*networks[1:])) if len(networks) > 1 else None
         # The last mention, if it was encoded alone, and the networks that generate its q-net.
         self.begun: tuple[Encoded, SingleMention] | None = None
-        # By the padded number of tokens: how many mentions have come alone, and the networks for them.
-        self._single_counts: Counter[int] = Counter()
+        # By the padded number of tokens.
         self._singles: dict[int, SingleMention] = {}
 
     def scoring(self, encoded: Encoded) -> SingleMention | None:
         """Returns the networks that generate a mention's q-net; None if another mention was encoded later."""
         return self.begun[1] if self.begun is not None and self.begun[0] is encoded else None
 
-    def single(self, tokens: int) -> SingleMention | None:
-        """Returns the networks for single mentions of a length; None if few of them have come."""
-        self._single_counts[tokens] += 1
-        if tokens not in self._singles and self._single_counts[tokens] > _FEW:
+    def single(self, tokens: int) -> SingleMention:
+        """Returns the networks for single mentions of a length."""
+        if tokens not in self._singles:
             self._singles[tokens] = SingleMention(self._networks, tokens)
-        return self._singles.get(tokens)
+        return self._singles[tokens]
 
 
 @contextlib.contextmanager

@@ -10,8 +10,8 @@ from el.commands.link import main as link
 from el.corpus.types import LinkedMention
 from el.linking.linker import Linker
 
-# Every mention of the document with its concept, in the order of the text. "hepatic necrosis" is an injury by a drug
-# here; annotators of BC5CDR would choose D047508 too.
+# Every mention of the document with its concept, in the order of the text. "hepatic necrosis" is an injury by
+# a drug here; annotators of BC5CDR would choose D047508 too.
 LINKS = [
     ("Acute liver failure", "D017114"),
     ("overdose", "D062787"),
