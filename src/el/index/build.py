@@ -16,7 +16,7 @@ from el.base.files import atomic_folder, clear_leftovers, sampled_sha256, write_
 from el.base.lengths import by_length
 from el.base.progress import progress
 from el.base.resources import check_room
-from el.index.encode import encode_texts
+from el.index.encode import PassageEncoder
 from el.index.graph import (
     COMPACT_BITS,
     StoredVectors,
@@ -222,9 +222,10 @@ def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.N
     paths = [scratch / f"{number}.npy" for number in range(len(parts))]
     missing = [(path, rows) for path, rows in zip(paths, parts, strict=True) if not path.is_file()]
     done = len(texts) - sum(len(rows) for _, rows in missing)
+    encoder = PassageEncoder(model, len(texts) - done)
     with progress("encode names", len(texts), done=done) as advance:
         for path, rows in missing:
-            part = encode_texts(model, [texts[row] for row in rows])
+            part = encoder.encode([texts[row] for row in rows])
             if not np.isfinite(part).all():
                 raise ElError("the model gives vectors that are not finite (NaN or infinite). Train it again")
             np.save(path.with_suffix(".part.npy"), part)

@@ -135,6 +135,18 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
         write_json(temporary / MANIFEST, manifest)
 
 
+def save_passage_tower(model: RetrievalModel, path: Path) -> None:
+    """Writes the network from (B, S) int64 token ids and mask to the (B, D) vectors of passages.
+
+    Args:
+        model: a model with a tokenizer, on the CPU. It is not changed.
+        path: the file to write, .xml. Its weights are written beside it, in full precision.
+    """
+    example, other = (tuple(model.tokenize(texts).values()) for texts in (_EXAMPLES, _EXAMPLES[:1]))
+    with torch.no_grad():
+        _save(_Vectors(model.passage_tower).eval(), example, other, path, half=False)
+
+
 def _query_side(model: BiEncoder | Hypencoder, low_rank: bool) -> nn.Module:
     """Returns the network from (B, S) token ids and mask to retrieving vectors and the generator's inputs.
 
@@ -154,13 +166,15 @@ def _generator_and_qnets(model: Hypencoder, low_rank: bool) -> tuple[nn.Module, 
     return FoldedGenerator(model.head).eval(), FoldedQNets(model.head).eval()
 
 
-def _save(module: nn.Module, example: tuple[Tensor, ...], other: tuple[Tensor, ...], path: Path) -> None:
+def _save(
+    module: nn.Module, example: tuple[Tensor, ...], other: tuple[Tensor, ...], path: Path, half: bool = True
+) -> None:
     """Writes a network. The dimensions whose sizes differ between two examples may have any size."""
     shapes = [
         [size if size == another else -1 for size, another in zip(one.shape, two.shape, strict=True)]
         for one, two in zip(example, other, strict=True)
     ]
-    save_compiled(module, example, shapes, path)
+    save_compiled(module, example, shapes, path, half)
 
 
 class _Traceable(nn.Module):

@@ -12,15 +12,16 @@ from transformers.utils import logging
 
 
 def save_compiled(
-    module: nn.Module, example: tuple[Tensor, ...], shapes: list[list[int]], path: Path
+    module: nn.Module, example: tuple[Tensor, ...], shapes: list[list[int]], path: Path, half: bool = True
 ) -> None:
-    """Writes a network as `path` (.xml), and its weights in half precision beside it (.bin).
+    """Writes a network as `path` (.xml), and its weights beside it (.bin).
 
     Args:
         module: the network, in evaluation mode, on the CPU.
         example: inputs to trace the network with.
         shapes: the shapes of the inputs; -1 for a dimension of any size.
         path: the file to write.
+        half: whether the weights are written in half precision.
     """
     # Not `openvino.convert_model`: it may send statistics of its use.
     front_end = FrontEndManager().load_by_framework("pytorch")
@@ -36,4 +37,4 @@ def save_compiled(
     for parameter, shape in zip(converted.inputs, shapes, strict=True):
         parameter.get_node().set_partial_shape(openvino.PartialShape(shape))
     converted.validate_nodes_and_infer_types()
-    openvino.save_model(converted, str(path), compress_to_fp16=True)
+    openvino.save_model(converted, str(path), compress_to_fp16=half)

@@ -16,8 +16,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> BiEncoder:
     return BiEncoder.from_encoder(tiny_encoder(tmp_path_factory.mktemp("encoder")))
 
 
-def test_order_is_that_of_the_texts(model: BiEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("many", [10**9, 0], ids=["as it is", "compiled"])
+def test_order_is_that_of_the_texts(model: BiEncoder, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
     monkeypatch.setattr("el.index.encode.BATCH", 4)
+    monkeypatch.setattr("el.index.encode._MANY", many)
     texts = tiny_ontology().name_texts
     model.train()
     vectors = encode_texts(model, texts)
