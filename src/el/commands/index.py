@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser, say
-from el.base.errors import InputError, UsageError
+from el.base.errors import ElError, InputError, UsageError
 from el.base.files import claimed, clear_temporary_folders, temporary_folder
 from el.base.places import cache_folder, writable_folder
 from el.commands.arguments import EXIT_CODES, check_folder
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # The ontologies that have a name.
 MESH, SAMPLE = "mesh", "sample"
 
+# The number of names from which on a linker of the first part is made before that of all. With a smaller
+# number, smaller ontologies take longer, because two linkers are written.
+_LARGE = 300_000
 # How the names of the folders begin that hold converted ontologies while the command runs.
 _CONVERTED = "ontology-"
 
@@ -46,9 +49,10 @@ In plain text, `el link` finds mentions of diseases and chemicals; it finds othe
 ontology has no diseases or chemicals. Given mentions can be linked to concepts of every kind; for mentions of
 other types use `el link --type`.
 
-All of MeSH, 784,000 names, takes 20 minutes to over an hour on two cores. After an interruption, the same
-command continues where it stopped. If only some concepts were added or removed, --reuse takes much less time.
-Removed names are never found, but they stay in the index and take up space. If most names of the index are
+All of MeSH has 784,000 names. On two cores, a linker of its descriptors and diseases can be used after a few
+minutes, and the whole after 10 to 25 minutes. The command says how long it will take. After an interruption,
+the same command continues where it stopped. If only some concepts were added or removed, --reuse takes much
+less time. Removed names are never found, but they stay in the index and take up space. If most names of the index are
 removed ones, the index is built again.
 """
 
@@ -106,7 +110,43 @@ def _make(options: argparse.Namespace) -> None:
     reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
     with temporary_folder(scratch, _CONVERTED) as made:
         ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, made)
-        build_linker(options.trained, ontology, options.output, scratch, options.reuse, options.compact)
+        reused = options.reuse or _first_linker(options, ontology, made / "first", scratch)
+        build_linker(options.trained, ontology, options.output, scratch, reused, options.compact)
+
+
+def _first_linker(options: argparse.Namespace, ontology: Path, first: Path, scratch: Path) -> Path | None:
+    """Returns a linker of the first part of a large ontology, at the place of the output.
+
+    It can be used while the other names are encoded. None if the ontology is small, or if the output is a
+    linker that it would replace.
+    """
+    from el.linking.build import build_linker
+    from el.ontology.convert import part_of, write_first_part
+    from el.ontology.ontology import Ontology
+
+    output: Path = options.output
+    whole = Ontology.load(ontology)
+    if len(whole.concept_of_name) < _LARGE:
+        return None
+    if not output.exists():
+        write_first_part(whole, first)
+        build_linker(options.trained, first, output, scratch)
+    elif not _is_begun(output, whole.fingerprint):
+        return None
+    _, names = part_of(output / "ontology") or ("", "")
+    say(f"{output} can be used from now on, with {names}. The others follow")
+    return output
+
+
+def _is_begun(output: Path, fingerprint: str | None = None) -> bool:
+    """Whether a folder holds a linker of the first part of an ontology: of this one, or of any."""
+    from el.ontology.convert import part_of
+
+    try:
+        part = part_of(output / "ontology")
+    except ElError:
+        return False
+    return part is not None and fingerprint in (None, part[0])
 
 
 def _name_of(ontologies: Sequence[str]) -> str:
@@ -124,7 +164,9 @@ def _check_output(options: argparse.Namespace) -> None:
     for given in (options.trained, *map(Path, options.ontology)):
         if given.exists() and output.resolve() in (given.resolve(), *given.resolve().parents):
             raise UsageError(f"{output} would replace {given}; give another --output")
-    check_folder(output, "vectors/manifest.json", "linker", force=options.force)
+    # A linker of the first part is completed.
+    force = options.force or _is_begun(output)
+    check_folder(output, "vectors/manifest.json", "linker", force=force)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from el.base.cli import say
 from el.base.errors import ElError
 from el.base.files import atomic_folder, clear_leftovers, sampled_sha256, write_json
 from el.base.lengths import by_length
 from el.base.progress import progress
 from el.base.resources import check_room
 from el.index.encode import PassageEncoder
+from el.index.estimate import encoding_minutes
 from el.index.graph import (
     COMPACT_BITS,
     StoredVectors,
@@ -29,6 +31,9 @@ from el.index.vectors import FORMAT, NAMES, PLACES, NameVectors
 from el.models.base import RetrievalModel
 from el.ontology.ontology import Ontology
 
+# The number of texts from which on it is said how long they take, and the number of those that are tokenized
+# for it. With fewer, the estimate is less certain.
+_MANY, _MEASURED = 1 << 14, 1 << 10
 # Names that are encoded and written as one part. An interrupted build resumes after the last whole part, so
 # larger parts lose more work.
 _PART = 1 << 14
@@ -223,6 +228,7 @@ def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.N
     missing = [(path, rows) for path, rows in zip(paths, parts, strict=True) if not path.is_file()]
     done = len(texts) - sum(len(rows) for _, rows in missing)
     encoder = PassageEncoder(model, len(texts) - done)
+    _say_how_long(model, [texts[row] for _, rows in missing for row in rows])
     with progress("encode names", len(texts), done=done) as advance:
         for path, rows in missing:
             part = encoder.encode([texts[row] for row in rows])
@@ -232,6 +238,21 @@ def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.N
             path.with_suffix(".part.npy").replace(path)
             advance(len(rows))
     return _in_order(parts, scratch, (len(texts), model.passage_tower.width))
+
+
+def _say_how_long(model: RetrievalModel, texts: Sequence[str]) -> None:
+    """Says about how long it takes to encode many texts on this machine."""
+    if len(texts) < _MANY or model.device.type != "cpu":
+        return
+    some = np.random.default_rng(0).choice(len(texts), _MEASURED, replace=False).tolist()
+    tokens = sum(map(len, model.token_ids([texts[row] for row in some]))) / _MEASURED
+    # Each weight that is not an embedding is multiplied and added once for each token.
+    operations = 2 * sum(weights.numel() for weights in model.passage_tower.transformer.encoder.parameters())
+    minutes = encoding_minutes(operations * tokens * len(texts))
+    say(
+        f"{len(texts):,} names to encode, in about {max(minutes, 1):.0f} min on this machine, and then to "
+        "index, in about a third of that. After an interruption, the same command continues"
+    )
 
 
 def _in_order(

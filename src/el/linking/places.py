@@ -4,6 +4,7 @@ from pathlib import Path
 
 from el.base.errors import InputError
 from el.base.places import data_folder
+from el.index.estimate import MESH_OPERATIONS, encoding_minutes
 from el.linking.folder import FORMAT, is_linker, trained_on
 
 # Trained parts that ship with the package, and those that `el index` takes.
@@ -13,10 +14,6 @@ DEFAULT_TRAINED = "bc5cdr_indra-minilm"
 # Folders of linkers in the current folder. `el index` makes "mesh" and "sample", and the pipeline "linker".
 _HERE = Path("models")
 _MESH, _SAMPLE, _PIPELINE = "mesh", "sample", "linker"
-_INDEX = (
-    "`el index sample` makes one for a small slice of MeSH within a minute, and `el index` one for all of "
-    "MeSH; see `el index --help` for your own ontology"
-)
 
 
 def default_trained_parts() -> Path:
@@ -57,7 +54,7 @@ def find_linker(given: str | Path | None = None) -> Path:
         places += [_HERE / folder, linkers_folder() / folder]
     found = next((place for place in places if is_linker(place)), None)
     if found is None:
-        raise InputError(str(given) or '""', "", "no linker here", f"{_INDEX}. {_known()}".strip())
+        raise InputError(str(given) or '""', "", "no linker here", f"{_remedy()}. {_known()}".strip())
     return found
 
 
@@ -74,8 +71,17 @@ def _default_linker() -> Path:
     last = (_HERE / _SAMPLE, users / _SAMPLE, *([pipeline] if is_of_sample else []))
     found = next((folder for folder in (*linkers, *last) if folder.is_dir()), None)
     if found is None:
-        raise InputError(users, "", "no linker here yet", f"{_INDEX}. {_known()}".strip())
+        raise InputError(users, "", "no linker here yet", f"{_remedy()}. {_known()}".strip())
     return found
+
+
+def _remedy() -> str:
+    # The index takes a third of the time that encoding takes, about.
+    minutes = encoding_minutes(MESH_OPERATIONS) * 4 / 3
+    return (
+        "`el index sample` makes one for a small slice of MeSH within a minute, and `el index` one for all of "
+        f"MeSH, in about {max(minutes, 1):.0f} min on this machine; see `el index --help` for your own ontology"
+    )
 
 
 def _linkers(folder: Path) -> list[Path]:

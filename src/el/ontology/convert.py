@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from el.base.errors import ElError
-from el.base.files import sha256_file
+from el.base.files import read_json, sha256_file
 from el.ontology.files import Reading, read_ontology_file
 from el.ontology.ontology import Concept, Ontology, part_bounds, write_ontology
+
+# In the info of a first part: the fingerprint of the whole ontology, and the number of its names.
+_WHOLE, _WHOLE_NAMES = "part_of", "names_of_whole"
 
 
 def convert_file(
@@ -46,6 +49,40 @@ def merge_ontologies(parts: Mapping[str, Path], folder: Path) -> dict[str, Any]:
     ontologies = {name: Ontology.load(part) for name, part in parts.items()}
     info = {"source": "merged", "parts": [part for o in ontologies.values() for part in _parts(o)]}
     return write_ontology(_all_concepts(ontologies), folder, info)
+
+
+def write_first_part(whole: Ontology, folder: Path) -> dict[str, Any]:
+    """Writes the concepts of an ontology that most mentions mean: descriptors, and everything of kind disease.
+
+    Args:
+        whole: the ontology.
+        folder: the folder to write. It is replaced as a whole, or stays untouched if there is an error.
+
+    Returns:
+        The manifest. Its info has the fingerprint of the whole and the number of its names; see `part_of`.
+
+    Raises:
+        ElError: there are no such concepts.
+    """
+    concepts = (one for one in whole if one.record == "descriptor" or one.kind == "disease")
+    info = whole.info | {_WHOLE: whole.fingerprint, _WHOLE_NAMES: len(whole.concept_of_name)}
+    return write_ontology(concepts, folder, info)
+
+
+def part_of(folder: Path) -> tuple[str, str] | None:
+    """Returns the whole of which an ontology's folder holds the first part; None if it holds a whole.
+
+    Returns:
+        The fingerprint of the whole, and what the folder holds, such as "184,210 of 783,980 names".
+
+    Raises:
+        InputError: the manifest is broken.
+    """
+    manifest = read_json(folder / "manifest.json")
+    info = manifest["info"]
+    if _WHOLE not in info:
+        return None
+    return info[_WHOLE], f"{manifest['names']:,} of {info[_WHOLE_NAMES]:,} names (descriptors and diseases)"
 
 
 def _parts(ontology: Ontology) -> list[dict[str, Any]]:
