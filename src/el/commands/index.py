@@ -23,6 +23,8 @@ MESH, SAMPLE = "mesh", "sample"
 # The number of names from which on a linker of the first part is made before that of all. With a smaller
 # number, smaller ontologies take longer, because two linkers are written.
 _LARGE = 300_000
+# A file that every linker has.
+_MARK = "vectors/manifest.json"
 # How the names of the folders begin that hold converted ontologies while the command runs.
 _CONVERTED = "ontology-"
 
@@ -52,8 +54,8 @@ other types use `el link --type`.
 All of MeSH has 784,000 names. On two cores, a linker of its descriptors and diseases can be used after a few
 minutes, and the whole after 10 to 25 minutes. The command says how long it will take. After an interruption,
 the same command continues where it stopped. If only some concepts were added or removed, --reuse takes much
-less time. Removed names are never found, but they stay in the index and take up space. If most names of the index are
-removed ones, the index is built again.
+less time. Removed names are never found, but they stay in the index and take up space. If most names of the
+index are removed ones, the index is built again.
 """
 
 _EPILOG = f"""\
@@ -110,6 +112,7 @@ def _make(options: argparse.Namespace) -> None:
     reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
     with temporary_folder(scratch, _CONVERTED) as made:
         ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, made)
+        _check_begun(options, ontology)
         reused = options.reuse or _first_linker(options, ontology, made / "first", scratch)
         build_linker(options.trained, ontology, options.output, scratch, reused, options.compact)
 
@@ -117,8 +120,8 @@ def _make(options: argparse.Namespace) -> None:
 def _first_linker(options: argparse.Namespace, ontology: Path, first: Path, scratch: Path) -> Path | None:
     """Returns a linker of the first part of a large ontology, at the place of the output.
 
-    It can be used while the other names are encoded. None if the ontology is small, or if the output is a
-    linker that it would replace.
+    It can be used while the other names are encoded. None if the ontology is small or has no other names, or
+    if the output is a linker that it would replace.
     """
     from el.linking.build import build_linker
     from el.ontology.convert import part_of, write_first_part
@@ -129,13 +132,22 @@ def _first_linker(options: argparse.Namespace, ontology: Path, first: Path, scra
     if len(whole.concept_of_name) < _LARGE:
         return None
     if not output.exists():
-        write_first_part(whole, first)
+        if not 0 < write_first_part(whole, first)["names"] < len(whole.concept_of_name):
+            return None
         build_linker(options.trained, first, output, scratch)
     elif not _is_begun(output, whole.fingerprint):
         return None
     _, names = part_of(output / "ontology") or ("", "")
     say(f"{output} can be used from now on, with {names}. The others follow")
     return output
+
+
+def _check_begun(options: argparse.Namespace, ontology: Path) -> None:
+    """Refuses an output that is a linker of the first part of another ontology, as `_check_output` others."""
+    from el.ontology.ontology import Ontology
+
+    if not (options.force or _is_begun(options.output, Ontology.load(ontology).fingerprint)):
+        check_folder(options.output, _MARK, "linker", force=False)
 
 
 def _is_begun(output: Path, fingerprint: str | None = None) -> bool:
@@ -166,7 +178,7 @@ def _check_output(options: argparse.Namespace) -> None:
             raise UsageError(f"{output} would replace {given}; give another --output")
     # A linker of the first part is completed.
     force = options.force or _is_begun(output)
-    check_folder(output, "vectors/manifest.json", "linker", force=force)
+    check_folder(output, _MARK, "linker", force=force)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -79,8 +79,9 @@ def _remedy() -> str:
     # The index takes a third of the time that encoding takes, about.
     minutes = encoding_minutes(MESH_OPERATIONS) * 4 / 3
     return (
-        "`el index sample` makes one for a small slice of MeSH within a minute, and `el index` one for all of "
-        f"MeSH, in about {max(minutes, 1):.0f} min on this machine; see `el index --help` for your own ontology"
+        "`el index sample` makes one for a small slice of MeSH within a minute, and `el index` one for all "
+        f"of MeSH, in about {max(minutes, 1):.0f} min on this machine; see `el index --help` for your own "
+        "ontology"
     )
 
 

@@ -52,7 +52,7 @@ def merge_ontologies(parts: Mapping[str, Path], folder: Path) -> dict[str, Any]:
 
 
 def write_first_part(whole: Ontology, folder: Path) -> dict[str, Any]:
-    """Writes the concepts of an ontology that most mentions mean: descriptors, and everything of kind disease.
+    """Writes the concepts of an ontology that most mentions mean: descriptors, and all diseases.
 
     Args:
         whole: the ontology.

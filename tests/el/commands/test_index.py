@@ -12,14 +12,15 @@ import pytest
 from el.base.errors import BusyError, ElError, InputError, UsageError
 from el.base.places import HOME_VARIABLE, cache_folder
 from el.commands.index import main
+from el.commands.link import main as link
 from el.corpus.formats import open_corpus
 from el.corpus.types import Document
 from el.index import build
+from el.index.encode import PassageEncoder
 from el.linking.folder import save_linker
 from el.linking.linker import Linker
 from el.linking.synonyms import LearnedSynonyms
-from el.models.base import RetrievalModel
-from el.ontology.ontology import Kind, Ontology
+from el.ontology.ontology import Concept, Kind, Name, Ontology
 from el.tagging.finder import Found
 from el.tagging.tagger import Tagger
 from tests.make_mesh_xml import make_mesh_xml
@@ -188,21 +189,21 @@ def test_interrupted_and_started_again(folder: Path, trained: Path, monkeypatch:
     monkeypatch.setattr(build, "_PART", 1)
     arguments = ["own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"]
     encoded: list[str] = []
-    encode, place = build.encode_texts, build.build_graph
+    encode, place = PassageEncoder.encode, build.build_graph
 
-    def encode_two(model: RetrievalModel, texts: Sequence[str]) -> npt.NDArray[np.float16]:
+    def encode_two(encoder: PassageEncoder, texts: Sequence[str]) -> npt.NDArray[np.float16]:
         if len(encoded) == 2:
             raise KeyboardInterrupt
         encoded.extend(texts)
-        return encode(model, texts)
+        return encode(encoder, texts)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build, "encode_texts", encode_two)
+    monkeypatch.setattr(PassageEncoder, "encode", encode_two)
     with pytest.raises(KeyboardInterrupt):
         main(arguments)
-    monkeypatch.setattr(build, "encode_texts", lambda m, t: encoded.extend(t) or encode(m, t))
+    monkeypatch.setattr(PassageEncoder, "encode", lambda e, t: encoded.extend(t) or encode(e, t))
     monkeypatch.setattr(build, "build_graph", interrupted)
     with pytest.raises(KeyboardInterrupt):
         main(arguments)
@@ -210,11 +211,57 @@ def test_interrupted_and_started_again(folder: Path, trained: Path, monkeypatch:
     monkeypatch.setattr(build, "build_graph", place)
     main(arguments)
     assert sorted(encoded) == ["elbow that glows", "glowing elbow", "itching knee"]
-    monkeypatch.setattr(build, "encode_texts", encode)
+    monkeypatch.setattr(PassageEncoder, "encode", encode)
     main([*arguments[:-1], "whole"])
     made, whole = (Linker.load(Path(name)).ranker.vectors for name in ("made", "whole"))
     np.testing.assert_allclose(made.gather(np.arange(3)), whole.gather(np.arange(3)), atol=2e-3)
     assert list((cache_folder() / "index").iterdir()) == []
+
+
+def test_a_large_ontology_can_be_used_before_all_of_it_is_encoded(
+    folder: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Interrupted between the two linkers, and completed by the same command."""
+    monkeypatch.setattr("el.commands.index._LARGE", 4)
+    supplementary = Concept("C000001", (Name("odd acid"), Name("acid, odd")), "chemical", "supplementary")
+    ontology = Ontology.from_concepts([*tiny_ontology(), supplementary])
+    ontology.save(Path("own"))
+    arguments = ["own", "--trained", str(trained), "-o", "made"]
+    encoded: list[str] = []
+    encode = PassageEncoder.encode
+    first = tiny_ontology().name_texts
+
+    def encode_first(encoder: PassageEncoder, texts: Sequence[str]) -> npt.NDArray[np.float16]:
+        if len(encoded) >= len(first):
+            raise KeyboardInterrupt
+        encoded.extend(texts)
+        return encode(encoder, texts)
+
+    monkeypatch.setattr(PassageEncoder, "encode", encode_first)
+    with pytest.raises(KeyboardInterrupt):
+        main(arguments)
+    names = len(first) + 2
+    assert f"made can be used from now on, with {len(first)} of {names} names" in capsys.readouterr().err
+    assert sorted(encoded) == sorted(first)
+    link(["--linker", "made", "--explain", "headache"])
+    assert f"this linker has {len(first)} of {names} names" in capsys.readouterr().err
+    # Another ontology does not take its place.
+    with pytest.raises(UsageError, match="made exists"):
+        main(["own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"])
+    monkeypatch.setattr(PassageEncoder, "encode", lambda e, t: encoded.extend(t) or encode(e, t))
+    main(arguments)
+    assert sorted(encoded) == sorted(ontology.name_texts)
+    assert Ontology.load(Path("made") / "ontology").fingerprint == ontology.fingerprint
+    capsys.readouterr()
+    link(["--linker", "made", "--explain", "headache"])
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UsageError, match="made exists"):
+        main(arguments)
+    # A whole linker is not replaced by one of the first part.
+    monkeypatch.setattr(PassageEncoder, "encode", encode_first)
+    with pytest.raises(KeyboardInterrupt):
+        main([*arguments, "--force"])
+    assert Ontology.load(Path("made") / "ontology").fingerprint == ontology.fingerprint
 
 
 def test_two_commands_do_not_disturb_each_other(
