@@ -46,7 +46,7 @@ from el.corpus.bioc_json import BioCJsonWriter, read_bioc_json, read_bioc_json_h
 from el.corpus.bioc_xml import BioCXmlWriter, read_bioc, read_bioc_head
 from el.corpus.brat import brat_files, counterpart, is_annotations, open_brat, read_brat
 from el.corpus.checks import Skip
-from el.corpus.opening import BLANKS, HEAD_BYTES, MAX_DEPTH, MAX_DOCUMENT, is_blank, read_head, written_text
+from el.corpus.opening import BLANK_LINE, BLANKS, HEAD_BYTES, MAX_DEPTH, MAX_DOCUMENT, read_head, written_text
 from el.corpus.plain import read_plain
 from el.corpus.pubtator import ID, PubTatorWriter, read_pubtator
 from el.corpus.store import JsonLinesWriter, read_documents
@@ -251,7 +251,7 @@ def _is_pubtator(text: str) -> bool:
         return _PUBTATOR.search(text) is not None
     # A title alone is followed by an empty line, or by nothing.
     _, _, rest = text[title.end() :].partition("\n")
-    is_alone = is_blank(rest.partition("\n")[0].encode())
+    is_alone = BLANK_LINE.fullmatch(rest.partition("\n")[0]) is not None
     return is_alone or f"\n{title[1]}\t" in f"\n{rest}" or _PUBTATOR_LINE.search(rest) is not None
 
 
