@@ -37,7 +37,7 @@ def readings(text: str) -> list[tuple[str, ...]]:
       fibrosis", "liver and kidney damage or failure" (four members).
     - Members share a part of a word: "hypo- and hyperthyroidism".
     - Members share a noun and differ in a number or letter: "types 1 and 2 diabetes", "hepatitis B and C".
-    - Members share nothing: "nausea and vomiting".
+    - Members share nothing: "nausea and vomiting", "type 2 diabetes with diabetic nephropathy".
 
     Args:
         text: a mention.
@@ -50,6 +50,9 @@ def readings(text: str) -> list[tuple[str, ...]]:
     if len(text) > _MAX_CHARACTERS:
         return []
     pieces = [piece.strip() for piece in _AND.split(text)]
+    if len(pieces) == 1:
+        with_another = tuple(text.split(" with "))
+        return [with_another] if len(set(with_another)) == 2 and all(with_another) else []
     if not 2 <= len(pieces) <= _MAX_PIECES or not all(pieces):
         return []
     pieces = _with_word_ends(pieces)

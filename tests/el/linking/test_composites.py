@@ -40,6 +40,9 @@ from el.linking.composites import readings
         ("micro- or macroangiopathy", ("microangiopathy", "macroangiopathy")),
         ("pre- and post-operative pain", ("pre-operative pain", "post-operative pain")),
         ("cancer of the breast and lung", ("cancer of the breast", "cancer of the lung")),
+        # Nothing is shared.
+        ("type 2 diabetes with diabetic nephropathy", ("type 2 diabetes", "diabetic nephropathy")),
+        ("hypertension with  proteinuria", ("hypertension", "proteinuria")),
     ],
 )
 def test_coordinations_are_taken_apart(text: str, parts: tuple[str, ...]) -> None:
@@ -49,6 +52,7 @@ def test_coordinations_are_taken_apart(text: str, parts: tuple[str, ...]) -> Non
 @pytest.mark.parametrize(
     "text",
     [
+        *("pain with pain", "pain with", "with pain", "a with b with c", "herewith pain"),
         *("nausea", "sandy failure", "and", "", "a and", "/", "candida", "x" * 400 + " and y"),
         # Locants.
         *("1,2-dichloroethane", "N,N-dimethylacetamide", "2,3,7,8-TCDD", "1,25(OH)2D3", "4,4'-bipyridine"),
