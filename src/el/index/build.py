@@ -128,7 +128,8 @@ def update_name_vectors(
     places[new] = len(old.vectors) + np.arange(len(new))
     clear_leftovers([folder])
     with atomic_folder(folder) as temporary:
-        extend_graph(old.folder / NAMES, vectors, temporary / NAMES)
+        with progress("extend the index", len(new)) as advance:
+            extend_graph(old.folder / NAMES, vectors, temporary / NAMES, advance)
         # Without this file, a search need not check which vectors may be found.
         if not np.array_equal(places, np.arange(len(old.vectors) + len(new))):
             np.save(temporary / PLACES, places.astype(np.int32))
@@ -227,17 +228,21 @@ def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.N
     paths = [scratch / f"{number}.npy" for number in range(len(parts))]
     missing = [(path, rows) for path, rows in zip(paths, parts, strict=True) if not path.is_file()]
     done = len(texts) - sum(len(rows) for _, rows in missing)
-    encoder = PassageEncoder(model, len(texts) - done)
-    _say_how_long(model, [texts[row] for _, rows in missing for row in rows])
-    with progress("encode names", len(texts), done=done) as advance:
-        for path, rows in missing:
-            part = encoder.encode([texts[row] for row in rows])
-            if not np.isfinite(part).all():
-                raise ElError("the model gives vectors that are not finite (NaN or infinite). Train it again")
-            np.save(path.with_suffix(".part.npy"), part)
-            path.with_suffix(".part.npy").replace(path)
-            advance(len(rows))
+    if missing:
+        encoder = PassageEncoder(model, len(texts) - done)
+        _say_how_long(model, [texts[row] for _, rows in missing for row in rows])
+        with progress("encode names", len(texts), done=done) as advance:
+            for path, rows in missing:
+                _write_part(path, encoder.encode([texts[row] for row in rows]))
+                advance(len(rows))
     return _in_order(parts, scratch, (len(texts), model.passage_tower.width))
+
+
+def _write_part(path: Path, vectors: npt.NDArray[np.float16]) -> None:
+    if not np.isfinite(vectors).all():
+        raise ElError("the model gives vectors that are not finite (NaN or infinite). Train it again")
+    np.save(path.with_suffix(".part.npy"), vectors)
+    path.with_suffix(".part.npy").replace(path)
 
 
 def _say_how_long(model: RetrievalModel, texts: Sequence[str]) -> None:

@@ -311,9 +311,15 @@ def build_graph(
     half: Any = faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexHNSWSQ(vectors.shape[1], half, _LINKS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = effort
-    threads = faiss.omp_get_max_threads()
     # Half precision learns nothing, but FAISS requires this call.
     index.train(np.zeros((1, vectors.shape[1]), dtype=np.float32))
+    _add(index, vectors, advance)
+    _write(index, path)
+
+
+def _add(index: Any, vectors: npt.NDArray[np.float16], advance: Callable[[int], None]) -> None:
+    """Adds vectors to a graph, after those that it has. See `build_graph`."""
+    threads, before = faiss.omp_get_max_threads(), index.ntotal
     # Names that follow each other in an ontology are often similar. Added in this order, they link too much
     # to each other. So they are added in a random order.
     order = np.random.default_rng(0).permutation(len(vectors))
@@ -326,8 +332,7 @@ def build_graph(
             advance(len(rows))
     finally:
         faiss.omp_set_num_threads(threads)
-    index.permute_entries(np.argsort(order))
-    _write(index, path)
+    index.permute_entries(np.concatenate([np.arange(before), before + np.argsort(order)]))
 
 
 def compact_graph(graph: Path, path: Path, advance: Callable[[int], None]) -> None:
@@ -392,7 +397,9 @@ def graph_bytes(count: int, width: int, bits: int = HALF_BITS) -> int:
     return count * (width * bits // 8 + 4 * 2 * _LINKS + 20)
 
 
-def extend_graph(graph: Path, vectors: npt.NDArray[np.float16], path: Path) -> None:
+def extend_graph(
+    graph: Path, vectors: npt.NDArray[np.float16], path: Path, advance: Callable[[int], None]
+) -> None:
     """Writes a copy of a graph with (n, D) more vectors, after the old ones.
 
     The old graph is read into memory. If a compact graph has no codes for some new values, the old vectors
@@ -400,20 +407,20 @@ def extend_graph(graph: Path, vectors: npt.NDArray[np.float16], path: Path) -> N
 
     Args:
         graph: the file of the old graph.
-        vectors: the new vectors.
+        vectors: the new vectors, in memory or memory-mapped.
         path: the file to write, atomically.
+        advance: called with the number of vectors added after the last call.
     """
     index: Any = faiss.read_index(str(graph))
-    new = vectors.astype(np.float32)
-    extremes = _widened(index, new)
+    extremes = _widened(index, vectors)
     if extremes is not None:
         index = _with_six_bits(index, extremes, lambda _: None)
     index.hnsw.efConstruction = _BUILD_EFFORT
-    index.add(new)
+    _add(index, vectors, advance)
     _write(index, path)
 
 
-def _widened(index: Any, new: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+def _widened(index: Any, new: npt.NDArray[np.float16]) -> npt.NDArray[np.float32] | None:
     """Returns (2, D): the values that a compact graph must be able to store so that new vectors fit.
 
     They are the smallest and the largest of each dimension. Returns None if new vectors fit already.
@@ -423,7 +430,7 @@ def _widened(index: Any, new: npt.NDArray[np.float32]) -> npt.NDArray[np.float32
     storage: Any = faiss.downcast_index(index.storage)
     least, spread = faiss.vector_to_array(storage.sq.trained).reshape(2, -1)
     known = np.stack([least, least + spread])
-    wanted = np.stack([new.min(axis=0), new.max(axis=0)])
+    wanted = np.stack([new.min(axis=0), new.max(axis=0)]).astype(np.float32)
     # FAISS clips values beyond the extremes. Up to one step, clipping is about as small as rounding.
     step = spread / (2**COMPACT_BITS - 1)
     beyond = np.stack([known[0] - wanted[0], wanted[1] - known[1]]) > step

@@ -21,8 +21,9 @@ def with_short_forms(
 
     A short form is a mention wherever it stands as a whole word, in the singular or the plural, if its long
     form is a mention. It has the kind of its long form. A long form is a mention if a mention ends where the
-    long form ends, or if it is a name of the ontology. A mention that is only the end of a long form
-    ("vein thrombosis" of "deep vein thrombosis") becomes the whole long form if that reads as a term.
+    long form ends, or if it is the name of a disease. A mention that is only the end of a long form ("vein
+    thrombosis" of "deep vein thrombosis") becomes the whole long form if that is a name of the ontology, or
+    reads as a term.
 
     Args:
         document: the document.
@@ -75,8 +76,11 @@ def _kind_and_extent(
     """
     name = kind_of(text[long_form.start : long_form.stop])
     last = stops.get(long_form.stop)
+    if last is None and name != "disease":
+        # MeSH has proteins among the chemicals ("lactate dehydrogenase"), which taggers do not mark.
+        return None, False
     if last is None or name is not None:
-        return name, name is not None
+        return name, True
     others = [starts[at] for at in range(long_form.start, last.start) if at in starts]
     added = text[long_form.start : last.start]
     is_whole = (

@@ -134,8 +134,11 @@ def test_a_graph_grows(tmp_path: Path, bits: int, factor: int) -> None:
         (tmp_path / "1").replace(tmp_path / "0")
         old = NameGraph.open(tmp_path / "0")
     # As one by one, in many steps.
+    added: list[int] = []
     for number, start in enumerate(range(1500, 2000, 50)):
-        extend_graph(tmp_path / str(number), vectors[start : start + 50], tmp_path / str(number + 1))
+        path = tmp_path / str(number + 1)
+        extend_graph(tmp_path / str(number), vectors[start : start + 50], path, added.append)
+    assert sum(added) == 500
     graph = NameGraph.open(tmp_path / "10")
     assert (graph.vectors.shape, graph.vectors.bits) == ((2000, 32), bits)
     step = np.zeros(32) if bits == 16 else np.ptp(vectors.astype(np.float32), axis=0) / 63
@@ -154,7 +157,7 @@ def test_vectors_that_fit_leave_those_of_a_compact_graph_as_they_are(tmp_path: P
     vectors = unit_vectors(500, 8)
     built(vectors, tmp_path / "graph")
     compact_graph(tmp_path / "graph", tmp_path / "compact", lambda _: None)
-    extend_graph(tmp_path / "compact", vectors[:20], tmp_path / "more")
+    extend_graph(tmp_path / "compact", vectors[:20], tmp_path / "more", lambda _: None)
     compact, more = NameGraph.open(tmp_path / "compact").vectors, NameGraph.open(tmp_path / "more").vectors
     assert np.array_equal(more[:500], compact[:])
     assert np.array_equal(more[500:], compact[:20])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import faiss
@@ -15,7 +16,7 @@ from el.base.files import sampled_sha256
 from el.index import build as module
 from el.index import exact
 from el.index.build import build_name_vectors, compact_name_vectors, update_name_vectors
-from el.index.encode import encode_texts
+from el.index.encode import PassageEncoder, encode_texts
 from el.index.exact import ExactIndex
 from el.index.graph import build_graph, graph_bytes
 from el.index.graph_index import open_index
@@ -115,7 +116,7 @@ def test_update_encodes_what_is_new(
 ) -> None:
     newer, scratch = changed(ontology), tmp_path / "scratch"
     old, counting = NameVectors.open(built, ontology), Counting()
-    monkeypatch.setattr(module, "encode_texts", counting)
+    monkeypatch.setattr(module, "PassageEncoder", counting)
     texts = newer.name_texts
     update = update_name_vectors(model, newer, texts, old, ontology.name_texts, tmp_path / "new", scratch)
     # The name that two concepts have now was there once.
@@ -163,7 +164,7 @@ def test_parts_of_a_build_are_not_taken_for_those_of_an_update(
     monkeypatch.setattr(module, "_PART", 2)
     newer, scratch = changed(ontology), tmp_path / "parts"
     with monkeypatch.context() as patched:
-        patched.setattr(module, "encode_texts", Counting(parts=1))
+        patched.setattr(module, "PassageEncoder", Counting(parts=1))
         with pytest.raises(KeyboardInterrupt):
             build_name_vectors(model, newer, newer.name_texts, tmp_path / "new", scratch)
     old = NameVectors.open(built, ontology)
@@ -177,7 +178,7 @@ def test_names_that_only_go_take_no_model(
     model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fewer, old = Ontology.from_concepts([*ontology][3:]), NameVectors.open(built, ontology)
-    monkeypatch.setattr(module, "encode_texts", lambda *_: pytest.fail("encodes"))
+    monkeypatch.setattr(module, "PassageEncoder", lambda *_: pytest.fail("encodes"))
     update = update_name_vectors(
         model, fewer, fewer.name_texts, old, ontology.name_texts, tmp_path / "new", tmp_path / "scratch"
     )
@@ -205,10 +206,10 @@ def test_an_interrupted_update_goes_on(
     newer, before, after = changed(ontology), Counting(parts=1), Counting()
     texts = ontology.name_texts
     arguments = (model, newer, newer.name_texts, NameVectors.open(built, ontology), texts, tmp_path / "new")
-    monkeypatch.setattr(module, "encode_texts", before)
+    monkeypatch.setattr(module, "PassageEncoder", before)
     with pytest.raises(KeyboardInterrupt):
         update_name_vectors(*arguments, tmp_path / "scratch")
-    monkeypatch.setattr(module, "encode_texts", after)
+    monkeypatch.setattr(module, "PassageEncoder", after)
     update = update_name_vectors(*arguments, tmp_path / "scratch")
     assert (len(before.texts), len(after.texts)) == (1, 1)
     monkeypatch.undo()
@@ -272,13 +273,17 @@ class Counting:
         self.texts: list[str] = []
         self.parts = parts
 
-    def __call__(self, model: BiEncoder, texts: Sequence[str]) -> npt.NDArray[np.float16]:
+    def __call__(self, model: BiEncoder, count: int) -> "Counting":
+        self.encoder = PassageEncoder(model, count)
+        return self
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float16]:
         if self.parts == 0:
             raise KeyboardInterrupt
         if self.parts is not None:
             self.parts -= 1
         self.texts += texts
-        return encode_texts(model, texts)
+        return self.encoder.encode(texts)
 
 
 def test_interrupted_build_goes_on(
@@ -287,13 +292,13 @@ def test_interrupted_build_goes_on(
     monkeypatch.setattr(module, "_PART", 10)
     texts, out, scratch = ontology.name_texts, tmp_path / "again", tmp_path / "scratch"
     before = Counting(parts=2)
-    monkeypatch.setattr(module, "encode_texts", before)
+    monkeypatch.setattr(module, "PassageEncoder", before)
     with pytest.raises(KeyboardInterrupt):
         build_name_vectors(model, ontology, texts, out, scratch)
     assert not out.exists()
     assert len(before.texts) == 20
     after = Counting()
-    monkeypatch.setattr(module, "encode_texts", after)
+    monkeypatch.setattr(module, "PassageEncoder", after)
     vectors = build_name_vectors(model, ontology, texts, out, scratch).vectors
     # Every name once over both runs.
     assert sorted(before.texts + after.texts) == sorted(texts)
@@ -306,7 +311,7 @@ def test_no_room_is_said_before_anything_is_encoded(
     model: BiEncoder, ontology: Ontology, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counting, texts = Counting(), ontology.name_texts
-    monkeypatch.setattr(module, "encode_texts", counting)
+    monkeypatch.setattr(module, "PassageEncoder", counting)
     monkeypatch.setattr(module, "graph_bytes", lambda count, width, bits=16: count * 10**15)
     with pytest.raises(ElError, match=rf"index of {len(texts)} names takes .* on disk"):
         build_name_vectors(model, ontology, texts, tmp_path / "new", tmp_path / "scratch")
@@ -327,11 +332,11 @@ def test_parts_that_are_there_need_no_room(
     asked: list[int] = []
     monkeypatch.setattr(module, "_PART", 10)
     monkeypatch.setattr(module, "check_room", lambda folder, disk, memory, purpose: asked.append(disk))
-    monkeypatch.setattr(module, "encode_texts", Counting(parts=2))
+    monkeypatch.setattr(module, "PassageEncoder", Counting(parts=2))
     arguments = (model, ontology, ontology.name_texts, tmp_path / "out", tmp_path / "scratch")
     with pytest.raises(KeyboardInterrupt):
         build_name_vectors(*arguments)
-    monkeypatch.setattr(module, "encode_texts", Counting())
+    monkeypatch.setattr(module, "PassageEncoder", Counting())
     build_name_vectors(*arguments)
     assert asked[0] - asked[1] >= 20 * WIDTH * 2
 
@@ -361,11 +366,11 @@ def test_parts_of_other_texts_are_not_taken_over(
     model: BiEncoder, ontology: Ontology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PART", 10)
-    monkeypatch.setattr(module, "encode_texts", Counting(parts=2))
+    monkeypatch.setattr(module, "PassageEncoder", Counting(parts=2))
     with pytest.raises(KeyboardInterrupt):
         build_name_vectors(model, ontology, ontology.name_texts, tmp_path / "out", tmp_path)
     counting = Counting()
-    monkeypatch.setattr(module, "encode_texts", counting)
+    monkeypatch.setattr(module, "PassageEncoder", counting)
     # As with definitions.
     texts = [f"{text} : defined" for text in ontology.name_texts]
     build_name_vectors(model, ontology, texts, tmp_path / "out", tmp_path)
@@ -442,9 +447,10 @@ def test_file_of_another_shape(built: Path, ontology: Ontology) -> None:
 def test_vectors_that_are_no_numbers(
     model: BiEncoder, ontology: Ontology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        module, "encode_texts", lambda _, texts: np.full((len(texts), WIDTH), np.nan, dtype=np.float16)
-    )
+    def nothing(texts: Sequence[str]) -> npt.NDArray[np.float16]:
+        return np.full((len(texts), WIDTH), np.nan, dtype=np.float16)
+
+    monkeypatch.setattr(module, "PassageEncoder", lambda *_: SimpleNamespace(encode=nothing))
     with pytest.raises(ElError, match="not finite"):
         build_name_vectors(model, ontology, ontology.name_texts, tmp_path / "v", tmp_path / "scratch")
     assert not (tmp_path / "v").exists()

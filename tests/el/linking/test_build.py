@@ -12,7 +12,7 @@ from el.base.errors import ElError, InputError, UsageError
 from el.base.places import cache_folder
 from el.commands.index import main
 from el.corpus.types import Document, Passage
-from el.index import build
+from el.index.encode import PassageEncoder
 from el.index.vectors import NameVectors
 from el.linking.build import build_linker, export_trained
 from el.linking.config import LinkerConfig
@@ -81,8 +81,8 @@ def test_names_of_another_linker_are_not_encoded_again(
     linker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts: list[str] = []
-    encode = build.encode_texts
-    monkeypatch.setattr(build, "encode_texts", lambda m, t: texts.extend(t) or encode(m, t))
+    encode = PassageEncoder.encode
+    monkeypatch.setattr(PassageEncoder, "encode", lambda e, t: texts.extend(t) or encode(e, t))
     added = Concept("Z1", (Name("glowing elbow"),), "disease")
     Ontology.from_concepts([*(c for c in tiny_ontology() if c.id != "D017093"), added]).save(
         tmp_path / "ontology"

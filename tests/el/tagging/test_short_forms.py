@@ -95,6 +95,8 @@ def test_a_long_form_that_is_a_name_counts_as_found() -> None:
         *[("GC", "disease")] * 2,
     ]
     assert mentions("Gastric lavage (GL). GL helps.") == []
+    # Not the name of a chemical: many are proteins, which the tagger does not mark.
+    assert mentions("Tranexamic acid (TXA). TXA helps.") == []
 
 
 def test_the_kind_is_that_of_the_long_form() -> None:
