@@ -252,7 +252,8 @@ def _say_how_long(model: RetrievalModel, texts: Sequence[str]) -> None:
     some = np.random.default_rng(0).choice(len(texts), _MEASURED, replace=False).tolist()
     tokens = sum(map(len, model.token_ids([texts[row] for row in some]))) / _MEASURED
     # Each weight that is not an embedding is multiplied and added once for each token.
-    operations = 2 * sum(weights.numel() for weights in model.passage_tower.transformer.encoder.parameters())
+    weights = model.passage_tower.transformer.named_parameters()
+    operations = 2 * sum(weight.numel() for name, weight in weights if "embeddings" not in name)
     minutes = encoding_minutes(operations * tokens * len(texts))
     say(
         f"{len(texts):,} names to encode, in about {max(minutes, 1):.0f} min on this machine, and then to "

@@ -51,6 +51,6 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
     console.print(summary, markup=False, highlight=False)
     console.print(table)
     none = weighted[NIL]
-    shown = [kind for kind in NONE_KINDS if abs(none[kind]) >= _LEAST]
-    values = ", ".join(f"{kind} {none[kind]:+.2f}" for kind in shown)
-    console.print(f"\nno candidate is right: {values or '0.00'}", markup=False, highlight=False)
+    against = [f"{kind} {none[kind]:+.2f}" for kind in NONE_KINDS if abs(none[kind]) >= _LEAST]
+    summary = f"\nno candidate is right: {', '.join(against) or '0.00'}"
+    console.print(summary, markup=False, highlight=False)
