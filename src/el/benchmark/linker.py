@@ -11,10 +11,11 @@ from pathlib import Path
 from el.base.errors import ElError, InputError
 from el.base.extras import MissingExtraError
 from el.base.files import atomic_folder, write_json
+from el.benchmark.config import BenchmarkConfig
 from el.benchmark.linking import time_linker, with_context
 from el.benchmark.machine import describe_machine
 from el.benchmark.page import WHOLE, latency_page, size_curves, systems_of
-from el.benchmark.run import Benchmark, BenchmarkConfig, distinct_sample
+from el.benchmark.run import Benchmark, distinct_sample
 from el.benchmark.timing import timed_model
 from el.corpus.formats import open_corpus
 from el.corpus.types import Document

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from el.benchmark.run import FLAT, GRAPH_SEARCH, SLOW_MENTIONS, BenchmarkConfig
+from el.benchmark.config import FLAT, GRAPH_SEARCH, SLOW_MENTIONS, BenchmarkConfig
 from el.linking.mentions import FindMentions
 from el.report.tables import Table, latency_table
 

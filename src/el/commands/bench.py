@@ -59,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.output is not None:
         check_folder(options.output, "latency.json", "folder of figures", force=options.force)
+    from el.benchmark.config import BenchmarkConfig
     from el.benchmark.linker import bench_linker
-    from el.benchmark.run import BenchmarkConfig
     from el.linking.places import find_linker
 
     config = BenchmarkConfig()

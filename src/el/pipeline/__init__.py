@@ -3,7 +3,8 @@
 Each reads params.yaml, calls the library and writes its outputs.
 """
 
-from transformers.utils import logging
+import os
 
-# Loading a model takes a moment; its progress bar would disturb those of the stages.
-logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+# Loading a model takes a moment; its progress bar would disturb those of the stages. The variable is set
+# rather than the library called, because importing transformers takes longer than some stages.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

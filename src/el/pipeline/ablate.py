@@ -1,4 +1,4 @@
-"""Stage: measures what each part of the linker contributes, on dev.
+"""Measures what each part of the linker contributes, on dev.
 
 Each row is the linker with a part left out or added, and with weights fitted for that choice. All mentions of
 dev that have a concept are decided, by weights that were fitted on other documents. Test is not used.
@@ -11,26 +11,20 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from el.base.cli import run_command
 from el.base.errors import ConfigError
 from el.base.files import atomic_folder, write_json
-from el.base.params import load_section
 from el.evaluation.metrics import paired_bootstrap
 from el.evaluation.protocol import named_protocol
 from el.evaluation.queries import full_queries, nil_queries
 from el.evaluation.rows import rows_of
-from el.evaluation.run import known_documents, load_split
-from el.linking.config import LinkerConfig
+from el.evaluation.run import Split
 from el.linking.evidence import Evidence, EvidenceCollector, kinds_of
 from el.linking.fitting import held_out
 from el.linking.query import Query
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
-from el.models.loading import load_model
 from el.ontology.spellings import Spellings
-from el.pipeline.assemble import winner
 from el.pipeline.common import Workspace
-from el.runtime.compile import make_engine
 
 
 @dataclass(frozen=True)
@@ -156,29 +150,27 @@ def _share(right: npt.NDArray[np.float64]) -> float | None:
     return round(float(right.mean()), 6) if len(right) else None
 
 
-def main() -> None:
-    space = Workspace.here()
-    config = load_section(LinkerConfig, space.params, "link")
-    model = load_model(space.finetuned(winner(space)))
-    ranker = ModelRanker(make_engine(model), space.vectors(model), space.ontology, config.retrieved)
-    split = load_split(space.data / "corpus", "dev")
+def write_ablation(space: Workspace, ranker: ModelRanker, synonyms: LearnedSynonyms, split: Split) -> None:
+    """Writes the ablation of the linker of a ranker.
+
+    Args:
+        space: the workspace.
+        ranker: the ranker of the linker.
+        synonyms: the learned synonyms of train.
+        split: dev.
+    """
     context = space.inputs.context_characters
     # Mentions without a concept are read too, as evidence in their documents; no row counts them.
     queries = full_queries(split.documents, context) + nil_queries(split.documents, context)
-    known = known_documents(space.data / "corpus", "dev")
-    ablation = Ablation(ranker, LearnedSynonyms.of_documents(known, space.ontology), queries)
+    ablation = Ablation(ranker, synonyms, queries)
     linked = [query for query in queries if query.gold]
     unseen = np.array(["unseen_form" in rows for rows in rows_of(linked, split.seen)])
     protocol = named_protocol("full")
     try:
         rows = ablation_rows(ablation, unseen, protocol.bootstrap_samples, protocol.bootstrap_seed)
     except ConfigError as error:
-        # The corpus is too small. The stage still writes its output, so that the comparison can be made.
+        # The corpus is too small. The output is still written, so that the comparison can be made.
         print(f"no ablation: {error}", file=sys.stderr)
         rows = []
-    with atomic_folder(space.evaluation("ablation")) as out:
+    with atomic_folder(space.ablation) as out:
         write_json(out / "dev.json", [asdict(row) for row in rows])
-
-
-if __name__ == "__main__":
-    run_command(main, __doc__)

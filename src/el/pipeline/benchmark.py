@@ -3,7 +3,8 @@
 from el.base.cli import run_command
 from el.base.files import atomic_folder, read_json, write_json
 from el.base.params import load_section
-from el.benchmark.run import Benchmark, BenchmarkConfig, distinct_sample
+from el.benchmark.config import BenchmarkConfig
+from el.benchmark.run import Benchmark, distinct_sample
 from el.benchmark.timing import timed_model
 from el.evaluation.protocol import named_protocol
 from el.evaluation.run import load_split, split_queries

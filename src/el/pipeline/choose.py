@@ -1,6 +1,5 @@
-"""Stage: chooses the winner, the system with the best accuracy@1 on dev. Test is not used."""
+"""Chooses the winner, the system with the best accuracy@1 on dev. Test is not used."""
 
-from el.base.cli import run_command
 from el.base.errors import ConfigError
 from el.base.files import read_json, write_json
 from el.pipeline.common import METRICS, Workspace
@@ -8,8 +7,12 @@ from el.pipeline.common import METRICS, Workspace
 CRITERION = "accuracy@1 on dev, protocol full"
 
 
-def main() -> None:
-    space = Workspace.here()
+def choose(space: Workspace) -> str:
+    """Chooses the winner and writes metrics/winner.json. Returns the name of the winner.
+
+    Raises:
+        ConfigError: the criterion was not measured.
+    """
     scores: dict[str, float] = {}
     for system in space.trained_systems:
         path, key = space.evaluation(system) / "dev.json", f"full/{system}/all/accuracy@1"
@@ -24,7 +27,4 @@ def main() -> None:
     write_json(
         METRICS / "winner.json", {"system": winner, "criterion": CRITERION, "accuracy": scores[winner]}
     )
-
-
-if __name__ == "__main__":
-    run_command(main, __doc__)
+    return winner

@@ -1,19 +1,23 @@
-"""What the stages share: their folders, and the parameters that several of them read."""
+"""What the stages share: their folders, and the parameters that several of them read.
+
+PyTorch is imported by the functions that need it, because stages without a model start in half the time.
+"""
 
 import argparse
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from el.base.errors import ConfigError
 from el.base.params import load_params, load_section
-from el.index.build import cached_name_vectors
 from el.index.vectors import NameVectors
-from el.models.base import RetrievalModel
 from el.models.inputs import InputVariant, name_inputs, tokens_for
-from el.models.tower import EncoderSource
 from el.ontology.ontology import Ontology
+
+if TYPE_CHECKING:
+    from el.models.base import RetrievalModel
+    from el.models.tower import EncoderSource
 
 # Checkpoints and unfinished artefacts. They are outside the outputs of stages, because DVC deletes outputs
 # before a stage runs.
@@ -93,7 +97,9 @@ class Workspace:
         return Path("models") / self.label
 
     @property
-    def encoder(self) -> EncoderSource:
+    def encoder(self) -> "EncoderSource":
+        from el.models.tower import EncoderSource
+
         return load_section(EncoderSource, self.params, "encoder")
 
     @property
@@ -121,16 +127,24 @@ class Workspace:
         """Returns the folder of a trained system's model."""
         return self.models / "finetuned" / system
 
-    def evaluation(self, system: str) -> Path:
-        """Returns the folder of a system's figures and predictions.
-
-        Systems are grouped by stage, so that a later stage can depend on one group.
-        """
+    def group(self, system: str) -> str:
+        """Returns the group of a system. Outputs are grouped, so that a stage can depend on one group."""
         if system in self.trained_systems:
-            group = "finetuned"
-        else:
-            group = "linker" if system.startswith("el_link") or system == "ablation" else "reference"
-        return Path("evaluation") / self.label / group / system
+            return "finetuned"
+        return "linker" if system.startswith("el_link") else "reference"
+
+    def evaluation(self, system: str) -> Path:
+        """Returns the folder of a system's figures and predictions."""
+        return Path("evaluation") / self.label / self.group(system) / system
+
+    def summary(self, system: str) -> Path:
+        """Returns the file with the few figures of a system that `dvc metrics` shows."""
+        return METRICS / self.group(system) / f"{system}.json"
+
+    @property
+    def ablation(self) -> Path:
+        """The folder of the figures of the ablation."""
+        return Path("evaluation") / self.label / "ablation"
 
     @property
     def aligned_vectors(self) -> Path:
@@ -140,8 +154,10 @@ class Workspace:
     def ontology(self) -> Ontology:
         return Ontology.load(self.data / "ontology")
 
-    def vectors(self, model: RetrievalModel) -> NameVectors:
+    def vectors(self, model: "RetrievalModel") -> NameVectors:
         """Opens the names' vectors of a model. Vectors of a trained passage tower are built once and kept."""
+        from el.index.build import cached_name_vectors
+
         ontology = self.ontology
         aligned = NameVectors.open(self.aligned_vectors, ontology)
         if aligned.manifest["model"] == model.passage_tower.fingerprint():

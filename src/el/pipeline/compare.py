@@ -10,19 +10,20 @@ from pathlib import Path
 from el.base.cli import run_command
 from el.base.files import atomic_file, atomic_folder, read_json, write_json
 from el.base.params import load_section
+from el.benchmark.config import BenchmarkConfig
 from el.benchmark.page import latency_page, size_curves, systems_of
-from el.benchmark.run import BenchmarkConfig
 from el.evaluation.error_analysis import ErrorAnalysis, LinkingError
 from el.evaluation.predictions import read_predictions
-from el.evaluation.protocol import Protocol
+from el.evaluation.protocol import Protocol, named_protocol
 from el.evaluation.run import load_split, split_queries
 from el.linking.evidence import combination_name
 from el.linking.folder import read_trained
 from el.ontology.spellings import Spellings
 from el.pipeline.common import LINKER, METRICS, Workspace
-from el.pipeline.evaluate import LEXICAL, protocols
+from el.pipeline.scoring import EvaluateConfig, all_systems
 from el.report.page import Section, render_page
 from el.report.plots import Measured, accuracy_plot, coverage_plot, latency_plot, size_plot
+from el.report.tables import Comparison as SystemComparison
 from el.report.tables import (
     Table,
     ablation_table,
@@ -32,6 +33,7 @@ from el.report.tables import (
     exhaustive_table,
     result_table,
 )
+from el.report.verdict import verdict
 
 REPORT = Path("report")
 PLOTS = Path("plots")
@@ -40,20 +42,15 @@ _CODE = ("etl", "src", "configs", "dvc.yaml")
 _COMPARED_ROWS = ("all", "chemical", "disease", "unseen_form", "unseen_id")
 
 
-def all_systems(space: Workspace) -> list[str]:
-    """Returns the systems of the comparison, in the order of the table."""
-    encoders = ["encoder", "aligned", *space.trained_systems]
-    return [*LEXICAL, *encoders, "el_link", "el_link_learned"]
-
-
 class Comparison:
     """Reads the outputs of the earlier stages and turns them into tables and plots."""
 
     def __init__(self, space: Workspace) -> None:
         self.space = space
         self.systems = all_systems(space)
-        self.splits: list[str] = space.params["evaluate"]["splits"]
-        self.protocols = protocols(space)
+        config = load_section(EvaluateConfig, space.params, "evaluate")
+        self.splits = config.splits
+        self.protocols = [named_protocol(name) for name in config.protocols]
         self.latency: dict[str, float] = read_json(METRICS / "latency.json")
         self.winner: str = read_json(METRICS / "winner.json")["system"]
         self.figures: dict[str, dict[str, float]] = {
@@ -64,7 +61,7 @@ class Comparison:
             }
             for split in self.splits
         }
-        self.ablation = read_json(space.evaluation("ablation") / "dev.json")
+        self.ablation = read_json(space.ablation / "dev.json")
 
     def result_tables(self, split: str) -> list[Table]:
         """Returns for each protocol the systems' figures and, if measured, the cost of the first stage."""
@@ -95,15 +92,37 @@ class Comparison:
             "get no answer. ms is the p50 of one mention at a time; ratio is relative to the bi-encoder."
         )
 
+    @cached_property
+    def differences(self) -> dict[tuple[str, str], list[SystemComparison]]:
+        """The differences of all systems from the bi-encoder, by split and protocol."""
+        return {
+            (split, protocol.name): self._differences(split, protocol)
+            for split in self.splits
+            for protocol in self.protocols
+        }
+
+    def _differences(self, split: str, protocol: Protocol) -> list[SystemComparison]:
+        predictions = {
+            system: read_predictions(self.space.evaluation(system) / f"{split}-{protocol.name}.jsonl.gz")
+            for system in self.systems
+        }
+        return compare_systems(predictions, _BASELINE, protocol, _COMPARED_ROWS)
+
+    def verdict(self, split: str) -> str:
+        """Returns which Hypencoders differ from the bi-encoder on a split, by the first protocol."""
+        protocol = self.protocols[0]
+        compared = [
+            one
+            for one in self.differences[split, protocol.name]
+            if one.row == "all" and one.system in self.space.trained_systems
+        ]
+        return verdict(compared, f"{self.space.params['data']['name']} {split}, protocol {protocol.name}")
+
     def write_differences(self, split: str, out: Path) -> None:
         """Writes the differences of all systems from the bi-encoder: JSON per protocol, and one page."""
         pages = []
         for protocol in self.protocols:
-            predictions = {
-                system: read_predictions(self.space.evaluation(system) / f"{split}-{protocol.name}.jsonl.gz")
-                for system in self.systems
-            }
-            comparisons = compare_systems(predictions, _BASELINE, protocol, _COMPARED_ROWS)
+            comparisons = self.differences[split, protocol.name]
             table = comparison_table(f"Protocol `{protocol.name}`, {split}", comparisons)
             pages.append(table.markdown())
             rows = [
@@ -219,6 +238,7 @@ def _summary(comparison: Comparison) -> Section:
     params, code = comparison.space.params, _code()
     machine = read_json(METRICS / "latency_machine.json")
     text = [
+        comparison.verdict(comparison.splits[-1]),
         f"Chosen on dev: {comparison.winner}. Corpus {params['data']['name']}, encoder "
         f"{params['encoder']['name']}, {len(comparison.space.ontology):,} concepts with "
         f"{len(comparison.space.ontology.name_texts):,} names.",
@@ -235,7 +255,8 @@ def main() -> None:
         for split in comparison.splits:
             write_json(out / f"{split}.json", comparison.figures[split])
             tables = "\n".join(table.markdown() for table in comparison.result_tables(split))
-            text = f"Chosen on dev: **{comparison.winner}**\n\n{tables}"
+            head = f"{comparison.verdict(split)}\n\nChosen on dev: **{comparison.winner}**"
+            text = f"{head}\n\n{tables}"
             (out / f"{split}.md").write_text(text, encoding="utf-8")
             comparison.write_differences(split, out)
         (out / "latency.md").write_text(comparison.latency_page().markdown(), encoding="utf-8")
@@ -274,7 +295,7 @@ def _write_plots(comparison: Comparison) -> None:
     """
     rows = []
     for system in comparison.space.trained_systems:
-        accuracy = read_json(METRICS / f"{system}.json").get("dev.full.accuracy@1")
+        accuracy = read_json(comparison.space.summary(system)).get("dev.full.accuracy@1")
         if accuracy is not None:
             rows.append(
                 {

@@ -1,4 +1,4 @@
-"""Stage: makes a pretrained Hypencoder of one q-net depth.
+"""Makes the Hypencoder of one q-net depth that fine-tuning starts from.
 
 With `qnet.pretrained` it is a released checkpoint. Otherwise it is a fresh head on the aligned tower. The
 head starts as the dot product of that tower, or learns the dot product on names of the ontology
@@ -7,18 +7,22 @@ generalises badly.
 """
 
 import math
+import shutil
+from pathlib import Path
 
 import torch
 
-from el.base.cli import run_command
 from el.base.errors import ConfigError
+from el.base.files import sha256_file
+from el.base.params import load_section
 from el.index.vectors import NameVectors
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
 from el.models.qnet import QNetConfig
-from el.pipeline.common import Workspace, depth_argument
-from el.pipeline.training import mined_pairs, train
-from el.training.config import TEACHER_TEMPERATURE
+from el.pipeline.common import RUNS, Workspace
+from el.pipeline.training import mined_pairs
+from el.training.config import TEACHER_TEMPERATURE, run_key
+from el.training.recipes import Recipe, run_recipe
 
 # The number of names that stand for queries when a fresh head is initialised. More take more time.
 _SHOWN_NAMES = 500
@@ -67,19 +71,47 @@ def given_hypencoder(location: str, depth: int) -> Hypencoder:
     return model
 
 
-def main() -> None:
-    depth = depth_argument("Pretrain the Hypencoder of one q-net depth.")
-    space = Workspace.here()
-    name = f"pretrained/hypencoder_{depth}"
-    files = mined_pairs(space, with_mentions=False)
-    if space.qnet.pretrained:
-        train(space, given_hypencoder(space.qnet.pretrained, depth), "pretrain", files, name, None, steps=0)
-        return
-    aligned = BiEncoder.from_pretrained(space.models / "aligned")
-    model = fresh_hypencoder(space, aligned, depth, space.params["pretrain"]["seed"])
-    vectors = NameVectors.open(space.aligned_vectors, space.ontology)
-    train(space, model, "pretrain", files, name, vectors)
+class Pretraining:
+    """Makes the Hypencoder that fine-tuning starts from.
 
+    A fresh head is trained by the section `pretrain`, if that has steps. The trained model is kept in `runs/`
+    until `finish` is called, so that a run that is interrupted later does not train it again.
 
-if __name__ == "__main__":
-    run_command(main)
+    Args:
+        space: the workspace.
+        depth: the number of hidden layers of the q-nets.
+    """
+
+    def __init__(self, space: Workspace, depth: int) -> None:
+        self.space = space
+        self.depth = depth
+        self._kept: Path | None = None
+
+    def model(self) -> Hypencoder:
+        """Returns the model."""
+        space = self.space
+        if space.qnet.pretrained:
+            return given_hypencoder(space.qnet.pretrained, self.depth)
+        recipe = load_section(Recipe, space.params, "pretrain")
+        aligned = BiEncoder.from_pretrained(space.models / "aligned")
+        fresh = fresh_hypencoder(space, aligned, self.depth, recipe.seed)
+        return self._trained(fresh, recipe) if recipe.steps else fresh
+
+    def _trained(self, fresh: Hypencoder, recipe: Recipe) -> Hypencoder:
+        files = mined_pairs(self.space, with_mentions=False)
+        inputs = {path.name: sha256_file(path) for path in (files.dev, files.names) if path}
+        inputs |= {"start": fresh.fingerprint(), "ontology": self.space.ontology.fingerprint}
+        self._kept = RUNS / f"pretrained-{run_key(recipe, inputs)}"
+        model = self._kept / "model"
+        if not model.is_dir():
+            vectors = NameVectors.open(self.space.aligned_vectors, self.space.ontology)
+            curves = self._kept / "curves"
+            run_recipe(fresh, recipe, files, self.space.ontology, vectors, RUNS, curves, model)
+        # Loaded again, because training froze parameters and switched off dropout.
+        return Hypencoder.from_pretrained(model)
+
+    def finish(self, curves: Path) -> None:
+        """Moves the curves of the training to a folder, if there was one, and deletes what is in `runs/`."""
+        if self._kept is not None:
+            shutil.copytree(self._kept / "curves", curves, dirs_exist_ok=True)
+            shutil.rmtree(self._kept)

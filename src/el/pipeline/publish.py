@@ -20,7 +20,8 @@ from el.base.files import atomic_folder, read_json, write_json
 from el.evaluation.metrics import gold_ranks
 from el.evaluation.predictions import Prediction, prediction_row, read_predictions
 from el.pipeline.common import METRICS, Workspace
-from el.pipeline.compare import REPORT, all_systems
+from el.pipeline.compare import REPORT
+from el.pipeline.scoring import all_systems
 
 RESULTS = Path("results")
 # The number of ids of each ranking that are published. More make the files in git larger.

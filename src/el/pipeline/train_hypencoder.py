@@ -1,16 +1,18 @@
-"""Stage: fine-tunes a pretrained Hypencoder of one q-net depth on the corpus."""
+"""Stage: makes the Hypencoder of one q-net depth, and fine-tunes it on the corpus."""
 
 from el.base.cli import run_command
-from el.models.hypencoder import Hypencoder
 from el.pipeline.common import Workspace, depth_argument
-from el.pipeline.training import finetune
+from el.pipeline.pretrain import Pretraining
+from el.pipeline.training import CURVES, finetune
 
 
 def main() -> None:
     depth = depth_argument("Fine-tune the Hypencoder of one q-net depth.")
     space = Workspace.here()
-    model = Hypencoder.from_pretrained(space.models / f"pretrained/hypencoder_{depth}")
-    finetune(space, model, f"hypencoder_{depth}")
+    name = f"finetuned/hypencoder_{depth}"
+    pretraining = Pretraining(space, depth)
+    finetune(space, pretraining.model(), f"hypencoder_{depth}")
+    pretraining.finish(CURVES / name / "pretraining")
 
 
 if __name__ == "__main__":

@@ -41,9 +41,9 @@ from el.models.hypencoder import Hypencoder
 from el.models.inputs import name_inputs, tokens_for
 from el.models.loading import load_model
 from el.pipeline.common import RUNS, Workspace
-from el.pipeline.evaluate import EvaluateConfig
 from el.pipeline.pretrain import fresh_hypencoder
 from el.pipeline.publish import RESULTS, shortened
+from el.pipeline.scoring import EvaluateConfig
 from el.pipeline.training import finetune_changes, mined_pairs
 from el.report.tables import markdown_table
 from el.runtime.compile import make_engine
