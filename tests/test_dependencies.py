@@ -23,6 +23,7 @@ NEVER_IN_OUTPUTS = {
     "src/el/base/params.py": "reads parameters, which stages depend on by themselves",
     "src/el/base/places.py": "folders of the user, which stages do not use",
     "src/el/base/progress.py": "messages",
+    "src/el/index/estimate.py": "messages",
     "src/el/base/stand_ins.py": "messages",
     "src/el/base/resources.py": "room is asked for, nothing is written",
 }
