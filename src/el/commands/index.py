@@ -154,6 +154,8 @@ def _is_begun(output: Path, fingerprint: str | None = None) -> bool:
     """Whether a folder holds a linker of the first part of an ontology: of this one, or of any."""
     from el.ontology.convert import part_of
 
+    if not (output / _MARK).is_file():
+        return False
     try:
         part = part_of(output / "ontology")
     except ElError:

@@ -122,7 +122,7 @@ def _say_if_partial(linker: Path) -> None:
     from el.ontology.convert import part_of
 
     # A broken linker is reported when it is opened.
-    with contextlib.suppress(ElError, KeyError, TypeError):
+    with contextlib.suppress(ElError):
         if (part := part_of(linker / "ontology")) is not None:
             say(f"{linker}: so far, this linker has {part[1]}; `el index` completes it")
 

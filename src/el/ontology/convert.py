@@ -79,7 +79,7 @@ def part_of(folder: Path) -> tuple[str, str] | None:
         InputError: the manifest is broken.
     """
     manifest = read_json(folder / "manifest.json")
-    info = manifest["info"]
+    info = manifest.get("info", {}) if isinstance(manifest, dict) else {}
     if _WHOLE not in info:
         return None
     return info[_WHOLE], f"{manifest['names']:,} of {info[_WHOLE_NAMES]:,} names (descriptors and diseases)"

@@ -83,7 +83,7 @@ def test_a_mention_to_be_written_out_keeps_what_its_short_form_says(
 
 def test_scores_are_those_of_each_concepts_best_name(ranker: ModelRanker, ontology: Ontology) -> None:
     evidence = collect(ranker, query("aspirin"))
-    found = ranker.retrieve(["aspirin"], [Spellings.of_ontology(ontology).names("aspirin")])
+    found = ranker.retrieve(["aspirin"], [Spellings.of_ontology(ontology).names("aspirin")], alone=[0])
     concepts = ontology.concept_of_name[found.name_rows[0]]
     for kind, scores in (("model", found.scores[0]), ("similarity", found.similarities[0])):
         expected = [scores[concepts == concept].max() - scores.max() for concept in evidence.concepts]
