@@ -1,9 +1,11 @@
 """What the commands share: the exit codes in their --help, common options, and the check of an output."""
 
 import argparse
+import contextlib
 from pathlib import Path
 
-from el.base.errors import UsageError
+from el.base.cli import say
+from el.base.errors import ElError, UsageError
 from el.base.files import clear_leftovers
 
 EXIT_CODES = """\
@@ -17,6 +19,16 @@ exit codes:
   130  interrupted by Ctrl-C
   143  ended by SIGTERM
 """
+
+
+def say_if_begun(linker: Path) -> None:
+    """Says that a linker has the first part of its ontology only, if `el index` is not at its end."""
+    from el.ontology.convert import part_of
+
+    # A broken linker is reported when it is opened.
+    with contextlib.suppress(ElError):
+        if (part := part_of(linker / "ontology")) is not None:
+            say(f"{linker}: so far, this linker has {part[1]}; the command that began it completes it")
 
 
 def add_linker_argument(parser: argparse.ArgumentParser) -> None:

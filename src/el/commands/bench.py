@@ -19,6 +19,7 @@ from el.commands.arguments import (
     add_force_argument,
     add_linker_argument,
     check_folder,
+    say_if_begun,
 )
 
 _DESCRIPTION = """\
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.params is not None:
         config = load_section(BenchmarkConfig, load_params(options.params), "benchmark", options.params)
     linker = find_linker(options.linker)
+    say_if_begun(linker)
     scratch = writable_folder(cache_folder() / "bench")
     bench_linker(linker, options.corpus, config, options.depths, options.output, scratch)
 

@@ -17,6 +17,7 @@ from el.commands.arguments import (
     add_force_argument,
     add_linker_argument,
     check_folder,
+    say_if_begun,
 )
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from el.linking.places import find_linker
 
     options.linker = find_linker(options.linker)
+    say_if_begun(options.linker)
     _evaluate(options)
 
 

@@ -16,6 +16,7 @@ from el.commands.arguments import EXIT_CODES, check_folder
 
 if TYPE_CHECKING:
     from el.ontology.files import Reading
+    from el.ontology.ontology import Ontology
 
 # The ontologies that have a name.
 MESH, SAMPLE = "mesh", "sample"
@@ -104,50 +105,52 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _make(options: argparse.Namespace) -> None:
-    from el.linking.build import build_linker
+    from el.linking.build import build_linker, is_reusable
     from el.ontology.files import Reading
+    from el.ontology.ontology import Ontology
 
     scratch = writable_folder(cache_folder() / "index")
     clear_temporary_folders(scratch, _CONVERTED)
     reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
     with temporary_folder(scratch, _CONVERTED) as made:
         ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, made)
-        _check_begun(options, ontology)
-        reused = options.reuse or _first_linker(options, ontology, made / "first", scratch)
-        build_linker(options.trained, ontology, options.output, scratch, reused, options.compact)
+        whole = Ontology.load(ontology)
+        output: Path = options.output
+        is_begun = _is_begun(output, whole.fingerprint) and is_reusable(options.trained, output)
+        if not (options.force or is_begun):
+            # The linker of a first part of another ontology, or by another model, is not replaced.
+            check_folder(output, _MARK, "linker", force=False)
+        if options.reuse is None and not is_begun:
+            is_begun = _make_first(options, whole, made / "first", scratch)
+        if is_begun:
+            say(f"{output} can be used from now on, with {_names_of(output)}. The others follow")
+        reused = options.reuse or (output if is_begun else None)
+        build_linker(options.trained, ontology, output, scratch, reused, options.compact)
 
 
-def _first_linker(options: argparse.Namespace, ontology: Path, first: Path, scratch: Path) -> Path | None:
-    """Returns a linker of the first part of a large ontology, at the place of the output.
+def _make_first(options: argparse.Namespace, whole: "Ontology", first: Path, scratch: Path) -> bool:
+    """Makes a linker of the first part of a large ontology, which can be used while the rest is encoded.
 
-    It can be used while the other names are encoded. None if the ontology is small or has no other names, or
-    if the output is a linker that it would replace.
+    Returns:
+        Whether it was made: not if the ontology is small or has no other names, or if the output exists.
     """
     from el.linking.build import build_linker
-    from el.ontology.convert import part_of, write_first_part
-    from el.ontology.ontology import Ontology
+    from el.ontology.convert import write_first_part
 
-    output: Path = options.output
-    whole = Ontology.load(ontology)
-    if len(whole.concept_of_name) < _LARGE:
-        return None
-    if not output.exists():
-        if not 0 < write_first_part(whole, first)["names"] < len(whole.concept_of_name):
-            return None
-        build_linker(options.trained, first, output, scratch)
-    elif not _is_begun(output, whole.fingerprint):
-        return None
-    _, names = part_of(output / "ontology") or ("", "")
-    say(f"{output} can be used from now on, with {names}. The others follow")
-    return output
+    names = len(whole.concept_of_name)
+    if names < _LARGE or options.output.exists():
+        return False
+    if not 0 < write_first_part(whole, first)["names"] < names:
+        return False
+    build_linker(options.trained, first, options.output, scratch)
+    return True
 
 
-def _check_begun(options: argparse.Namespace, ontology: Path) -> None:
-    """Refuses an output that is a linker of the first part of another ontology, as `_check_output` others."""
-    from el.ontology.ontology import Ontology
+def _names_of(output: Path) -> str:
+    from el.ontology.convert import part_of
 
-    if not (options.force or _is_begun(options.output, Ontology.load(ontology).fingerprint)):
-        check_folder(options.output, _MARK, "linker", force=False)
+    part = part_of(output / "ontology")
+    return part[1] if part else ""
 
 
 def _is_begun(output: Path, fingerprint: str | None = None) -> bool:
@@ -172,7 +175,7 @@ def _name_of(ontologies: Sequence[str]) -> str:
 def _check_output(options: argparse.Namespace) -> None:
     """Refuses an output that would replace an input, or anything other than a linker.
 
-    Called before the names are encoded, which can take over an hour.
+    Called before the names are encoded, which takes long.
     """
     output: Path = options.output
     for given in (options.trained, *map(Path, options.ontology)):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 from el.base.cli import code_of_interruption, command_parser, say
 from el.base.errors import ElError, InputError, UsageError, as_given
 from el.base.files import clear_leftovers
-from el.commands.arguments import EXIT_CODES, add_linker_argument, check_new
+from el.commands.arguments import EXIT_CODES, add_linker_argument, check_new, say_if_begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from el.linking.places import find_linker
 
     options.linker = find_linker(options.linker)
-    _say_if_partial(options.linker)
+    say_if_begun(options.linker)
     if options.explain is not None:
         _explain(options)
         return
@@ -116,15 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ElError(f"{total.skipped} of the inputs could not be linked completely; see the messages above")
     if total.documents and not total.linked:
         raise NothingLinkedError(_why_nothing(total, options))
-
-
-def _say_if_partial(linker: Path) -> None:
-    from el.ontology.convert import part_of
-
-    # A broken linker is reported when it is opened.
-    with contextlib.suppress(ElError):
-        if (part := part_of(linker / "ontology")) is not None:
-            say(f"{linker}: so far, this linker has {part[1]}; `el index` completes it")
 
 
 def _report_types(total: "Total", options: argparse.Namespace) -> None:

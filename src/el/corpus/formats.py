@@ -10,8 +10,8 @@
 | `plain` | yes | no | all other text |
 | `tsv`, `links` | no | yes | |
 
-If JSON has several of these keys, the first one in this table decides. Other XML, HTML and other JSON are
-refused, unless the user gives their format.
+If JSON has several of these keys within its first 64 KB, the first one in this table decides. Other XML, HTML
+and other JSON are refused, unless the user gives their format.
 
 A document that is written in the format it was read from keeps all its content; each writer's documentation
 says what is added. In another format, a document keeps the content of `Document`: text, passages, mentions,

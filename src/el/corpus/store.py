@@ -17,6 +17,7 @@ Annotations and relations of common tools are read too: `el.corpus.json_forms` l
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -69,6 +70,8 @@ class _Row(TypedDict):
     relations: NotRequired[list[tuple[str, str, str] | dict[str, Any]]]
 
 
+# Between passages, the text of a document has spaces.
+_BLANK = re.compile(r"\s")
 # The keys of a relation as an object: of its kind and of the ids of its ends.
 _RELATION_KEYS = (
     ("type", "from_id", "to_id"),
@@ -275,7 +278,7 @@ def _document(
     passages = _passages(row)
     document_id = str(row.get("id", f"line-{number}"))
     text = checked_text(path, document_id, passages)
-    if "passages" in row and row.get("text", text) != text:
+    if "passages" in row and row.get("text") and not _is_alike(row["text"], text):
         problem = "`text` and `passages` hold different texts, so it is unknown which one is meant"
         raise InputError(path, f"line {number}", problem, "Remove one of the two")
     ids = _mention_ids(entries)
@@ -293,6 +296,11 @@ def _document(
     # By identity: of two mentions with one id, `make_document` keeps the first.
     kept = set(map(id, document.mentions))
     return document, tuple(mention.id if mention and id(mention) in kept else None for mention in mentions)
+
+
+def _is_alike(one: str, other: str) -> bool:
+    """Whether two texts differ at most in the kind of their blanks, and at their ends."""
+    return _BLANK.sub(" ", one).strip() == _BLANK.sub(" ", other).strip()
 
 
 def _passages(row: dict[str, Any]) -> list[Passage]:

@@ -229,7 +229,7 @@ def _encode(model: RetrievalModel, texts: Sequence[str], scratch: Path) -> npt.N
     missing = [(path, rows) for path, rows in zip(paths, parts, strict=True) if not path.is_file()]
     done = len(texts) - sum(len(rows) for _, rows in missing)
     if missing:
-        encoder = PassageEncoder(model, len(texts) - done)
+        encoder = PassageEncoder(model, len(texts))
         _say_how_long(model, [texts[row] for _, rows in missing for row in rows])
         with progress("encode names", len(texts), done=done) as advance:
             for path, rows in missing:

@@ -17,11 +17,10 @@ from el.runtime.networks import compiled_for_many, read_network
 
 # Texts that the tower encodes at once. Larger batches need more memory and have more padding.
 BATCH = 64
-# The number of texts from which on a CPU runs a compiled tower. To compile takes as long as to encode some
+# With this many texts or more, a CPU runs a compiled tower. To compile it takes as long as to encode some
 # thousand texts, and then saves a fifth of the time. With a smaller number, few texts take longer.
 _MANY = 8192
 
-Advance = Callable[[int], None]
 # Rows, their (B, S) token ids and their mask.
 _Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 # Encodes batches into the rows of (M, D) float16 vectors.
@@ -48,9 +47,9 @@ class PassageEncoder:
         return vectors
 
     def _batches(self, tokens: Sequence[Sequence[int]]) -> Iterator[_Batch]:
-        tokenizer = self._model.tokenizer
+        assert self._model.tokenizer is not None
         # Padding is masked, so any id will do if the tokenizer has none for it.
-        padding = 0 if tokenizer is None else tokenizer.pad_token_id or 0
+        padding = self._model.tokenizer.pad_token_id or 0
         # Tokens are counted, not characters: of two names with equally many characters, one may have three
         # times the tokens of the other.
         for rows in by_length([len(ids) for ids in tokens], BATCH):

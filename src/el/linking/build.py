@@ -139,6 +139,17 @@ def build_linker(
             remove_folder(path)
 
 
+def is_reusable(trained: Path, linker: Path) -> bool:
+    """Whether `build_linker` can reuse the vectors of a linker for trained parts."""
+    try:
+        read_trained(linker)
+        vectors = NameVectors.open(linker / "vectors", Ontology.load(linker / "ontology"))
+        vectors.check_model(load_model(trained / "model").passage_tower.fingerprint())
+    except ElError:
+        return False
+    return True
+
+
 def _vectors(
     model: RetrievalModel, ontology: Ontology, texts: Sequence[str], scratch: Path, reused: Path | None
 ) -> NameVectors:

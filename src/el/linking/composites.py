@@ -51,7 +51,7 @@ def readings(text: str) -> list[tuple[str, ...]]:
         return []
     pieces = [piece.strip() for piece in _AND.split(text)]
     if len(pieces) == 1:
-        with_another = tuple(text.split(" with "))
+        with_another = tuple(piece.strip() for piece in text.split(" with "))
         return [with_another] if len(set(with_another)) == 2 and all(with_another) else []
     if not 2 <= len(pieces) <= _MAX_PIECES or not all(pieces):
         return []

@@ -65,7 +65,7 @@ _COLUMN = {kind: column for column, kind in enumerate(KINDS)}
 # value, retrieved names have less room.
 _LEARNED_NAMES = 8
 # Shares are kept this far from 0 and 1, because their logits must be finite.
-_LEAST_SHARE = 1e-9
+LEAST_SHARE = 1e-9
 # The most mentions whose scores are kept in case they occur again. A thousand mentions take 1 to 4 MB.
 _REMEMBERED = 1 << 13
 
@@ -383,8 +383,10 @@ class Calibration:
 
     def probability(self, share: float) -> float:
         """Returns the probability for a share between 0 and 1."""
-        share = min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE)
-        return 1 / (1 + math.exp(-self.offset - self.slope * math.log(share / (1 - share))))
+        share = min(max(share, LEAST_SHARE), 1 - LEAST_SHARE)
+        logit = self.offset + self.slope * math.log(share / (1 - share))
+        # The logistic function, in a form that cannot overflow.
+        return 0.5 * (1 + math.tanh(logit / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,7 +464,7 @@ class Combination:
         if probability < share:
             factor = probability / share
         else:
-            factor = (1 - probability) / max(1 - share, _LEAST_SHARE)
+            factor = (1 - probability) / max(1 - share, LEAST_SHARE)
         probabilities: npt.NDArray[np.float64] = shares * factor
         probabilities[best] = probability
         return probabilities

@@ -52,5 +52,5 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
     console.print(table)
     none = weighted[NIL]
     against = [f"{kind} {none[kind]:+.2f}" for kind in NONE_KINDS if abs(none[kind]) >= _LEAST]
-    summary = f"\nno candidate is right: {', '.join(against) or '0.00'}"
-    console.print(summary, markup=False, highlight=False)
+    if against:
+        console.print(f"\nno candidate is right: {', '.join(against)}", markup=False, highlight=False)

@@ -16,6 +16,7 @@ import torch
 from el.base.errors import ConfigError
 from el.linking.evidence import (
     KINDS,
+    LEAST_SHARE,
     NONE_KINDS,
     Calibration,
     Combination,
@@ -48,8 +49,8 @@ _RIDGE = 1e-3
 # The factor of the squared offset and logarithm of the slope in the loss of a calibration. A larger value
 # keeps groups with few mentions closer to their shares.
 _CALIBRATION_RIDGE = 1e-4
-# Shares are kept this far from 0 and 1, because their logits must be finite.
-_LEAST_SHARE = 1e-9
+# The lowest slope of a calibration. It keeps the slope positive when it is rounded.
+_LEAST_SLOPE = 1e-4
 # How much a mention counts that the linker found, and one of which the definition is hidden. With larger
 # values, the accuracy of given mentions falls. With smaller ones, the scores of these are less reliable.
 _FOUND, _UNDEFINED = 0.3, 0.1
@@ -191,7 +192,7 @@ def fit_calibrations(
 
 
 def _fit_calibration(shares: Sequence[float], right: Sequence[bool]) -> Calibration:
-    logits = torch.tensor(shares, dtype=torch.float64).logit(eps=_LEAST_SHARE)
+    logits = torch.tensor(shares, dtype=torch.float64).logit(eps=LEAST_SHARE)
     truth = torch.tensor(right, dtype=torch.float64)
     # The slope is positive, so that of two mentions of a group the one with the larger share stays first.
     offset, log_slope = (torch.zeros(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
@@ -206,7 +207,7 @@ def _fit_calibration(shares: Sequence[float], right: Sequence[bool]) -> Calibrat
         return value
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return Calibration(round(offset.item(), 4), round(log_slope.exp().item(), 4))
+    return Calibration(round(offset.item(), 4), max(round(log_slope.exp().item(), 4), _LEAST_SLOPE))
 
 
 def _rounded(kinds: Sequence[str], weights: torch.Tensor) -> dict[str, float]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+from el.base.instructions import is_limited
 from el.models.scorer import Scorer
 from el.models.tower import Tower, fingerprint
 
@@ -169,8 +170,7 @@ def supports_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        # ATEN_CPU_CAPABILITY can switch off AVX-512. The next two functions do not read it.
-        if torch.backends.cpu.get_cpu_capability() == "AVX2":
+        if is_limited():
             return False
         # torch has no public function for these two.
         return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())

@@ -1,5 +1,6 @@
 """Converts ontology files to folders in the project's format, and merges such folders."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,18 @@ def write_first_part(whole: Ontology, folder: Path) -> dict[str, Any]:
 
     Returns:
         The manifest. Its info has the fingerprint of the whole and the number of its names; see `part_of`.
-
-    Raises:
-        ElError: there are no such concepts.
     """
-    concepts = (one for one in whole if one.record == "descriptor" or one.kind == "disease")
     info = whole.info | {_WHOLE: whole.fingerprint, _WHOLE_NAMES: len(whole.concept_of_name)}
-    return write_ontology(concepts, folder, info)
+    bounds = list(itertools.pairwise(part_bounds(whole)))
+    if bounds:
+        counts = [sum(_is_first(whole.concept(row)) for row in range(*bound)) for bound in bounds]
+        parts = zip(whole.info["parts"], counts, strict=True)
+        info |= {"parts": [part | {"concepts": count} for part, count in parts]}
+    return write_ontology(filter(_is_first, whole), folder, info)
+
+
+def _is_first(concept: Concept) -> bool:
+    return concept.record == "descriptor" or concept.kind == "disease"
 
 
 def part_of(folder: Path) -> tuple[str, str] | None:

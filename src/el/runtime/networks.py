@@ -13,6 +13,7 @@ import openvino
 from tokenizers import Tokenizer
 
 from el.base.errors import InputError, first_line
+from el.base.instructions import is_limited
 
 _Made = TypeVar("_Made")
 
@@ -68,9 +69,8 @@ def compiled_for_many(network: openvino.Model) -> openvino.AsyncInferQueue:
 
 
 def _precision() -> dict[str, Any]:
-    """The option that limits networks to float32 where PyTorch's variable switches AVX-512 and bf16 off."""
-    is_limited = os.environ.get("ATEN_CPU_CAPABILITY") in ("avx2", "default")
-    return {"INFERENCE_PRECISION_HINT": "f32"} if is_limited else {}
+    """The option that limits networks to float32 where bf16 is switched off."""
+    return {"INFERENCE_PRECISION_HINT": "f32"} if is_limited() else {}
 
 
 # What a forked process has of its parent's networks. It is never freed: the threads that would free it did

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from el.base.errors import BusyError, ElError, InputError, UsageError
+from el.base.files import read_json, write_json
 from el.base.places import HOME_VARIABLE, cache_folder
 from el.commands.index import main
 from el.commands.link import main as link
@@ -17,10 +18,11 @@ from el.corpus.formats import open_corpus
 from el.corpus.types import Document
 from el.index import build
 from el.index.encode import PassageEncoder
+from el.linking.build import build_linker
 from el.linking.folder import save_linker
 from el.linking.linker import Linker
 from el.linking.synonyms import LearnedSynonyms
-from el.ontology.ontology import Concept, Kind, Name, Ontology
+from el.ontology.ontology import Concept, Kind, Name, Ontology, part_bounds
 from el.tagging.finder import Found
 from el.tagging.tagger import Tagger
 from tests.make_mesh_xml import make_mesh_xml
@@ -245,6 +247,12 @@ def test_a_large_ontology_can_be_used_before_all_of_it_is_encoded(
     assert sorted(encoded) == sorted(first)
     link(["--linker", "made", "--explain", "headache"])
     assert f"this linker has {len(first)} of {names} names" in capsys.readouterr().err
+    # One of another model is not completed, and is replaced on demand only.
+    manifest = read_json(Path("made/vectors/manifest.json"))
+    write_json(Path("made/vectors/manifest.json"), manifest | {"model": "other"})
+    with pytest.raises(UsageError, match="made exists"):
+        main(arguments)
+    write_json(Path("made/vectors/manifest.json"), manifest)
     # Another ontology does not take its place.
     with pytest.raises(UsageError, match="made exists"):
         main(["own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"])
@@ -262,6 +270,31 @@ def test_a_large_ontology_can_be_used_before_all_of_it_is_encoded(
     with pytest.raises(KeyboardInterrupt):
         main([*arguments, "--force"])
     assert Ontology.load(Path("made") / "ontology").fingerprint == ontology.fingerprint
+
+
+def test_the_first_part_of_merged_ontologies_links_plain_text(
+    folder: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("el.commands.index._LARGE", 4)
+    supplementary = Concept("C000001", (Name("odd acid"),), "chemical", "supplementary")
+    Ontology.from_concepts([supplementary, *tiny_ontology()]).save(Path("mesh-like"))
+    build_all = build_linker
+    made: list[Path] = []
+
+    def build_first(*given: Any) -> None:
+        if made:
+            raise KeyboardInterrupt
+        made.append(given[2])
+        build_all(*given)
+
+    monkeypatch.setattr("el.linking.build.build_linker", build_first)
+    with pytest.raises(KeyboardInterrupt):
+        main(["mesh-like", "own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"])
+    ontology = Ontology.load(Path("made") / "ontology")
+    assert part_bounds(ontology) == [0, len(tiny_ontology()), len(ontology)]
+    assert len(ontology) == len(tiny_ontology()) + 2
+    found = Linker.load("made")("A headache and an itching knee.").mentions
+    assert [one.text for one in found] == ["headache", "itching knee"]
 
 
 def test_two_commands_do_not_disturb_each_other(

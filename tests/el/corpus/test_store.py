@@ -66,7 +66,7 @@ MENTION = GOOD["mentions"][0]
         ({"passages": "An ache"}, "Expected `array`, got `str` - at `document.passages`"),
         ({"passages": ["An ache"]}, r"got `str` - at `document.passages\[0\]`"),
         ({"passages": [{"offsets": [[0, 7]], "text": ["An", "ache"]}]}, "2 texts at 1 offsets"),
-        ({"text": "An ache "}, "`text` and `passages` hold different texts"),
+        ({"text": "An itch"}, "`text` and `passages` hold different texts"),
         ({"id": None}, "got `null`"),
         ({"id": True}, "got `bool`"),
         ({"id": ["1"]}, "got `array`"),
@@ -246,3 +246,12 @@ def test_links_are_added_and_all_other_keys_kept(tmp_path: Path) -> None:
         "links": {"predicted": [], "decided_by": "", "margin": 0.0, "candidates": []},
     }
     assert json.loads(written("jsonl", linked)) == {**row, "mentions": [{**mention, "links": links}, new]}
+
+
+@pytest.mark.parametrize("text", ["A cold.\nNo ache.", "A cold. No ache.\n", ""])
+def test_a_text_beside_passages_may_have_other_blanks(tmp_path: Path, text: str) -> None:
+    passages = [{"offset": 0, "text": "A cold."}, {"offset": 8, "text": "No ache."}]
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps({"text": text, "passages": passages}), encoding="utf-8")
+    (document,) = read_documents(path)
+    assert document.text == "A cold. No ache."

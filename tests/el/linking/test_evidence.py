@@ -194,6 +194,14 @@ def test_probabilities_are_calibrated_for_each_group() -> None:
     assert Combination(*weights, {"seen": line}).probabilities(empty).tolist() == []
 
 
+@pytest.mark.parametrize("slope", [1e-4, 3.0, 1e4])
+def test_any_calibration_gives_probabilities(slope: float) -> None:
+    found = [Calibration(0.0, slope).probability(share) for share in (0.0, 1e-9, 0.3, 0.5, 1.0)]
+    assert found == sorted(found)
+    assert all(0 <= one <= 1 for one in found)
+    assert found[3] == 0.5
+
+
 @pytest.mark.parametrize(
     ("on", "group"),
     [
