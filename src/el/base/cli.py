@@ -6,10 +6,19 @@ import os
 import signal
 import sys
 import threading
+import time
 import typing
 from collections.abc import Callable, Iterator
 
+import psutil
+
 from el.base.errors import ElError, printable
+
+# The variable that DVC sets for the commands of its stages.
+_DVC_STAGE = "DVC_STAGE"
+# How often a stage looks whether DVC is still there, and how long it may take to end, in seconds. With larger
+# values, it may write longer beside the next run.
+_INTERVAL, _GRACE = 0.5, 5.0
 
 
 class Terminated(KeyboardInterrupt):
@@ -43,6 +52,8 @@ def run_command(main: Callable[[], None], description: str | None = None) -> Non
     """
     if description is not None:
         command_parser(description).parse_args()
+    if _DVC_STAGE in os.environ:
+        threading.Thread(target=_end_with_dvc, daemon=True).start()
     try:
         with _ended_by_sigterm():
             main()
@@ -55,6 +66,28 @@ def run_command(main: Callable[[], None], description: str | None = None) -> Non
         if error.filename is None and error.errno is None:
             raise
         _stop(f"error: {error.filename or 'file'}: {error.strerror}", os.EX_IOERR)
+
+
+def _end_with_dvc() -> None:
+    """Ends this stage when the DVC process that runs it has ended, also if that was killed.
+
+    Otherwise the next `dvc repro` runs the stage a second time beside it, and both write the same files.
+    """
+    dvc = next((one for one in psutil.Process().parents() if _is_dvc(one)), None)
+    if dvc is None:
+        return
+    while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(_INTERVAL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    # The main thread may be in a long computation, which no signal interrupts.
+    time.sleep(_GRACE)
+    os._exit(code_of_interruption(Terminated()))
+
+
+def _is_dvc(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(os.path.basename(part) == "dvc" for part in process.cmdline()[:3])
+    return False
 
 
 @contextlib.contextmanager
