@@ -9,6 +9,7 @@ import threading
 import time
 import typing
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 
@@ -76,7 +77,7 @@ def _end_with_dvc() -> None:
     dvc = next((one for one in psutil.Process().parents() if _is_dvc(one)), None)
     if dvc is None:
         return
-    while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+    while _runs(dvc):
         time.sleep(_INTERVAL)
     os.kill(os.getpid(), signal.SIGTERM)
     # The main thread may be in a long computation, which no signal interrupts.
@@ -86,7 +87,13 @@ def _end_with_dvc() -> None:
 
 def _is_dvc(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
-        return any(os.path.basename(part) == "dvc" for part in process.cmdline()[:3])
+        return any(Path(part).name == "dvc" for part in process.cmdline()[:3])
+    return False
+
+
+def _runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 

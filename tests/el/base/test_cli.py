@@ -1,11 +1,16 @@
 """Parameters in, messages and exit codes out."""
 
+import contextlib
+import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 import pytest
 
 from el.base.cli import run_command
@@ -149,3 +154,32 @@ def test_bugs_keep_their_traceback() -> None:
             run_command(raising(bug))
         assert caught.value is bug
     run_command(lambda: None)
+
+
+@pytest.mark.parametrize("name", ["dvc", "another"])
+def test_a_stage_ends_with_its_dvc(tmp_path: Path, name: str) -> None:
+    """Also if DVC is killed. What runs a command without DVC may end before it."""
+    stage = "import time; from el.base.cli import run_command; run_command(lambda: time.sleep(600))"
+    runner = tmp_path / name
+    runner.write_text(
+        "import subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {stage!r}])\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    dvc = subprocess.Popen(
+        [sys.executable, runner], env=os.environ | {"DVC_STAGE": "mine"}, stdout=subprocess.PIPE, text=True
+    )
+    assert dvc.stdout is not None
+    child = psutil.Process(int(dvc.stdout.readline()))
+    try:
+        # Until its thread has found its parents.
+        time.sleep(3)
+        dvc.kill()
+        dvc.wait()
+        _, alive = psutil.wait_procs([child], 20 if name == "dvc" else 3)
+        assert bool(alive) == (name != "dvc")
+    finally:
+        dvc.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
