@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from el.base.lengths import by_length
+from el.base.lengths import by_length, padded
 from el.models.base import RetrievalModel, supports_bf16
 from el.runtime.compile import save_passage_tower
 from el.runtime.networks import compiled_for_many, read_network
@@ -53,11 +53,7 @@ class PassageEncoder:
         # Tokens are counted, not characters: of two names with equally many characters, one may have three
         # times the tokens of the other.
         for rows in by_length([len(ids) for ids in tokens], BATCH):
-            lengths = np.array([len(tokens[row]) for row in rows])
-            padded = np.full((len(rows), lengths.max()), padding, dtype=np.int64)
-            for place, row in enumerate(rows):
-                padded[place, : lengths[place]] = tokens[row]
-            yield rows, padded, (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
+            yield rows, *padded([tokens[row] for row in rows], padding)
 
 
 def encode_texts(model: RetrievalModel, texts: Sequence[str]) -> npt.NDArray[np.float16]:

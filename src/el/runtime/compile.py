@@ -107,7 +107,7 @@ def compile_model(model: RetrievalModel, folder: Path) -> None:
     assert model.tokenizer is not None
     with atomic_folder(folder) as temporary, torch.no_grad():
         # Each network gets two examples. A dimension whose sizes differ in them may have any size.
-        tokens, others = (tuple(model.tokenize(texts).values()) for texts in (_EXAMPLES, _EXAMPLES[:1]))
+        tokens, others = _examples(model)
         low_rank = isinstance(model, Hypencoder) and model.scores_at_low_rank()
         query = _query_side(model, low_rank)
         _save(query, tokens, others, temporary / QUERY)
@@ -142,9 +142,14 @@ def save_passage_tower(model: RetrievalModel, path: Path) -> None:
         model: a model with a tokenizer, on the CPU. It is not changed.
         path: the file to write, .xml. Its weights are written beside it, in full precision.
     """
-    example, other = (tuple(model.tokenize(texts).values()) for texts in (_EXAMPLES, _EXAMPLES[:1]))
     with torch.no_grad():
-        _save(_Vectors(model.passage_tower).eval(), example, other, path, half=False)
+        _save(_Vectors(model.passage_tower).eval(), *_examples(model), path, half=False)
+
+
+def _examples(model: RetrievalModel) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Returns token ids and mask of two inputs that differ in both sizes."""
+    first, second = (tuple(model.tokenize(texts).values()) for texts in (_EXAMPLES, _EXAMPLES[:1]))
+    return first, second
 
 
 def _query_side(model: BiEncoder | Hypencoder, low_rank: bool) -> nn.Module:

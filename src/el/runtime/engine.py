@@ -17,6 +17,7 @@ import openvino
 
 from el.base.errors import InputError, MismatchError, first_line
 from el.base.files import check_sampled, read_json
+from el.base.lengths import padded
 from el.runtime.networks import AGAIN, OfProcess, chained, compiled, open_tokenizer, read_network
 from el.runtime.single import SingleMention
 
@@ -192,12 +193,9 @@ class CompiledEngine:
         self, tokens: Sequence[Sequence[int]], rows: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Returns padded ids and their mask, (rows, S) each. Copies of the first mention fill up the rows."""
-        tokens = [*tokens, *[tokens[0]] * (rows - len(tokens))]
-        lengths = np.array([len(mention) for mention in tokens])
-        ids = np.full((rows, _round_up(max(lengths), _MULTIPLE)), self._padding, dtype=np.int64)
-        for row, mention in zip(ids, tokens, strict=True):
-            row[: len(mention)] = mention
-        return ids, (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
+        if len(tokens) > rows:
+            raise ValueError(f"a batch has {len(tokens)} mentions; at most {rows} fit")
+        return padded([*tokens, *[tokens[0]] * (rows - len(tokens))], self._padding, _MULTIPLE)
 
 
 class _Open:
