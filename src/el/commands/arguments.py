@@ -1,12 +1,14 @@
 """What the commands share: the exit codes in their --help, common options, and the check of an output."""
 
 import argparse
-import contextlib
 from pathlib import Path
 
 from el.base.cli import say
 from el.base.errors import ElError, UsageError
 from el.base.files import clear_leftovers
+
+# A file that every linker has.
+LINKER_MARK = "vectors/manifest.json"
 
 EXIT_CODES = """\
 exit codes:
@@ -21,14 +23,25 @@ exit codes:
 """
 
 
-def say_if_begun(linker: Path) -> None:
-    """Says that a linker has the first part of its ontology only, if `el index` is not at its end."""
+def begun_part(linker: Path) -> tuple[str, str] | None:
+    """Returns what a linker has if it has the first part of its ontology only, as `part_of` does.
+
+    None for a linker of a whole ontology, and for a broken one, which is reported when it is opened.
+    """
     from el.ontology.convert import part_of
 
-    # A broken linker is reported when it is opened.
-    with contextlib.suppress(ElError):
-        if (part := part_of(linker / "ontology")) is not None:
-            say(f"{linker}: so far, this linker has {part[1]}; the command that began it completes it")
+    if not (linker / LINKER_MARK).is_file():
+        return None
+    try:
+        return part_of(linker / "ontology")
+    except ElError:
+        return None
+
+
+def say_if_begun(linker: Path) -> None:
+    """Says that a linker has the first part of its ontology only, if `el index` is not at its end."""
+    if (part := begun_part(linker)) is not None:
+        say(f"{linker}: so far, this linker has {part[1]}; the command that began it completes it")
 
 
 def add_linker_argument(parser: argparse.ArgumentParser) -> None:

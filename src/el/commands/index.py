@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from el.base.cli import command_parser, say
-from el.base.errors import ElError, InputError, UsageError
+from el.base.errors import InputError, UsageError
 from el.base.files import claimed, clear_temporary_folders, temporary_folder
 from el.base.places import cache_folder, writable_folder
-from el.commands.arguments import EXIT_CODES, check_folder
+from el.commands.arguments import EXIT_CODES, LINKER_MARK, begun_part, check_folder
 
 if TYPE_CHECKING:
     from el.ontology.files import Reading
@@ -24,8 +24,6 @@ MESH, SAMPLE = "mesh", "sample"
 # The number of names from which on a linker of the first part is made before that of all. With a smaller
 # number, smaller ontologies take longer, because two linkers are written.
 _LARGE = 300_000
-# A file that every linker has.
-_MARK = "vectors/manifest.json"
 # How the names of the folders begin that hold converted ontologies while the command runs.
 _CONVERTED = "ontology-"
 
@@ -116,14 +114,15 @@ def _make(options: argparse.Namespace) -> None:
         ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, made)
         whole = Ontology.load(ontology)
         output: Path = options.output
-        is_begun = _is_begun(output, whole.fingerprint) and is_reusable(options.trained, output)
+        part = begun_part(output)
+        is_begun = part is not None and part[0] == whole.fingerprint and is_reusable(options.trained, output)
         if not (options.force or is_begun):
             # The linker of a first part of another ontology, or by another model, is not replaced.
-            check_folder(output, _MARK, "linker", force=False)
+            check_folder(output, LINKER_MARK, "linker", force=False)
         if options.reuse is None and not is_begun:
             is_begun = _make_first(options, whole, made / "first", scratch)
-        if is_begun:
-            say(f"{output} can be used from now on, with {_names_of(output)}. The others follow")
+        if is_begun and (part := begun_part(output)) is not None:
+            say(f"{output} can be used from now on, with {part[1]}. The others follow")
         reused = options.reuse or (output if is_begun else None)
         build_linker(options.trained, ontology, output, scratch, reused, options.compact)
 
@@ -146,26 +145,6 @@ def _make_first(options: argparse.Namespace, whole: "Ontology", first: Path, scr
     return True
 
 
-def _names_of(output: Path) -> str:
-    from el.ontology.convert import part_of
-
-    part = part_of(output / "ontology")
-    return part[1] if part else ""
-
-
-def _is_begun(output: Path, fingerprint: str | None = None) -> bool:
-    """Whether a folder holds a linker of the first part of an ontology: of this one, or of any."""
-    from el.ontology.convert import part_of
-
-    if not (output / _MARK).is_file():
-        return False
-    try:
-        part = part_of(output / "ontology")
-    except ElError:
-        return False
-    return part is not None and fingerprint in (None, part[0])
-
-
 def _name_of(ontologies: Sequence[str]) -> str:
     """Returns the name of a linker, such as "mesh-hospital" for mesh and hospital.csv."""
     names = (Path(given).resolve().name.partition(".")[0] for given in dict.fromkeys(ontologies))
@@ -182,8 +161,8 @@ def _check_output(options: argparse.Namespace) -> None:
         if given.exists() and output.resolve() in (given.resolve(), *given.resolve().parents):
             raise UsageError(f"{output} would replace {given}; give another --output")
     # A linker of the first part is completed.
-    force = options.force or _is_begun(output)
-    check_folder(output, _MARK, "linker", force=force)
+    force = options.force or begun_part(output) is not None
+    check_folder(output, LINKER_MARK, "linker", force=force)
 
 
 def _parser() -> argparse.ArgumentParser:
