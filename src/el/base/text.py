@@ -46,6 +46,7 @@ class _PlainOneForOne(dict[int, str]):
 
 
 _PLAIN, _PLAIN_ONE_FOR_ONE = _Plain(), _PlainOneForOne()
+_WHITE_SPACE = re.compile(r"\s")
 
 
 def _plain_character(character: str) -> str:
@@ -94,6 +95,11 @@ def _is_plain(text: str) -> bool:
 def plain_one_for_one(text: str) -> str:
     """Does what `plain_characters` does with characters that become one character. Offsets stay the same."""
     return text if _is_plain(text) else text.translate(_PLAIN_ONE_FOR_ONE)
+
+
+def with_spaces(text: str) -> str:
+    """Returns a text with a space in place of each white space. Its length stays the same."""
+    return _WHITE_SPACE.sub(" ", text)
 
 
 def spell_greek(text: str) -> str:

@@ -23,6 +23,7 @@ from typing import TextIO
 
 from el.base.errors import ElError, InputError
 from el.base.files import atomic_folder
+from el.base.text import with_spaces
 from el.corpus.checks import MentionError, Skip, make_document, quoted, read_each, report
 from el.corpus.fields import MESH_ID, FreeIds, format_type, is_one_id, link_row, parse_ids
 from el.corpus.opening import decoded, document_name, read_whole, written_text
@@ -46,8 +47,6 @@ _LINE_AFTER_RETURN = re.compile(r"\r[TNREAM#*]\d*\t")
 # An id that begins with a resource, such as "OMIM:104300".
 _RESOURCE = re.compile(r"[^:]+:.+")
 _NO_RESOURCE = "OWN:"
-# Any white space: where a mention runs over a line end, brat writes a space in the mention's text.
-_BLANK = re.compile(r"\s")
 # What a type, an id or a name may not hold.
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
 _LINE = re.compile(r"[^\r\n]+")
@@ -218,7 +217,8 @@ def _holds(text: str, spans: tuple[Span, ...], surface: str) -> bool:
     if sum(span.stop - span.start for span in spans) + len(spans) - 1 != len(surface):
         return False
     found = " ".join(text[span.start : span.stop] for span in spans)
-    return _BLANK.sub(" ", found) == _BLANK.sub(" ", surface)
+    # Where a mention runs over a line end, brat writes a space in the mention's text.
+    return with_spaces(found) == with_spaces(surface)
 
 
 def _read_document(text_path: Path, path: Path, skip: Skip | None) -> Document:
@@ -381,7 +381,7 @@ def _mention_line(document: Document, mention_id: str, mention: Mention, text: s
     if not pieces:
         raise _cannot_hold(document, f"has annotation {quoted(mention.id)}, which is nothing but a line end")
     places = ";".join(f"{start} {stop}" for start, stop in pieces)
-    surface = _BLANK.sub(" ", " ".join(text[start:stop] for start, stop in pieces))
+    surface = with_spaces(" ".join(text[start:stop] for start, stop in pieces))
     return f"{mention_id}\t{_type(format_type(mention.type), 'Mention')} {places}\t{surface}"
 
 

@@ -17,7 +17,6 @@ Annotations and relations of common tools are read too: `el.corpus.json_forms` l
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from typing import Any, NotRequired, TextIO, TypedDict
 
 from el.base.errors import InputError
 from el.base.files import write_jsonl
+from el.base.text import with_spaces
 from el.corpus.checks import MentionError, Skip, checked_text, make_document, read_each, report
 from el.corpus.fields import FreeIds, link_row
 from el.corpus.json_forms import Id, Interval, Offset, annotations, mention_row, unread_annotations
@@ -70,8 +70,6 @@ class _Row(TypedDict):
     relations: NotRequired[list[tuple[str, str, str] | dict[str, Any]]]
 
 
-# Between passages, the text of a document has spaces.
-_BLANK = re.compile(r"\s")
 # The keys of a relation as an object: of its kind and of the ids of its ends.
 _RELATION_KEYS = (
     ("type", "from_id", "to_id"),
@@ -300,7 +298,7 @@ def _document(
 
 def _is_alike(one: str, other: str) -> bool:
     """Whether two texts differ at most in the kind of their blanks, and at their ends."""
-    return _BLANK.sub(" ", one).strip() == _BLANK.sub(" ", other).strip()
+    return with_spaces(one).strip() == with_spaces(other).strip()
 
 
 def _passages(row: dict[str, Any]) -> list[Passage]:

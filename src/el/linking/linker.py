@@ -339,15 +339,15 @@ class Linker:
         A text that a name or a training mention is spelled like is sure: 1. A concept of another kind than
         the mention's is not: 0. Without candidates, the row is -1.
         """
-        shares = self._first_reading.probabilities(evidence)
-        if not len(shares):
+        probabilities = self._first_reading.probabilities(evidence)
+        if not len(probabilities):
             return -1, 0.0
-        best = int(shares.argmax())
+        best = int(probabilities.argmax())
         concept = int(evidence.concepts[best])
         if not self._has([concept], whole.type):
             return concept, 0.0
         is_sure = text != whole.expanded and self._is_known(whole, text, learned=True)
-        return concept, 1.0 if is_sure else float(shares[best])
+        return concept, 1.0 if is_sure else float(probabilities[best])
 
     def _is_known(self, query: Query, text: str, learned: bool = False) -> bool:
         """Whether a name of the query's type is spelled like a text or, if `learned`, a training mention."""
@@ -427,10 +427,12 @@ class Linker:
         return EvidenceCollector(self.ranker, spellings, synonyms, self.candidates)
 
     def _decide(self, query: Query, evidence: Evidence, k: int) -> Decision:
-        shares, ids = self._combination.probabilities(evidence), self.ontology.ids
-        order = sorted(range(len(shares)), key=lambda row: (-shares[row], ids[evidence.concepts[row]]))
+        probabilities, ids = self._combination.probabilities(evidence), self.ontology.ids
+        order = sorted(
+            range(len(probabilities)), key=lambda row: (-probabilities[row], ids[evidence.concepts[row]])
+        )
         links = tuple(
-            self._link(int(evidence.concepts[row]), int(evidence.names[row]), float(shares[row]))
+            self._link(int(evidence.concepts[row]), int(evidence.names[row]), float(probabilities[row]))
             for row in order[: max(k, 2)]
         )
         reason = self._reason(query, evidence, order[0]) if order else self.ranker.engine.kind
