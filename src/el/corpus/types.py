@@ -124,12 +124,19 @@ class Link:
             weights that were fitted on dev. So scores of different mentions can be compared; `nil_below` is
             one threshold for all of them. Those of one mention sum to 1 at most.
         matched_name: the concept's name that is most similar to the mention.
+        source: where the matched name comes from, if it is an outside name, such as "MONDO"; "" otherwise.
     """
 
     concept_id: str
     name: str
     score: float
     matched_name: str
+    source: str = ""
+
+    @property
+    def described_name(self) -> str:
+        """The matched name, with its source in brackets if it is an outside name."""
+        return f"{self.matched_name} ({self.source})" if self.source else self.matched_name
 
 
 def margin_of(links: Sequence[Link]) -> float:

@@ -19,6 +19,7 @@ COLUMNS = {
     "id": "str",
     "name": "str",
     "matched_name": "str",
+    "source": "str",
     "score": "float64",
     "predicted": "bool",
     "decided_by": "str",
@@ -41,6 +42,7 @@ def links_frame(documents: Iterable[LinkedDocument]) -> pd.DataFrame:
         rank: the rank of the candidate, from 1.
         id, name: the candidate's id and preferred name.
         matched_name: the candidate's name that came nearest to the mention.
+        source: where that name comes from, if it is an outside name; "" otherwise.
         score: the candidate's score.
         predicted: whether the mention is linked to the candidate.
         decided_by: the stage that decided.
@@ -58,6 +60,7 @@ def links_frame(documents: Iterable[LinkedDocument]) -> pd.DataFrame:
             link.concept_id,
             link.name,
             link.matched_name,
+            link.source,
             link.score,
             link.concept_id in linked.predicted,
             linked.decided_by,

@@ -28,8 +28,10 @@ from el.ontology.spellings import Spellings
 KINDS = (
     "model",  # the model's score of the concept's best name, minus that of the best candidate (<= 0)
     "similarity",  # the same for the dot products by which names were retrieved
-    "spelling",  # 1 if a name is spelled like the mention with abbreviations written out
+    "spelling",  # 1 if a name of the ontology is spelled like the mention with abbreviations written out
     "preferred_name",  # 1 if that name is the concept's preferred name
+    "outside_spelling",  # 1 if an outside name is spelled so, and the mention is no undefined acronym
+    "outside_acronym",  # 1 if an outside name is spelled so, and the mention is an undefined acronym
     "short_form",  # 1 if a name is spelled like the mention and the mention is an abbreviation
     "descriptor",  # 1 for a descriptor, 0 for a supplementary record
     "type",  # 1 if the concept's kind is the mention's type
@@ -55,7 +57,7 @@ NONE_KINDS = (
 )
 # The groups of kinds that can be switched off.
 GROUPS = {
-    "dictionary": ("spelling", "preferred_name", "short_form"),
+    "dictionary": ("spelling", "preferred_name", "outside_spelling", "outside_acronym", "short_form"),
     "learned": ("learned_share", "learned_count", "known"),
     "types": ("type",),
     "document": ("in_document",),
@@ -238,8 +240,14 @@ class EvidenceCollector:
             column = np.full(len(concepts), -np.inf, dtype=np.float32)
             np.maximum.at(column, position, given)
             values[:, _COLUMN[kind]] = column - column.max(initial=-np.inf)
+        outside = self.ontology.is_outside[form.equal]
+        outside_kind = "outside_acronym" if _is_undefined_acronym(text, expanded) else "outside_spelling"
         # "spelling" comes last, because a name with the mention's spelling is the name to show.
-        for kind, alike in (("short_form", form.short), ("spelling", form.equal)):
+        for kind, alike in (
+            ("short_form", form.short),
+            (outside_kind, form.equal[outside]),
+            ("spelling", form.equal[~outside]),
+        ):
             rows, alike = self._places(alike, concepts)
             values[rows, _COLUMN[kind]] = 1.0
             best[rows] = alike
@@ -321,7 +329,7 @@ def documents_with_few(queries: Iterable[Query]) -> set[str]:
 def _none(scored: _Scored, text: str, expanded: str, is_found: bool) -> npt.NDArray[np.float32]:
     """Returns the (len(NONE_KINDS),) evidence that no candidate of a mention is right."""
     unspelled, unlearned = not len(scored.form.equal), not scored.form.learned
-    acronym = text == expanded and is_acronym(text)
+    acronym = _is_undefined_acronym(text, expanded)
     return np.array(
         [
             1.0,
@@ -357,6 +365,10 @@ def is_acronym(text: str) -> bool:
     letters = [character for character in text.rstrip("s") if character.isalpha()]
     capitals = sum(map(str.isupper, letters))
     return len(text) <= _MAX_ACRONYM and " " not in text and capitals >= 2 and 2 * capitals > len(letters)
+
+
+def _is_undefined_acronym(text: str, expanded: str) -> bool:
+    return text == expanded and is_acronym(text)
 
 
 def calibration_group(evidence: Evidence) -> str:

@@ -43,7 +43,7 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
     for link, row in zip(decision.links, rows, strict=True):
         values = (f"{row[kind]:+.2f}" for kind in shown)
         # Escaped, because Rich reads brackets as markup; in "benzo[a]pyrene" they are part of the name.
-        names = map(escape, (link.concept_id, link.name, link.matched_name))
+        names = map(escape, (link.concept_id, link.name, link.described_name))
         table.add_row(*names, f"{link.score:.3f}", *values)
     answer = best.concept_id if best.score >= threshold else f"-1 (no score reaches {threshold:.3f})"
     margin = f"{decision.margin:.3f} above the next"

@@ -42,7 +42,17 @@ FOLDS = 5
 # evidence of the rare kinds are used in addition. A mention has hundreds of others, whose probability is
 # close to 0; at a larger value, fitting takes more time and memory.
 _FITTED = 48
-_RARE = [KINDS.index(kind) for kind in ("spelling", "short_form", "learned_share", "in_document")]
+_RARE = [
+    KINDS.index(kind)
+    for kind in (
+        "spelling",
+        "outside_spelling",
+        "outside_acronym",
+        "short_form",
+        "learned_share",
+        "in_document",
+    )
+]
 # The factor of the squared weights in the loss, for kinds scaled to variance 1. A larger value pulls weights
 # closer to 0.
 _RIDGE = 1e-3

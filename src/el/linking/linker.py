@@ -74,7 +74,8 @@ class Decision:
         links: concepts, best first; may be empty.
         decided_by: the strongest reason for the first concept: "learned_synonym" (most training mentions of
             the form have it), "dictionary" (a name is spelled like the mention), "abbreviation" (a name is
-            spelled like the long form of the mention), or the model's kind.
+            spelled like the long form of the mention), "outside_name" (an outside name is spelled like the
+            mention or its long form), or the model's kind.
         margin: see `margin_of`; computed over all candidates, not over `links` alone.
     """
 
@@ -443,11 +444,14 @@ class Linker:
             return "learned_synonym"
         if evidence.of("spelling")[row]:
             return "dictionary" if query.expanded == query.text else "abbreviation"
+        if evidence.of("outside_spelling")[row] or evidence.of("outside_acronym")[row]:
+            return "outside_name"
         return self.ranker.engine.kind
 
     def _link(self, concept: int, name: int, score: float) -> Link:
         preferred = self.ontology.name_text(int(self.ontology.first_name[concept]))
-        return Link(self.ontology.ids[concept], preferred, score, self.ontology.name_text(name))
+        text, source = self.ontology.name_text(name), self.ontology.name_source(name)
+        return Link(self.ontology.ids[concept], preferred, score, text, source)
 
 
 def _weighted(

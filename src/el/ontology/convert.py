@@ -8,6 +8,7 @@ from typing import Any
 from el.base.errors import ElError
 from el.base.files import read_json, sha256_file
 from el.ontology.files import Reading, read_ontology_file
+from el.ontology.mapped import MappedNames, mapped_names
 from el.ontology.ontology import Concept, Ontology, part_bounds, write_ontology
 
 # In the info of a first part: the fingerprint of the whole ontology, and the number of its names.
@@ -33,12 +34,22 @@ def convert_file(
     return write_ontology(read_ontology_file(path, reading, notes), folder, info)
 
 
-def merge_ontologies(parts: Mapping[str, Path], folder: Path) -> dict[str, Any]:
+def merge_ontologies(
+    parts: Mapping[str, Path],
+    folder: Path,
+    mappings: Mapping[str, set[str]] | None = None,
+    notes: list[str] | None = None,
+) -> dict[str, Any]:
     """Writes several ontologies as one, in their order.
+
+    A concept of a file that is mapped to one concept of another ontology becomes names of that concept
+    (`el.ontology.mapped`).
 
     Args:
         parts: the user's name for each ontology -> its folder.
         folder: the folder to write. It is replaced as a whole, or stays untouched if there is an error.
+        mappings: id of a concept -> ids of the same concept in other ontologies; None for none.
+        notes: receives a line about each group of mapped concepts.
 
     Returns:
         The manifest.
@@ -48,8 +59,12 @@ def merge_ontologies(parts: Mapping[str, Path], folder: Path) -> dict[str, Any]:
         InputError: a part is missing or broken.
     """
     ontologies = {name: Ontology.load(part) for name, part in parts.items()}
-    info = {"source": "merged", "parts": [part for o in ontologies.values() for part in _parts(o)]}
-    return write_ontology(_all_concepts(ontologies), folder, info)
+    mapped = mapped_names(ontologies, mappings or {})
+    if notes is not None:
+        notes += mapped.lines()
+    given = [part for ontology in ontologies.values() for part in _parts(ontology, mapped)]
+    info = {"source": "merged", "parts": given}
+    return write_ontology(_all_concepts(ontologies, mapped), folder, info)
 
 
 def write_first_part(whole: Ontology, folder: Path) -> dict[str, Any]:
@@ -91,18 +106,21 @@ def part_of(folder: Path) -> tuple[str, str] | None:
     return info[_WHOLE], f"{manifest['names']:,} of {info[_WHOLE_NAMES]:,} names (descriptors and diseases)"
 
 
-def _parts(ontology: Ontology) -> list[dict[str, Any]]:
+def _parts(ontology: Ontology, mapped: MappedNames) -> list[dict[str, Any]]:
     """The parts of an ontology, each with the number of its concepts; see `part_bounds`."""
     if len(part_bounds(ontology)) > 1:
         return list(ontology.info["parts"])
-    return [ontology.info | {"concepts": len(ontology)}]
+    gone = sum(concept_id in ontology for concept_id in mapped.target_of)
+    return [ontology.info | {"concepts": len(ontology) - gone}]
 
 
-def _all_concepts(ontologies: Mapping[str, Ontology]) -> Iterator[Concept]:
+def _all_concepts(ontologies: Mapping[str, Ontology], mapped: MappedNames) -> Iterator[Concept]:
     owners: dict[str, str] = {}
     for name, ontology in ontologies.items():
         for concept in ontology:
             owner = owners.setdefault(concept.id, name)
             if owner != name:
                 raise ElError(f"{name}: the id {concept.id} is in {owner} too. Give each concept a unique id")
-            yield concept
+            kept = mapped.applied_to(concept)
+            if kept is not None:
+                yield kept

@@ -41,6 +41,7 @@ class Entry:
         namespace: the part of the ontology that the concept belongs to; "" if the file names none.
         obsolete: whether the file marks the concept as obsolete.
         replaced: whether an obsolete concept has a successor.
+        mapped_to: ids of the concept of another ontology that the names belong to.
     """
 
     place: str
@@ -52,6 +53,7 @@ class Entry:
     namespace: str = ""
     obsolete: bool = False
     replaced: bool = False
+    mapped_to: tuple[str, ...] = ()
 
 
 class Notes:

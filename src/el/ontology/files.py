@@ -197,14 +197,18 @@ def _concept(path: Path, entry: Entry, reading: Reading, notes: Notes) -> Concep
                 names.setdefault(text, replace(name, text=text))
     if not names:
         raise InputError(path, entry.place, f"the concept {entry.id} has no name", "Give it one or remove it")
-    kind = _KINDS.get(entry.kind.lower()) if entry.kind else reading.kind
+    if entry.mapped_to:
+        notes.count("concept", "mapped to concepts of another ontology")
+    # A concept that is mapped has the kind of its target; "other" counts only if the target is not found.
+    assumed: Kind | None = "other" if entry.mapped_to else None
+    kind = _KINDS.get(entry.kind.lower()) if entry.kind else reading.kind or assumed
     if kind is None and entry.kind:
         problem = f"the kind {_shown(entry.kind)} is unknown"
         raise InputError(path, entry.place, problem, f"Use one of {', '.join(_KINDS)}")
     if kind is None:
         raise InputError(path, entry.place, f"no kind for the concept {entry.id}", _KIND_REMEDY)
     definition = _cleaned(path, entry, entry.definition, "definition", notes)
-    return Concept(entry.id, tuple(names.values()), kind, definition=definition)
+    return Concept(entry.id, tuple(names.values()), kind, definition=definition, mapped_to=entry.mapped_to)
 
 
 def _cleaned(path: Path, entry: Entry, text: str, thing: str, notes: Notes) -> str:

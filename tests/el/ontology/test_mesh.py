@@ -57,6 +57,7 @@ def test_tables(tables: Path, tmp_path: Path) -> None:
             "kind": {"chemical": 2, "disease": 2, "other": 1},
             "record": {"descriptor": 2, "supplementary": 3},
             "relation": {"preferred": 7},
+            "source": {},
         },
         "fingerprint": ontology.fingerprint,
         "info": ontology.info,

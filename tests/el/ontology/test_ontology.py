@@ -133,6 +133,7 @@ def test_manifest_counts(folder: Path) -> None:
         "kind": {"chemical": 1, "disease": 1},
         "record": {"descriptor": 1, "supplementary": 1},
         "relation": {"narrower": 1, "preferred": 2},
+        "source": {},
     }
     assert manifest["info"] == {"source": "made up"}
 
