@@ -5,7 +5,6 @@ from pathlib import Path
 from el.base.cli import run_command
 from el.base.params import load_params, load_section
 from el.models.inputs import InputVariant
-from el.ontology.ontology import Ontology
 from el.training.make_pairs import PairsConfig, make_pairs
 
 
@@ -14,7 +13,7 @@ def main() -> None:
     params = load_params()
     folder = Path(params["data"]["folder"])
     make_pairs(
-        Ontology.load(folder / "ontology"),
+        folder / "ontology",
         folder / "corpus",
         load_section(PairsConfig, params, "pairs"),
         load_section(InputVariant, params, "inputs"),

@@ -29,6 +29,7 @@ def train(
     name: str,
     vectors: NameVectors | None,
     *,
+    neighbours: int = 0,
     straightened: bool = False,
     **changes: Any,
 ) -> None:
@@ -41,13 +42,22 @@ def train(
         files: the training pairs.
         name: the name of the model's folder below `space.models`.
         vectors: the names' vectors; see `run_recipe`.
-        straightened: see `run_recipe`.
+        neighbours, straightened: see `run_recipe`.
         changes: fields of the recipe that differ from the section.
     """
     recipe = load_section(Recipe, space.params, section, **changes)
     out = space.models / name
     outcome = run_recipe(
-        model, recipe, files, space.ontology, vectors, RUNS, CURVES / name, out, straightened=straightened
+        model,
+        recipe,
+        files,
+        space.ontology,
+        vectors,
+        RUNS,
+        CURVES / name,
+        out,
+        neighbours=neighbours,
+        straightened=straightened,
     )
     write_json(METRICS / "training" / f"{name}.json", outcome)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from el.training.pairs import Pair
 
@@ -21,12 +22,16 @@ class Source:
     Attributes:
         pairs: the pairs. They are taken in a shuffled order, epoch after epoch.
         per_batch: how many pairs a batch takes.
+        neighbours: (n, k) int64, for each pair the numbers of the pairs nearest to it, nearest first. They
+            follow the pair, usually into the same batch, as negatives that are hard to tell apart. None for
+            the shuffled order.
         repeated: whether an epoch has a pair for n mentions about sqrt(n) times instead of once. Frequent
             forms are then learned well, and rare forms still occur often enough.
     """
 
     pairs: Sequence[Pair]
     per_batch: int
+    neighbours: npt.NDArray[np.int64] | None = None
     repeated: bool = False
 
 
@@ -61,10 +66,16 @@ class _Stream:
 
     def __init__(self, source: Source, generator: np.random.Generator) -> None:
         self.pairs = source.pairs
+        self.neighbours = source.neighbours
         self.generator = generator
         times = [round(math.sqrt(pair.count)) if source.repeated else 1 for pair in source.pairs]
         self.epoch = np.repeat(np.arange(len(source.pairs)), times)
-        self.queue: deque[int] = deque()
+        # The rest of the shuffled epoch, and the pairs that go before it.
+        self.rest: deque[int] = deque()
+        self.ahead: deque[int] = deque()
+        # The pairs of this epoch that were taken in its order, and those that follow them as neighbours.
+        self.leaders: set[int] = set()
+        self.followers: set[int] = set()
 
     def take(self, count: int, taken: set[str]) -> list[Pair]:
         """Takes up to `count` pairs that share no concept with `taken`; their concepts are added to it."""
@@ -81,10 +92,24 @@ class _Stream:
                 batch.append(pair)
             else:
                 waiting.append(number)
-        self.queue.extendleft(reversed(waiting))
+        self.ahead.extendleft(reversed(waiting))
         return batch
 
     def _next(self) -> int:
-        if not self.queue:
-            self.queue.extend(self.generator.permutation(self.epoch).tolist())
-        return self.queue.popleft()
+        if self.ahead:
+            return self.ahead.popleft()
+        while True:
+            if not self.rest:
+                self.rest.extend(self.generator.permutation(self.epoch).tolist())
+                self.leaders.clear()
+                self.followers.clear()
+            number = self.rest.popleft()
+            if number not in self.followers:
+                break
+        if self.neighbours is not None:
+            self.leaders.add(number)
+            near = self.neighbours[number].tolist()
+            free = [one for one in near if one not in self.leaders and one not in self.followers]
+            self.followers.update(free)
+            self.ahead.extend(free)
+        return number

@@ -20,6 +20,7 @@ from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full
 from el.models.inputs import InputVariant, passage_input, query_input
 from el.ontology.ontology import Ontology
+from el.ontology.outside import OTHERS, read_others
 from el.training.pairs import Item, Pair, write_pairs
 
 
@@ -35,6 +36,8 @@ class PairsConfig:
             names, which texts do not use, but every training step would have to read them.
         descriptor_share: the share of descriptors among the concepts drawn. There are nine times as many
             supplementary records, but texts mostly mention descriptors.
+        outside: how many more pairs are drawn from outside concepts that lead to no concept of the ontology
+            (`el.ontology.outside`), one for each concept; all of them if there are fewer.
         seed: the seed of the draw.
     """
 
@@ -43,10 +46,13 @@ class PairsConfig:
     max_characters: int
     descriptor_share: float
     seed: int
+    outside: int = 0
 
     def __post_init__(self) -> None:
         if self.names < 1:
             raise ConfigError(f"names is {self.names}; it must be 1 or more")
+        if self.outside < 0:
+            raise ConfigError(f"outside is {self.outside}; it must not be negative")
         if self.max_characters < 10:
             raise ConfigError(f"max_characters is {self.max_characters}; it must be 10 or more")
         if not 0.0 <= self.descriptor_share <= 1.0:
@@ -95,6 +101,29 @@ def _draw_concepts(
         rounds = [generator.permutation(pool) for _ in range(-(-count // len(pool)))] if len(pool) else []
         drawn.append(np.concatenate([np.empty(0, dtype=np.int64), *rounds])[:count])
     return generator.permutation(np.concatenate(drawn))
+
+
+def outside_pairs(concepts: Path, config: PairsConfig) -> Iterator[Pair]:
+    """Yields a pair of two names for each outside concept drawn, in the order of the draw.
+
+    Args:
+        concepts: the file of outside concepts that lead to no concept of the ontology.
+        config: which pairs are drawn.
+
+    Raises:
+        InputError: the file is missing or broken.
+    """
+    generator = np.random.default_rng(config.seed)
+    usable = []
+    for concept_id, names in read_others(concepts):
+        short = [place for place, name in enumerate(names) if len(name) <= config.max_characters]
+        if len(short) > 1:
+            usable.append((concept_id, names, short))
+    for number in generator.permutation(len(usable))[: config.outside].tolist():
+        concept_id, names, short = usable[number]
+        query, place = generator.permutation(short)[:2].tolist()
+        item = Item(concept_id, place, passage_input(names[place], ""), "positive")
+        yield Pair(f"{concept_id}/{query}", names[query], names[query], (concept_id,), (item,))
 
 
 def mention_pairs(documents: Iterable[Document], ontology: Ontology, variant: InputVariant) -> Iterator[Pair]:
@@ -154,7 +183,7 @@ def _positive(ontology: Ontology, row: int, place: int, definition: str) -> Item
 
 
 def make_pairs(
-    ontology: Ontology,
+    ontology_folder: Path,
     corpus: Path,
     config: PairsConfig,
     variant: InputVariant,
@@ -167,8 +196,11 @@ def make_pairs(
         ConfigError: no concept of the kinds wanted has two names.
         InputError: a split is missing or broken.
     """
+    ontology = Ontology.load(ontology_folder)
     with atomic_folder(out) as temporary:
-        pairs = name_pairs(ontology, config, variant.definition_characters)
+        pairs = list(name_pairs(ontology, config, variant.definition_characters))
+        if config.outside:
+            pairs += outside_pairs(ontology_folder / OTHERS, config)
         counts = {"names": write_pairs(temporary / "names.jsonl", pairs)}
         if not counts["names"]:
             raise ConfigError(
@@ -176,6 +208,7 @@ def make_pairs(
                 "raise max_characters"
             )
         for split in splits:
-            pairs = mention_pairs(read_documents(corpus / f"{split}.jsonl"), ontology, variant)
-            counts[split] = write_pairs(temporary / f"{split}.jsonl", pairs)
+            documents = read_documents(corpus / f"{split}.jsonl")
+            mentions = mention_pairs(documents, ontology, variant)
+            counts[split] = write_pairs(temporary / f"{split}.jsonl", mentions)
         write_json(temporary / "report.json", counts)

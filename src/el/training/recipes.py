@@ -25,6 +25,7 @@ from el.ontology.ontology import Ontology
 from el.training.batches import Source, plan_batches
 from el.training.collator import Candidates, Collator, InBatch
 from el.training.config import TrainConfig, run_key
+from el.training.neighbours import pair_neighbours
 from el.training.pairs import Pair, read_pairs
 
 # How many queries, mentions first, show to straightening which values occur. More take more time.
@@ -120,6 +121,7 @@ def run_recipe(
     curves: Path | None,
     out: Path,
     *,
+    neighbours: int = 0,
     straightened: bool = False,
 ) -> dict[str, float]:
     """Trains a model by a recipe and saves the model.
@@ -135,6 +137,8 @@ def run_recipe(
         runs: the folder for checkpoints, which are deleted at the end.
         curves: the folder for the curves of loss and dev accuracy; None to log no curves.
         out: the folder for the trained model.
+        neighbours: how many pairs of names follow a pair of names into its batch: those that the model, as it
+            is before training, finds nearest. 0 for a shuffled order.
         straightened: whether a head near the identity is straightened (`el.models.straightening`) before the
             model is saved.
 
@@ -181,20 +185,21 @@ def run_recipe(
         vectors.check_model(model.passage_tower.fingerprint())
         model.freeze_passage_tower()
     lookup = vectors if frozen else None
-    sources = [
-        Source(_read(path), count, recipe.repeat_mentions)
-        for path, count in (
-            (files.mentions, recipe.mentions_per_batch),
-            (files.names, recipe.names_per_batch),
-        )
-        if path is not None and count
-    ]
+    sources = []
+    if files.mentions is not None and recipe.mentions_per_batch:
+        mentions = _read(files.mentions)
+        sources.append(Source(mentions, recipe.mentions_per_batch, repeated=recipe.repeat_mentions))
+    if files.names is not None and recipe.names_per_batch:
+        names = _read(files.names)
+        near = pair_neighbours(model, names, neighbours) if neighbours else None
+        sources.append(Source(names, recipe.names_per_batch, near, recipe.repeat_mentions))
     batches = plan_batches(sources, recipe.steps, recipe.seed)
     dev = _read(files.dev)[: recipe.dev_queries]
     candidates = Candidates(recipe.own_items, recipe.random_names, recipe.in_batch)
     dev_candidates = Candidates(max(len(pair.items) for pair in dev), 0)
     inputs = {path.name: sha256_file(path) for path in (files.dev, files.mentions, files.names) if path}
     inputs |= {"start": model.fingerprint(), "model": model.settings(), "ontology": ontology.fingerprint}
+    inputs |= {"neighbours": str(neighbours)}
     scratch = runs / f"train-{run_key(recipe, inputs)}"
     dev_collator = Collator(model, ontology, dev_candidates, lookup, recipe.seed)
     outcome = train(

@@ -107,3 +107,23 @@ def test_a_pair_of_many_mentions_comes_as_often_as_their_root() -> None:
     assert Counter(pair.id for batch in batches for pair in batch) == {"often": 10, "once": 10, "too": 10}
     batches = plan_batches([Source(pairs, 1, repeated=True)], 50, 1)
     assert Counter(pair.id for batch in batches for pair in batch) == {"often": 30, "once": 10, "too": 10}
+
+
+def test_neighbours_follow_a_pair_into_its_batch() -> None:
+    pairs = [pair(str(number), str(number)) for number in range(12)]
+    # The pairs 0 to 3 are near each other, and so on.
+    near = np.array([[other for other in range(n // 4 * 4, n // 4 * 4 + 4) if other != n] for n in range(12)])
+    for seed in range(5):
+        batches = plan_batches([Source(pairs, 4, near)], 6, seed)
+        for batch in batches:
+            assert len({int(one.id) // 4 for one in batch}) == 1
+        for epoch in (batches[:3], batches[3:]):
+            assert sorted(int(one.id) for batch in epoch for one in batch) == list(range(12))
+
+
+def test_a_neighbour_that_shares_a_concept_waits_for_the_next_batch() -> None:
+    pairs = [pair("0", "a"), pair("1", "a"), pair("2", "b"), pair("3", "c")]
+    near = np.array([[1, 2], [0, 2], [0, 1], [0, 1]])
+    batches = plan_batches([Source(pairs, 2, near)], 2, 1)
+    assert sorted(one.id for batch in batches for one in batch) == ["0", "1", "2", "3"]
+    assert all(len({one.concept_ids for one in batch}) == 2 for batch in batches)

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from el.base.errors import ConfigError
+from el.base.files import write_jsonl
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention, Passage, Role, Span
 from el.models.inputs import InputVariant
 from el.ontology.ontology import Concept, Name, Ontology
-from el.training.make_pairs import PairsConfig, make_pairs, mention_pairs, name_pairs
+from el.ontology.outside import OTHERS
+from el.training.make_pairs import PairsConfig, make_pairs, mention_pairs, name_pairs, outside_pairs
 from el.training.pairs import Item, Pair, read_pairs
 from tests.tiny import tiny_ontology
 
@@ -166,9 +168,10 @@ def test_long_names_are_left_out() -> None:
 def test_files_and_report(tmp_path: Path) -> None:
     for split in ("train", "dev"):
         write_documents(tmp_path / "corpus" / f"{split}.jsonl", [document(mention("aspirin", 32, "D001241"))])
+    tiny_ontology().save(tmp_path / "ontology")
     outs = [tmp_path / "one", tmp_path / "two"]
     for out in outs:
-        make_pairs(tiny_ontology(), tmp_path / "corpus", CONFIG, BARE, out)
+        make_pairs(tmp_path / "ontology", tmp_path / "corpus", CONFIG, BARE, out)
     assert json.loads((outs[0] / "report.json").read_text()) == {"names": 4, "train": 1, "dev": 1}
     for path in sorted(outs[0].iterdir()):
         assert path.read_bytes() == (outs[1] / path.name).read_bytes()
@@ -176,10 +179,26 @@ def test_files_and_report(tmp_path: Path) -> None:
 
 
 def test_nothing_to_pair(tmp_path: Path) -> None:
-    ontology = Ontology.from_concepts([concept("D1", "alone")])
+    Ontology.from_concepts([concept("D1", "alone")]).save(tmp_path / "ontology")
     with pytest.raises(ConfigError, match="no concept of the kinds chemical, disease has two names to pair"):
-        make_pairs(ontology, tmp_path, CONFIG, BARE, tmp_path / "out")
+        make_pairs(tmp_path / "ontology", tmp_path, CONFIG, BARE, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_outside_concepts_give_one_pair_each(tmp_path: Path) -> None:
+    rows = [
+        {"id": "MONDO:1", "names": ["SCA 99", "x" * 50, "spinocerebellar ataxia 99"]},
+        {"id": "MONDO:2", "names": ["alone", "x" * 50]},
+        {"id": "MONDO:3", "names": ["one", "two"]},
+    ]
+    write_jsonl(tmp_path / OTHERS, rows)
+    config = replace(CONFIG, max_characters=40, outside=10)
+    pairs = {pair.concept_ids: pair for pair in outside_pairs(tmp_path / OTHERS, config)}
+    assert pairs.keys() == {("MONDO:1",), ("MONDO:3",)}
+    pair = pairs["MONDO:1",]
+    assert {pair.content, pair.items[0].content} == {"SCA 99", "spinocerebellar ataxia 99"}
+    assert pair.items[0].place in (0, 2)
+    assert len(list(outside_pairs(tmp_path / OTHERS, replace(config, outside=1)))) == 1
 
 
 @pytest.mark.parametrize(
