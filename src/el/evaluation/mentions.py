@@ -1,6 +1,6 @@
 """Strict precision, recall and F1 of mentions that were found, and of their links."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from el.corpus.types import Document, LinkedDocument, Mention
 from el.corpus.views import mentions_full
 from el.evaluation.metrics import METRIC_DECIMALS
-from el.ontology.ontology import Kind
+from el.ontology.ontology import Kind, kind_of_type, kind_or_type
 from el.tagging.finder import Found
 from el.tagging.labels import TYPES
 
@@ -24,32 +24,42 @@ _SEED = 0
 def gold_spans(document: Document) -> list[Found]:
     """Returns the gold mentions of a document, in order.
 
-    These are the chemicals and diseases of the protocol `full`. A composite ("renal and hepatic failure") is
-    one mention; the parts that BioC annotates beside a composite do not count. Mentions without an id count.
-    A mention in several pieces goes from its first character to its last. In BC5CDR only parts of composites
-    have several pieces.
+    These are the chemicals and diseases of the protocol `full`, whatever the corpus calls their types. A
+    composite ("renal and hepatic failure") is one mention; the parts that BioC annotates beside a composite
+    do not count. Mentions without an id count. A mention in several pieces goes from its first character to
+    its last. In BC5CDR only parts of composites have several pieces.
     """
-    kinds: dict[str, Kind] = {kind: kind for kind in TYPES}
-    spans = {Found(m.start, m.stop, kinds[m.type]) for m in mentions_full(document) if m.type in kinds}
-    return sorted(spans)
+    kinds = ((mention, kind_of_type(mention.type)) for mention in mentions_full(document))
+    return sorted({Found(mention.start, mention.stop, kind) for mention, kind in kinds if kind is not None})
+
+
+def annotated_kinds(documents: Iterable[Document]) -> tuple[Kind, ...]:
+    """Returns those of chemical and disease that documents have gold mentions of.
+
+    A corpus may annotate only one of them. What is found of the other is then neither right nor wrong.
+    """
+    found = {span.kind for document in documents for span in gold_spans(document)}
+    return tuple(kind for kind in TYPES if kind in found)
 
 
 def span_tally(documents: Sequence[Document], found: Sequence[Sequence[Mention]]) -> Tally:
-    """Counts the mentions found. A mention is right if its start, stop and type equal a gold mention's.
+    """Counts the mentions found. A mention is right if its start, stop and kind equal a gold mention's.
 
     Args:
         documents: documents with their gold mentions.
-        found: the mentions found in each document.
+        found: the mentions found in each document. Those of kinds that are not annotated do not count.
 
     Returns:
-        A tally with the rows "all", "chemical" and "disease".
+        A tally with the row "all", and a row for each of the `annotated_kinds`.
     """
-    rows: dict[str, list[tuple[int, int, int]]] = {name: [] for name in ("all", *TYPES)}
+    kinds = annotated_kinds(documents)
+    rows: dict[str, list[tuple[int, int, int]]] = {name: [] for name in ("all", *kinds)}
     for document, ours in zip(documents, found, strict=True):
         gold = gold_spans(document)
+        counted = [one for one in ours if one.type in kinds]
         for name, row in rows.items():
             wanted = {(one.start, one.stop, one.kind) for one in gold if name in ("all", one.kind)}
-            given = {(one.start, one.stop, one.type) for one in ours if name in ("all", one.type)}
+            given = {(one.start, one.stop, one.type) for one in counted if name in ("all", one.type)}
             row.append((len(wanted), len(given), len(wanted & given)))
     return {name: np.array(row, dtype=np.int64).reshape(-1, 3) for name, row in rows.items()}
 
@@ -59,23 +69,29 @@ def linked_tally(documents: Sequence[Document], linked: Sequence[LinkedDocument]
 
     Args:
         documents: documents with their gold mentions.
-        linked: the same documents, with the mentions that were found and linked.
+        linked: the same documents, with the mentions that were found and linked. Those of kinds that are not
+            annotated do not count.
 
     Returns:
         A tally with two rows:
 
-        mentions: the mentions that have an id. A mention found is right if its start, stop and type equal a
+        mentions: the mentions that have an id. A mention found is right if its start, stop and kind equal a
             gold mention's, and its first id is one of the gold ids. A mention that was not linked does not
             count as found.
         documents: the distinct ids of a document. All gold ids of a composite count.
     """
     mentions, ids = [], []
+    kinds = annotated_kinds(documents)
     for document, ours in zip(documents, linked, strict=True):
-        gold = {(m.start, m.stop, m.type): m.concept_ids for m in mentions_full(document) if m.concept_ids}
+        gold = {
+            (m.start, m.stop, kind_or_type(m.type)): m.concept_ids
+            for m in mentions_full(document)
+            if m.concept_ids
+        }
         answers = {
             (m.mention.start, m.mention.stop, m.mention.type): m.predicted[0]
             for m in ours.mentions
-            if m.predicted
+            if m.predicted and m.mention.type in kinds
         }
         right = sum(answer in gold.get(place, ()) for place, answer in answers.items())
         mentions.append((len(gold), len(answers), right))

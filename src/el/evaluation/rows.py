@@ -33,7 +33,7 @@ def rows_of(queries: Sequence[Query], seen: Seen) -> list[tuple[str, ...]]:
     """Returns the rows of `el.evaluation.protocol.ROWS` that count each query, in the order of the queries.
 
     all: every query.
-    chemical, disease: the queries of this type.
+    chemical, disease: the queries of this type, whatever the corpus calls it (`Query.type`).
     unseen_form: the surface form does not occur in `seen`; case is ignored.
     unseen_id: no gold id of the query occurs in `seen`.
     abbreviation: the document defines the surface form as an abbreviation.

@@ -8,7 +8,7 @@ from el.corpus.fields import NIL
 from el.linking.evidence import KINDS, NONE_KINDS
 from el.linking.linker import Linker
 from el.linking.query import Query
-from el.ontology.ontology import kind_of_type
+from el.ontology.ontology import kind_or_type
 
 # Columns whose weighted evidence is smaller than this everywhere are left out: they would show 0.00.
 _LEAST = 0.005
@@ -27,7 +27,7 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
         mention_type: the mention's type, such as "disease"; "" if unknown.
         console: where to print.
     """
-    query = Query("", "", text, kind_of_type(mention_type) or mention_type, (), text)
+    query = Query("", "", text, kind_or_type(mention_type), (), text)
     (decision,) = linker.decide([query], linker.config.top_k)
     if not decision.links:
         console.print(f"{text}: no candidates", markup=False, highlight=False)

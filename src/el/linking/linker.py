@@ -289,7 +289,7 @@ class Linker:
         mentions = self.mention_finder.mentions(documents, find, types)
         # The document's number replaces its id, because two documents may have the same id.
         wholes = [
-            dataclasses.replace(query, document_id=str(number), type=kind_of_type(query.type) or query.type)
+            dataclasses.replace(query, document_id=str(number))
             for number, (document, of_document) in enumerate(zip(documents, mentions, strict=True))
             for query in _queries(document, of_document, self.inputs.context_characters)
         ]

@@ -7,6 +7,7 @@ from el.base.text import context_window
 from el.corpus.abbreviations import document_abbreviations, expand
 from el.corpus.types import Document, Mention
 from el.models.inputs import query_input
+from el.ontology.ontology import kind_or_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Query:
         id: "document id/mention id".
         document_id: the document's id.
         text: the surface form.
-        type: the mention's type in lower case, such as "chemical".
+        type: "chemical" or "disease" for all types that mean these; any other type as the mention has it.
         gold: the mention's gold ids, none for a NIL mention; a ranker must not read them.
         expanded: the long form if the document defines the surface form as an abbreviation, otherwise
             `text`.
@@ -70,7 +71,7 @@ def mention_queries(
                 id=f"{document.id}/{mention.id}",
                 document_id=document.id,
                 text=mention.text,
-                type=mention.type,
+                type=kind_or_type(mention.type),
                 gold=mention.concept_ids,
                 expanded=expand(mention.text, abbreviations),
                 left=left,

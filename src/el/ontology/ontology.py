@@ -295,6 +295,11 @@ def kind_of_type(mention_type: str) -> Kind | None:
     return None if kind == "other" else cast("Kind | None", kind)
 
 
+def kind_or_type(mention_type: str) -> str:
+    """Returns the kind of a mention's type (`kind_of_type`), or the type itself if it has none."""
+    return kind_of_type(mention_type) or mention_type
+
+
 def is_known_type(mention_type: str) -> bool:
     """Whether a corpus or a tool is known to use a type of mentions, of whatever kind."""
     return kind_of_name(mention_type) is not None

@@ -64,11 +64,13 @@ def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
 
 
 def table(flat: dict[str, float], caption: str) -> Table:
-    """Returns the figures as a table."""
+    """Returns the figures as a table. Kinds that the corpus does not annotate have no rows."""
     systems = list(dict.fromkeys(key.split("/")[0] for key in flat))
     rows = []
     for row in _ROWS:
         for system in systems:
+            if f"{system}/{row}/count" not in flat:
+                continue
             one = {
                 name: flat[f"{system}/{row}/{name}"]
                 for name in ("precision", "recall", "f1", "f1_lo", "f1_hi")

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from el.corpus.fields import MESH_ID
 from el.corpus.types import Document, Link, LinkedDocument, LinkedMention
+from el.ontology.ontology import kind_of_type
 from el.report.scripts import script_data
 from el.report.segments import Segment, cut_segments
 
@@ -174,7 +175,7 @@ class _Row:
     Attributes:
         text: the surface form.
         type: the mention's type in the document.
-        style: the class of the mark: "chemical", "disease" or "other".
+        style: the class of the mark: the kind of the type, "chemical" or "disease"; "other" without one.
         answers: the concepts that the mention is linked to; none for NIL.
         first: for NIL, the first candidate, which was not good enough; None if there are no candidates.
         score: the lowest score of the answers; for NIL the score of `first`.
@@ -228,7 +229,7 @@ def _row(linked: LinkedMention) -> _Row:
     first = _candidate(linked.links[0]) if linked.links and not answers else None
     scored = answers or ((first,) if first else ())
     score = min((one.score for one in scored if one.score is not None), default=None)
-    style = mention.type if mention.type in ("chemical", "disease") else "other"
+    style = kind_of_type(mention.type) or "other"
     return _Row(mention.text, mention.type, style, answers, first, score, _margin(linked), linked.decided_by)
 
 

@@ -256,6 +256,8 @@ def _share(figures: Mapping[str, float], key: str) -> str:
 
 
 def _with_interval(figures: Mapping[str, float], key: str) -> str:
+    if key not in figures:
+        return _NO_VALUE
     ends = "–".join(_share(figures, f"{key}_{end}") for end in ("lo", "hi"))
     return f"{_share(figures, key)} ({ends})"
 

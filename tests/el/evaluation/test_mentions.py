@@ -32,6 +32,18 @@ def test_gold_is_composites_as_wholes_and_nil_too() -> None:
     assert gold_spans(own) == [Found(0, 25, "disease"), Found(29, 36, "chemical")]
 
 
+def test_a_corpus_may_call_its_types_otherwise_and_annotate_one_kind_alone() -> None:
+    own = document(mention(0, 0, 5, "specificdisease", "D1"), mention(1, 6, 9, "modifier", "D2"))
+    found = mention(0, 0, 5, "disease"), mention(1, 29, 36, "chemical")
+    assert gold_spans(own) == [Found(0, 5, "disease"), Found(6, 9, "disease")]
+    flat = figures(span_tally([own], [found]))
+    assert (flat["all/precision"], flat["all/recall"], flat["disease/f1"]) == (1.0, 0.5, flat["all/f1"])
+    assert not any(key.startswith("chemical") for key in flat)
+    tally = linked_tally([own], [linked((found[0], "D1"), (found[1], "D9"))])
+    assert tally["mentions"].tolist() == [[2, 1, 1]]
+    assert tally["documents"].tolist() == [[2, 1, 1]]
+
+
 def test_start_stop_and_type_must_be_right() -> None:
     gold = [
         document(mention(0, 0, 5, "chemical"), mention(1, 6, 9, "disease")),

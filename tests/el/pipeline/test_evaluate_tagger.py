@@ -24,11 +24,12 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
 
 
 def test_what_the_dictionary_finds_is_counted(flat: dict[str, float]) -> None:
-    # It finds "Headache", rightly, and "lithium", which is not annotated.
+    # It finds "Headache", rightly. It also finds "lithium", but the corpus annotates no chemicals.
     names = ("precision", "recall", "f1", "count")
-    for row in ("all", "mentions", "documents"):
-        assert [flat[f"dictionary/{row}/{name}"] for name in names] == [0.5, 0.5, 0.5, 2]
+    for row in ("all", "disease", "mentions", "documents"):
+        assert [flat[f"dictionary/{row}/{name}"] for name in names] == [1.0, 0.5, 0.666667, 2]
     assert flat["tagger/all/count"] == 2
+    assert not any("/chemical/" in key for key in flat)
 
 
 def test_a_linker_without_a_tagger_is_refused(tmp_path: Path) -> None:
@@ -41,5 +42,5 @@ def test_a_linker_without_a_tagger_is_refused(tmp_path: Path) -> None:
 def test_table_has_a_row_for_each_system(flat: dict[str, float]) -> None:
     lines = table(flat, "Caption.").markdown().splitlines()
     assert lines[0] == "Caption."
-    assert "| span and type | dictionary | .500 | .500 | .500 (.500–.500) | 2 |" in lines
-    assert sum("| tagger |" in line for line in lines) == 5
+    assert "| span and type | dictionary | 1.000 | .500 | .667 (.667–.667) | 2 |" in lines
+    assert sum("| tagger |" in line for line in lines) == 4

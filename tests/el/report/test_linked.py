@@ -105,6 +105,16 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert "url(" not in page
 
 
+def test_marks_have_the_kind_of_their_type() -> None:
+    document = Document("1", (Passage("title", 0, "PKU, statins, BRCA1"),))
+    types = {"PKU": "specificdisease", "statins": "chemicalentity", "BRCA1": "gene"}
+    mentions = tuple(linked_mention(document, words, type) for words, type in types.items())
+    text = parsed(render(LinkedDocument(document, mentions))).find_class("text")[0]
+    found = {mark.text_content(): mark.get("class").split() for mark in text.xpath(".//span[@data-m]")}
+    for words, kind in (("PKU", "disease"), ("statins", "chemical"), ("BRCA1", "other")):
+        assert kind in found[words]
+
+
 def test_passages_are_headings_and_paragraphs_by_their_kind() -> None:
     text = parsed(render(report())).find_class("text")[0]
     assert [element.tag for element in text] == ["h3", "p"]
