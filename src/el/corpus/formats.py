@@ -18,6 +18,7 @@ says what is added. In another format, a document keeps the content of `Document
 ids and relations. Between `bioc` and `bioc-json`, all content of BioC is kept. A format that cannot hold
 something drops the content or refuses the document:
 
+- All formats except `jsonl` drop `Mention.original_ids`.
 - `bioc`, `bioc-json`: the texts of a composite's parts are dropped. XML refuses control characters.
 - `pubtator`: the ids of mentions are dropped, and the role and texts of a composite that has not as many
   texts of parts as ids. Refused are passages other than title and abstract, discontinuous mentions, parts

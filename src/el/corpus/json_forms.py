@@ -50,6 +50,7 @@ class _Common(TypedDict):
     concept_ids: NotRequired[list[_ConceptId]]
     part_texts: NotRequired[list[str]]
     role: NotRequired[Role]
+    original_ids: NotRequired[list[_ConceptId]]
 
 
 class _Surface(_Common):
@@ -121,6 +122,8 @@ _FORMS = {
     "offsets": _Form(_BigBio, lambda entry: entry["offsets"]),
     "span": _Form(_PubAnnotation, lambda entry: [[entry["span"]["begin"], entry["span"]["end"]]]),
 }
+# The keys of an entry that are kept as they are.
+_KEPT = ("id", "text", "part_texts", "role", "original_ids")
 # Names that tools give to MeSH.
 _MESH_NAMES = {"MESH", "MSH"}
 _TUPLES = {3: tuple[Offset, Offset, str], 4: tuple[Offset, Offset, str, Id]}
@@ -144,7 +147,7 @@ def annotations(row: Row) -> tuple[str, list[Any]]:
 def mention_row(path: Path, place: str, field: str, entry: Any) -> Row:
     """Returns an annotation in this project's form, with `spans`, `type` and `concept_ids`.
 
-    The keys `id`, `text`, `part_texts` and `role` are there if the annotation has them.
+    The keys of `_KEPT` are there if the annotation has them.
 
     Args:
         path: the file, for messages.
@@ -163,7 +166,7 @@ def mention_row(path: Path, place: str, field: str, entry: Any) -> Row:
         return {"spans": [[start, stop]], "type": label.lower(), "concept_ids": ids}
     form = (_form(entry) if isinstance(entry, dict) else None) or _SHORT
     check(entry, form.schema)
-    row = {key: entry[key] for key in ("id", "text", "part_texts", "role") if key in entry}
+    row = {key: entry[key] for key in _KEPT if key in entry}
     if form.schema is _BigBio and "text" in row:
         row["text"] = " ".join(row["text"])
     spans = form.spans(entry)

@@ -17,12 +17,12 @@ that it cannot read to standard output instead of raising an error.
 import io
 import re
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
 from el.base.errors import ElError, InputError
-from el.corpus.checks import MentionError, Skip, make_document, quoted, read_each, report
+from el.corpus.checks import MentionError, Skip, checked_text, make_document, quoted, read_each, report
 from el.corpus.fields import format_ids, format_scores, format_type, is_one_id, parse_ids, split_ids
 from el.corpus.opening import BLANK_LINE, MAX_DOCUMENT, decoded, is_blank, read_lines, too_large
 from el.corpus.plain import BYTE_ORDER_MARK
@@ -46,6 +46,8 @@ _NUMBER = re.compile(r"\s*[-+]?\.?\d.*", re.DOTALL)
 _NO_NUMBER = {"", "-", "?", "nan", "none", "null", "na", "n/a"}
 # A mention without any number is known by its type: one of these, or one that a mention with numbers has.
 _TYPES = {"chemical", "disease"}
+# The type of composites in the NCBI Disease corpus, which does not give the texts of their parts.
+_COMPOSITE = "compositemention"
 # A seventh column with other content than texts of parts: `RSID:78655421`, or a number.
 _NO_PART = re.compile(r"\w+:\S*|[\W\d_]*")
 # The eighth column of a mention that this project linked.
@@ -97,22 +99,28 @@ class Source:
     end: str
 
 
-def read_pubtator(path: Path, skip: Skip | None = None) -> Iterator[Document]:
+def read_pubtator(
+    path: Path, skip: Skip | None = None, corrected: list[str] | None = None
+) -> Iterator[Document]:
     """Yields the documents of a PubTator file.
 
     The ids of mentions are their numbers in the document, from "0". Types are lower-cased. A mention with
-    several ids and as many part texts is a composite. PubTator has no discontinuous mentions.
+    several ids is a composite if it has as many part texts, or the type CompositeMention. PubTator has no
+    discontinuous mentions.
 
     Args:
         path: the file.
         skip: receives the error of each document, and of each line of a mention or relation, that cannot be
             used. The document or line is skipped. None raises the error.
+        corrected: receives a line for each mention whose text differs from the text at its offsets in white
+            space alone. The mention gets the text at its offsets. This is for corpora with known errors; None
+            makes such a text an error.
 
     Raises:
         InputError: the file is missing, a document is too large or not UTF-8, or a line cannot be read.
         MentionError: a mention or relation cannot be used.
     """
-    return read_each(_blocks(path), lambda block: _read_block(path, block, skip), skip)
+    return read_each(_blocks(path), lambda block: _read_block(path, block, skip, corrected), skip)
 
 
 class PubTatorWriter:
@@ -184,7 +192,7 @@ def _blocks(path: Path) -> Iterator[_Block]:
         yield _Block(number, offset, bytes(raw), end)
 
 
-def _read_block(path: Path, block: _Block, skip: Skip | None) -> Document:
+def _read_block(path: Path, block: _Block, skip: Skip | None, corrected: list[str] | None) -> Document:
     if len(block.raw) > MAX_DOCUMENT:
         raise too_large(path, f"document at line {block.number}")
     lines = _lines(path, block)
@@ -207,6 +215,9 @@ def _read_block(path: Path, block: _Block, skip: Skip | None) -> Document:
                 relations.append(_read_relation(path, number, columns))
         except MentionError as error:
             report(error, skip)
+    if corrected is not None:
+        text = checked_text(path, document_id, passages)
+        mentions = [_with_text_at_offsets(document_id, text, mention, corrected) for mention in mentions]
     source = Source(
         tuple(lines),
         tuple(number - block.number for number in numbers),
@@ -315,17 +326,29 @@ def _read_mention(path: Path, number: int, mention_id: str, columns: list[str]) 
         problem = f"offsets {start[:20]!r} and {stop[:20]!r} are not whole numbers of up to nine digits"
         remedy = "Correct or remove the line"
         raise MentionError(path, f"line {number}", problem, remedy, mention_type.lower())
-    part_texts = _part_texts(ids, parts)
+    part_texts, concept_ids = _part_texts(ids, parts), parse_ids(ids)
+    is_composite = bool(part_texts) or (mention_type.lower() == _COMPOSITE and len(concept_ids) > 1)
     return Mention(
         id=mention_id,
         spans=(Span(int(start), int(stop)),),
         text=text,
         type=mention_type.lower(),
-        concept_ids=parse_ids(ids),
+        concept_ids=concept_ids,
         # A part without a concept has no id in `concept_ids`, so its text is dropped too.
         part_texts=tuple(part for part, concept_id in part_texts if concept_id),
-        role="composite" if part_texts else "single",
+        role="composite" if is_composite else "single",
     )
+
+
+def _with_text_at_offsets(document_id: str, text: str, mention: Mention, corrected: list[str]) -> Mention:
+    """Returns a mention with the text at its offsets, if its own text differs in white space alone."""
+    start, stop = mention.start, mention.stop
+    found = text[start:stop]
+    if found == mention.text or found.split() != mention.text.split():
+        return mention
+    place = f"document {document_id}, annotation {mention.id}"
+    corrected.append(f"{place}: replaced by the text at {start}:{stop}, which differs in white space")
+    return replace(mention, text=found)
 
 
 def _part_texts(ids: str, parts: str) -> list[tuple[str, str]]:

@@ -3,13 +3,15 @@
     {"id": str,
      "passages": [{"kind": str, "offset": int, "text": str}, ...],
      "mentions": [{"id": str, "spans": [[start, stop], ...], "text": str, "type": str,
-                   "concept_ids": [str, ...], "part_texts": [str, ...], "role": str}, ...],
+                   "concept_ids": [str, ...], "part_texts": [str, ...], "role": str,
+                   "original_ids": [str, ...]}, ...],
      "relations": [[kind, first id, second id], ...]}
 
-Keys and values are those of `el.corpus.types`. A document that is written and read again is equal. A shorter
-form is allowed: `"text": str` in place of the passages, and `"start"` and `"stop"` in place of the spans. All
-other keys may then be missing. A document without an id is named by its line, "line-3". Mentions without ids
-are numbered from "0". Other keys, at any place, are kept.
+Keys and values are those of `el.corpus.types`. A document that is written and read again is equal. The key
+`original_ids` is written only if there are such ids. A shorter form is allowed: `"text": str` in place of the
+passages, and `"start"` and `"stop"` in place of the spans. All other keys may then be missing. A document
+without an id is named by its line, "line-3". Mentions without ids are numbered from "0". Other keys, at any
+place, are kept.
 
 Annotations and relations of common tools are read too: `el.corpus.json_forms` lists the forms. A line may be
 `[text, {"entities": ...}]`, as in spaCy's training data.
@@ -258,7 +260,7 @@ def _row(document: Document) -> dict[str, Any]:
 
 
 def _mention_row(mention: Mention) -> dict[str, Any]:
-    return {
+    row: dict[str, Any] = {
         "id": mention.id,
         "spans": [[span.start, span.stop] for span in mention.spans],
         "text": mention.text,
@@ -267,6 +269,7 @@ def _mention_row(mention: Mention) -> dict[str, Any]:
         "part_texts": mention.part_texts,
         "role": mention.role,
     }
+    return row | {"original_ids": mention.original_ids} if mention.original_ids else row
 
 
 def _document(
@@ -331,6 +334,7 @@ def _mention(mention_id: str, row: dict[str, Any], text: str) -> Mention:
         concept_ids=tuple(row["concept_ids"]),
         part_texts=tuple(row.get("part_texts", ())),
         role=row.get("role", "single"),
+        original_ids=tuple(row.get("original_ids", ())),
     )
 
 

@@ -26,7 +26,7 @@ class Mention:
         id: unique in the document.
         spans: the places of the mention, in order. A discontinuous mention has several.
         text: the surface form. For a discontinuous mention, the pieces as the corpus joins them.
-        type: "chemical", "disease", or another type of the corpus, in lower case.
+        type: the corpus's type in lower case, such as "disease" or "specificdisease".
         concept_ids: the gold ids; empty for NIL and for a mention that is not linked yet. A composite ("renal
             and hepatic failure") has one id for each part; a part without a concept has no id here. An
             expression that means several concepts has several ids too.
@@ -34,6 +34,8 @@ class Mention:
             corpus does not give the texts.
         role: "composite" for a composite. "part" for a part, such as "renal failure", that the corpus
             annotates in addition to the composite. "single" for all other mentions.
+        original_ids: the ids that the corpus gives, if one of them is of another vocabulary and `concept_ids`
+            has its equivalent in the ontology instead; empty if no id was replaced in this way.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Mention:
     concept_ids: tuple[str, ...] = ()
     part_texts: tuple[str, ...] = ()
     role: Role = "single"
+    original_ids: tuple[str, ...] = ()
 
     @property
     def start(self) -> int:

@@ -102,6 +102,41 @@ def test_bad_lines_are_refused_by_number(tmp_path: Path, text: str, problem: str
         read(tmp_path, text)
 
 
+def test_composites_of_the_ncbi_disease_corpus_have_no_texts_of_parts(tmp_path: Path) -> None:
+    line = "7\t0\t25\tRenal and hepatic failure"
+    for columns, role in (
+        ("CompositeMention\tD000001|D000002", "composite"),
+        ("CompositeMention\tD000001", "single"),
+        ("SpecificDisease\tD000001|D000002", "single"),
+    ):
+        (document,) = read(tmp_path, f"{TEXTS}{line}\t{columns}\n")
+        (mention,) = document.mentions
+        assert (mention.role, mention.part_texts) == (role, ())
+        assert mention.concept_ids == ("D000001", "D000002")[: len(mention.concept_ids)]
+
+
+def test_white_space_is_corrected_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.txt"
+    path.write_text(f"{TEXTS}7\t26\t33\tAn   ache \tDisease\n7\t29\t33\tache\tDisease\n", encoding="utf-8")
+    corrected: list[str] = []
+    (document,) = read_pubtator(path, corrected=corrected)
+    assert [mention.text for mention in document.mentions] == ["An ache", "ache"]
+    assert corrected == [
+        "document 7, annotation 0: replaced by the text at 26:33, which differs in white space"
+    ]
+    assert written("pubtator", document) == path.read_text(encoding="utf-8")
+    with pytest.raises(MentionError, match="expected 'An   ache ' at 26:33"):
+        list(read_pubtator(path))
+
+
+@pytest.mark.parametrize("text", ["Anache", "An aches", "ache", " "])
+def test_other_differences_are_not_corrected(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "corpus.txt"
+    path.write_text(f"{TEXTS}7\t26\t33\t{text}\tDisease\n", encoding="utf-8")
+    with pytest.raises(MentionError, match="line 3, document 7, annotation 0: expected"):
+        list(read_pubtator(path, corrected=[]))
+
+
 @pytest.mark.parametrize(
     ("line", "type"),
     [

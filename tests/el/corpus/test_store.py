@@ -31,6 +31,24 @@ def test_composites_and_relations_are_kept(tmp_path: Path) -> None:
     assert list(read_documents(tmp_path / "store.jsonl")) == [document]
 
 
+def test_the_ids_of_the_corpus_are_kept(tmp_path: Path) -> None:
+    path, span = tmp_path / "store.jsonl", (Span(0, 1),)
+    mapped = Mention("x", span, "a", "disease", ("D1", "D2"), original_ids=("D1", "OMIM:1"))
+    document = Document(
+        "1", (Passage("title", 0, "a"),), (mapped, Mention("y", span, "a", "disease", ("D1",)))
+    )
+    write_documents(path, [document])
+    assert list(read_documents(path)) == [document]
+    rows = json.loads(path.read_text(encoding="utf-8"))["mentions"]
+    assert [row.get("original_ids") for row in rows] == [["D1", "OMIM:1"], None]
+    # The linker's copy keeps the key.
+    (kept,) = read_documents(path, keep_source=True)
+    assert json.loads(written("jsonl", kept))["mentions"][0] == rows[0]
+    path.write_text(path.read_text(encoding="utf-8").replace('"OMIM:1"', "1"), encoding="utf-8")
+    with pytest.raises(MentionError, match="original_ids"):
+        list(read_documents(path))
+
+
 GOOD: dict[str, Any] = {
     "id": "1",
     "passages": [{"kind": "title", "offset": 0, "text": "An ache"}],
