@@ -29,7 +29,9 @@ class Protocol:
     Attributes:
         name: the first part of the metrics' keys.
         mentions: which mentions are scored. "full": every mention with a gold id, a composite as one mention.
-            "restricted": the unique (mention, passage, id), with one id and in one piece.
+            "restricted": the unique (mention, passage, id), with one id and in one piece. "mesh_ids": the
+            mentions of "full" to which the corpus itself gives ids of MeSH: no id is of another vocabulary,
+            and none was mapped from one.
         candidates: which concepts may be ranked. "all": all of the ontology. "split": the gold ids of the
             mentions scored.
         retrieved: the most concepts of a ranking. The mean reciprocal rank is over these concepts.
@@ -40,7 +42,7 @@ class Protocol:
     """
 
     name: str
-    mentions: Literal["full", "restricted"]
+    mentions: Literal["full", "restricted", "mesh_ids"]
     candidates: Literal["all", "split"]
     retrieved: int
     cutoffs: tuple[int, ...]
@@ -51,7 +53,9 @@ class Protocol:
     def __post_init__(self) -> None:
         """Raises ConfigError if a value is out of its range."""
         self._require(bool(self.name) and "/" not in self.name, "name", "a name without a slash")
-        self._require(self.mentions in ("full", "restricted"), "mentions", "full or restricted")
+        self._require(
+            self.mentions in ("full", "restricted", "mesh_ids"), "mentions", "full, restricted or mesh_ids"
+        )
         self._require(self.candidates in ("all", "split"), "candidates", "all or split")
         self._require(_is_count(self.retrieved), "retrieved", "a whole number of 1 or more")
         self._require(
@@ -99,7 +103,7 @@ class Protocol:
 
 
 def named_protocol(name: str) -> Protocol:
-    """Returns a protocol of this package: "full" or "restricted".
+    """Returns a protocol of this package: "full", "restricted" or "mesh_ids".
 
     Raises:
         InputError: the package has no protocol of this name.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, restricted_triples
 from el.evaluation.protocol import Protocol
+from el.evaluation.vocabularies import MESH, vocabulary_of
 from el.linking.query import Query, mention_queries
 
 FindIn = Callable[[Sequence[Document]], Sequence[Iterable[Mention]]]
@@ -22,6 +23,29 @@ def full_queries(documents: Iterable[Document], context_characters: int = 0) -> 
     return _queries(
         documents, lambda document: [m for m in mentions_full(document) if m.concept_ids], context_characters
     )
+
+
+def mesh_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:
+    """Returns those of `full_queries` whose ids the corpus itself gives as ids of MeSH.
+
+    Mentions with an id of another vocabulary are left out, also if it was mapped to MeSH.
+
+    Args:
+        documents: annotated documents.
+        context_characters: the most characters of context on each side.
+    """
+    return _by_mesh_ids(documents, context_characters)[True]
+
+
+def _by_mesh_ids(documents: Iterable[Document], context_characters: int) -> dict[bool, list[Query]]:
+    """Returns `full_queries` in two groups: whether the corpus itself gives ids of MeSH."""
+    documents = list(documents)
+    mentions = [m for document in documents for m in mentions_full(document) if m.concept_ids]
+    groups: dict[bool, list[Query]] = {True: [], False: []}
+    for query, mention in zip(full_queries(documents, context_characters), mentions, strict=True):
+        ids = mention.original_ids or mention.concept_ids
+        groups[all(vocabulary_of(concept_id) == MESH for concept_id in ids)].append(query)
+    return groups
 
 
 def nil_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:
@@ -120,7 +144,22 @@ def protocol_queries(
     """Returns the mentions that a protocol scores, in corpus order."""
     if protocol.mentions == "restricted":
         return restricted_queries(documents, context_characters)
+    if protocol.mentions == "mesh_ids":
+        return mesh_queries(documents, context_characters)
     return full_queries(documents, context_characters)
+
+
+def unscored_queries(
+    protocol: Protocol, documents: Iterable[Document], context_characters: int = 0
+) -> list[Query]:
+    """Returns mentions with a gold id that a protocol does not score, but that systems see.
+
+    Under "mesh_ids", a system that reads whole documents then gives a mention the same answer as under
+    "full".
+    """
+    if protocol.mentions != "mesh_ids":
+        return []
+    return _by_mesh_ids(documents, context_characters)[False]
 
 
 def protocol_candidates(protocol: Protocol, queries: Iterable[Query]) -> set[str] | None:

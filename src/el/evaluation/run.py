@@ -12,7 +12,7 @@ from el.corpus.types import Document
 from el.evaluation.metrics import METRIC_DECIMALS, flat_metrics
 from el.evaluation.predictions import Prediction, make_predictions
 from el.evaluation.protocol import Protocol
-from el.evaluation.queries import nil_queries, protocol_candidates, protocol_queries
+from el.evaluation.queries import nil_queries, protocol_candidates, protocol_queries, unscored_queries
 from el.evaluation.rows import Seen, rows_of
 from el.linking.query import Query
 from el.linking.ranking import Ranker, Ranking
@@ -83,40 +83,43 @@ def evaluate(
     Returns:
         Flat metrics and the predictions. The metrics are those of `flat_metrics` and two more kinds. With a
         first stage the row "all" has "recall@<retrieved>": the share of mentions with a gold id among the
-        concepts of the retrieved names. Under the protocol "full" there is a row "nil" with "count", the
-        number of NIL mentions, and "accuracy@1", the share of NIL mentions that get no answer.
+        concepts of the retrieved names. If there are NIL mentions, there is a row "nil" with "count", their
+        number, and "accuracy@1", the share that gets no answer; not under the protocol "restricted".
     """
     queries = split_queries(split, protocol, context_characters)
     # The protocol "restricted" does not score NIL mentions.
-    nil = nil_queries(split.documents, context_characters) if protocol.mentions == "full" else []
+    nil = nil_queries(split.documents, context_characters) if protocol.mentions != "restricted" else []
+    unscored = unscored_queries(protocol, split.documents, context_characters)
     ranker = make_ranker(protocol_candidates(protocol, queries))
-    rankings, nil_rankings = _rank_together(ranker, queries, nil, max(protocol.retrieved, retrieved or 0))
+    most = max(protocol.retrieved, retrieved or 0)
+    rankings, others = _rank_together(ranker, queries, [*nil, *unscored], most)
     predictions = make_predictions(queries, rankings, rows_of(queries, split.seen))
     metrics = flat_metrics(protocol, system, predictions)
     prefix = f"{protocol.name}/{system}"
-    if retrieved is not None:
+    if retrieved is not None and queries:
         metrics[f"{prefix}/all/recall@{retrieved}"] = _share(
             not set(query.gold).isdisjoint(ranking.concept_ids)
             for query, ranking in zip(queries, rankings, strict=True)
         )
     if nil:
         metrics[f"{prefix}/nil/count"] = len(nil)
-        metrics[f"{prefix}/nil/accuracy@1"] = _share(not r.concept_ids for r in nil_rankings)
+        metrics[f"{prefix}/nil/accuracy@1"] = _share(
+            not ranking.concept_ids for ranking in others[: len(nil)]
+        )
     return metrics, predictions
 
 
 def _rank_together(
-    ranker: Ranker, queries: Sequence[Query], nil: Sequence[Query], k: int
+    ranker: Ranker, queries: Sequence[Query], others: Sequence[Query], k: int
 ) -> tuple[list[Ranking], list[Ranking]]:
-    """Ranks queries and NIL queries document by document.
+    """Ranks the queries that a protocol scores, and others, document by document.
 
-    A system that reads whole documents then cannot tell which of their mentions have a concept.
+    A system that reads whole documents then cannot tell which of their mentions are scored.
     """
-    places = {document: place for place, document in enumerate(dict.fromkeys(q.document_id for q in queries))}
-    everything = [*queries, *nil]
-    order = sorted(
-        range(len(everything)), key=lambda row: places.get(everything[row].document_id, len(places))
-    )
+    everything = [*queries, *others]
+    documents = dict.fromkeys(query.document_id for query in everything)
+    places = {document: place for place, document in enumerate(documents)}
+    order = sorted(range(len(everything)), key=lambda row: places[everything[row].document_id])
     ranked = ranker.rank([everything[row] for row in order], k)
     rankings = [ranking for _, ranking in sorted(zip(order, ranked, strict=True), key=lambda pair: pair[0])]
     return rankings[: len(queries)], rankings[len(queries) :]

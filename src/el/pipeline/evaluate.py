@@ -85,13 +85,16 @@ class ModelSystem:
     def exhaustive_metrics(self, split: Split, protocol: Protocol) -> Mapping[str, float]:
         """Returns a q-net's accuracy@1 over all names and over retrieved names, on the same sample.
 
-        None are measured for a bi-encoder, and for a protocol that does not allow all names.
+        None are measured for a bi-encoder, for a protocol that does not allow all names, and without
+        mentions.
         """
         if not (
             self.config.exhaustive and isinstance(self.model, Hypencoder) and protocol.candidates == "all"
         ):
             return {}
         queries = split_queries(split, protocol, self.space.inputs.context_characters)
+        if not queries:
+            return {}
         texts, positions = distinct_inputs(queries)
         chosen = np.unique(np.linspace(0, len(texts) - 1, self.config.exhaustive).astype(int))
         sample = [queries[positions.index(place)] for place in chosen]

@@ -21,6 +21,12 @@ def test_the_earlier_works_protocol_differs_in_mentions_and_candidates() -> None
     assert (protocol.name, protocol.mentions, protocol.candidates) == ("restricted", "restricted", "split")
 
 
+def test_the_protocol_of_mesh_ids_differs_from_the_headline_protocol_in_mentions() -> None:
+    full, mesh_ids = (yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()) for name in ("full", "mesh_ids"))
+    assert mesh_ids == full | {"name": "mesh_ids", "mentions": "mesh_ids"}
+    assert load_protocol(CONFIGS / "mesh_ids.yaml").mentions == "mesh_ids"
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from el.evaluation.queries import (
     protocol_queries,
     restricted_queries,
     undefined_queries,
+    unscored_queries,
 )
 from el.evaluation.rows import Seen, rows_of
 from el.linking.query import Query
@@ -116,6 +118,54 @@ def test_protocols_choose_mentions_and_candidates(document: Document) -> None:
     assert queries == restricted_queries([document], 12)
     assert protocol_candidates(full, queries) is None
     assert protocol_candidates(restricted, queries) == {"D1", "D2", "D4"}
+
+
+def test_mesh_ids_are_those_that_the_corpus_gives(document: Document) -> None:
+    mesh_ids = load_protocol(CONFIGS / "mesh_ids.yaml")
+    ids: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+        # A mention of the long form with a mapped id still defines the short form.
+        "0": (("D000001",), ("OMIM:104300",)),
+        "1": (("D000001",), ()),
+        "2": (("OMIM:104300",), ()),
+        "3": (("D000001", "OMIM:104300"), ()),
+        "4": (("D000001", "D000002"), ()),
+        "7": (("D000001",), ("C000001", "OMIM:104300")),
+        "8": ((), ()),
+    }
+    mentions = tuple(
+        replace(m, concept_ids=ids[m.id][0], original_ids=ids[m.id][1])
+        for m in document.mentions
+        if m.id in ids
+    )
+    document = replace(document, mentions=mentions)
+    scored = protocol_queries(mesh_ids, [document], 12)
+    unscored = unscored_queries(mesh_ids, [document], 12)
+    assert [query.id for query in scored] == ["77/1", "77/4"]
+    assert [query.id for query in unscored] == ["77/0", "77/2", "77/3", "77/7"]
+    full = full_queries([document], 12)
+    assert [query for query in full if query.id in ("77/1", "77/4")] == scored
+    assert scored[0].expanded == "Acute kidney injury"
+    assert protocol_candidates(mesh_ids, scored) is None
+    for name in ("full", "restricted"):
+        assert unscored_queries(load_protocol(CONFIGS / f"{name}.yaml"), [document], 12) == []
+
+
+def test_types_count_by_their_kind(document: Document) -> None:
+    types = {"0": "specificdisease", "1": "Modifier", "2": "chemicalentity", "3": "diseaseclass", "7": "gene"}
+    mentions = tuple(replace(m, type=types.get(m.id, m.type)) for m in document.mentions)
+    queries = full_queries([replace(document, mentions=mentions)])
+    assert [query.type for query in queries] == [
+        "disease",
+        "disease",
+        "chemical",
+        "disease",
+        "disease",
+        "gene",
+    ]
+    rows = rows_of(queries, Seen(frozenset(), frozenset()))
+    assert ["disease" in of_query for of_query in rows] == [True, True, False, True, True, False]
+    assert ["chemical" in of_query for of_query in rows] == [False, False, True, False, False, False]
+    assert "unique" not in rows[3]
 
 
 def test_rows(document: Document) -> None:

@@ -1,6 +1,7 @@
 """A system's figures: what is asked of it, what it retrieves, and what it does with NIL mentions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.tiny import tiny_protocol
 
 TEXT = "aspirin, fever, ache, thing"
 FULL = tiny_protocol(bootstrap_samples=10)
+MESH_IDS = replace(FULL, name="mesh_ids", mentions="mesh_ids")
 
 
 def mention(number: int, text: str, *gold: str) -> Mention:
@@ -26,9 +28,11 @@ class Fixed:
     def __init__(self, answers: dict[str, tuple[str, ...]]) -> None:
         self.answers = answers
         self.asked: list[int] = []
+        self.texts: list[str] = []
 
     def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         self.asked.append(k)
+        self.texts += [query.text for query in queries]
         found = [self.answers.get(query.text, ())[:k] for query in queries]
         return [Ranking(ids, tuple(-float(place) for place in range(len(ids)))) for ids in found]
 
@@ -64,3 +68,23 @@ def test_nil_mentions_are_scored_apart(split: Split) -> None:
     assert metrics["full/s/nil/count"] == 2
     assert metrics["full/s/nil/accuracy@1"] == 0.5
     assert len(predictions) == metrics["full/s/all/count"] == 2
+
+
+def test_a_system_sees_mentions_that_the_protocol_does_not_score(split: Split) -> None:
+    (document,) = split.documents
+    aspirin, fever, *nil = document.mentions
+    ids = replace(aspirin, concept_ids=("D000001",)), replace(fever, concept_ids=("OMIM:104300",))
+    split = replace(split, documents=[replace(document, mentions=(*ids, *nil))])
+    ranker = Fixed({"aspirin": ("D000001",), "ache": ("D3",)})
+    metrics, predictions = evaluate("s", lambda _: ranker, split, MESH_IDS, 0, 4)
+    assert ranker.texts == ["aspirin", "ache", "thing", "fever"]
+    assert [prediction.gold for prediction in predictions] == [("D000001",)]
+    assert (metrics["mesh_ids/s/all/count"], metrics["mesh_ids/s/all/accuracy@1"]) == (1, 1.0)
+    assert (metrics["mesh_ids/s/nil/count"], metrics["mesh_ids/s/nil/accuracy@1"]) == (2, 0.5)
+
+
+def test_without_mentions_there_are_no_shares(split: Split) -> None:
+    protocol = replace(MESH_IDS, rows=("all", "chemical"))
+    metrics, predictions = evaluate("s", lambda _: Fixed({}), replace(split, documents=[]), protocol, 0, 4)
+    assert metrics == {"mesh_ids/s/all/count": 0, "mesh_ids/s/chemical/count": 0}
+    assert predictions == []
