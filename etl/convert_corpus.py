@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,56 @@ from el.corpus.pubtator import read_pubtator
 from el.corpus.store import write_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, mentions_restricted, restricted_triples
+from el.evaluation.vocabularies import is_spelling_of, spelling_key
+from el.ontology.equivalents import load_equivalents
 from el.ontology.ontology import Ontology
 from el.ontology.retired import current_id, load_retired_ids
 
 SPLITS = ("train", "dev", "test")
 
-# The most characters that a location in BC5CDR may be off. In the official files, parts of four composites
-# are off by one or two. At a larger value, a location could move to another occurrence of its text.
-BC5CDR_TOLERANCE = 2
 _REPORT = "report.json"
-# The most unknown ids that the summary names. At a larger value, the line becomes longer.
+# The most ids that a line of the summary names. At a larger value, the line becomes longer.
 _EXAMPLES = 5
 
 
+@dataclass(frozen=True)
+class KnownErrors:
+    """What is known to be wrong in the files of a corpus. It is corrected and counted.
+
+    Attributes:
+        tolerance: the most characters that a location in BioC may be off; see `read_bioc`.
+        white_space: whether the text of a mention in PubTator may differ in white space from the text at its
+            offsets; see `read_pubtator`.
+        repeated_documents: whether a split may hold a document again, with the same content.
+    """
+
+    tolerance: int = 0
+    white_space: bool = False
+    repeated_documents: bool = False
+
+
+KNOWN_ERRORS = {
+    # Parts of four composites are off by one or two. At a larger value, a location could move to another
+    # occurrence of its text.
+    "bc5cdr": KnownErrors(tolerance=2),
+    # In train, one mention has two blanks too many, and document 8528200 occurs twice.
+    "ncbi_disease": KnownErrors(white_space=True, repeated_documents=True),
+}
+
+
 def convert_corpus(
-    raw: Path, ontology: Ontology, retired: Mapping[str, str], out: Path, tolerance: int = 0
+    raw: Path,
+    ontology: Ontology,
+    retired: Mapping[str, str],
+    out: Path,
+    known_errors: KnownErrors | None = None,
+    equivalents: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Converts the three splits of a corpus.
 
-    A gold id that is not in the ontology is replaced by its current id, if `retired` has one. All other gold
-    ids stay, also those that are not in the ontology: no system can find them, and each counts as an error.
-    All documents and mentions stay.
+    A gold id that is not in the ontology is replaced by its current id, if `retired` has one, or else by its
+    equivalent. All other gold ids stay, also those that are not in the ontology: no system can find them, and
+    each counts as an error. All mentions stay, and all documents except copies.
 
     Args:
         raw: a folder with {train,dev,test}.BioC.xml or .PubTator.txt. If a split has both, BioC is converted
@@ -46,20 +75,24 @@ def convert_corpus(
         retired: retired id -> current id.
         out: the folder to write: {train,dev,test}.jsonl and report.json. It is replaced as a whole, or stays
             untouched if there is an error.
-        tolerance: the most characters that a location in BioC may be off; see `read_bioc`.
+        known_errors: what is corrected; None to correct nothing.
+        equivalents: id of another vocabulary -> id of the ontology. Another spelling of such an id, such as
+            MIM:104300 for OMIM:104300, is read as the same id. A mention with such an id keeps the ids of the
+            corpus as its `original_ids`.
 
     Returns:
         The report, which is also written as report.json. For each split: the counts of `_count`, the changes,
         and the differences between the formats. In addition, the documents that are in several splits.
 
     Raises:
-        InputError: a split is missing, empty or broken, holds a document twice, or holds a mention whose text
-            differs from the text at its offsets.
+        InputError: a split is missing, empty or broken, holds two documents of one id, or holds a mention
+            whose text differs from the text at its offsets.
     """
     report: dict[str, Any] = {}
     splits: dict[str, list[Document]] = {}
     for split in SPLITS:
-        splits[split], report[split] = _convert_split(raw, split, ontology, retired, tolerance)
+        ids = _GoldIds(ontology, retired, equivalents or {})
+        splits[split], report[split] = _convert_split(raw, split, ids, known_errors or KnownErrors())
     places = Counter(document.id for documents in splits.values() for document in documents)
     report["documents_in_several_splits"] = sorted(name for name, count in places.items() if count > 1)
     with atomic_folder(out) as folder:
@@ -69,8 +102,8 @@ def convert_corpus(
     return report
 
 
-def corpus_tolerance(raw: Path) -> int:
-    """Returns the most characters that a location of a raw corpus may be off: 0, except for BC5CDR.
+def errors_of(raw: Path) -> KnownErrors:
+    """Returns what is known to be wrong in a raw corpus; nothing for a corpus that is not in `KNOWN_ERRORS`.
 
     Raises:
         InputError: the folder has no source.json that names the source of the corpus.
@@ -79,84 +112,166 @@ def corpus_tolerance(raw: Path) -> int:
     source = read_json(path)
     if not isinstance(source, dict) or "source" not in source:
         raise InputError(path, "", "lacks 'source'", "Run the fetch stage")
-    return BC5CDR_TOLERANCE if source["source"] == "bc5cdr" else 0
+    return KNOWN_ERRORS.get(source["source"], KnownErrors())
 
 
 def summary(report: Mapping[str, Any]) -> Iterator[str]:
     """Yields a line for each finding in a report that a user should know. No line means no findings."""
     splits = [report[split] for split in SPLITS]
+    left_out = sum(sum(split["documents_left_out"].values()) for split in splits)
+    if left_out:
+        yield f"documents left out, because they occur twice: {left_out:,}"
     moved = sum(split["annotations_moved"] for split in splits)
     if moved:
         yield f"annotations moved to the place of their text: {moved:,}"
-    unknown: Counter[str] = Counter()
-    for split in splits:
-        unknown.update(split["ids_not_in_ontology"])
-    if unknown:
-        named = [concept_id for concept_id, _ in unknown.most_common(_EXAMPLES)]
-        more = ["..."] if len(unknown) > len(named) else []
-        lost = sum(split["mentions_with_no_id_in_ontology"] for split in splits)
-        mentions = sum(split["mentions"] for split in splits)
+    corrected = sum(split["texts_corrected"] for split in splits)
+    if corrected:
+        yield f"texts of mentions corrected to the white space at their offsets: {corrected:,}"
+    mentions = sum(split["mentions"] for split in splits)
+    mapped = sum((Counter(split["ids_mapped"]) for split in splits), Counter[str]())
+    if mapped:
+        of_mapped = sum(split["mentions_with_mapped_ids"] for split in splits)
         yield (
-            f"gold ids that are not in the ontology: {len(unknown):,} ({', '.join(named + more)}); "
+            f"gold ids of other vocabularies that were mapped to the ontology: {_named(mapped)}; they are in "
+            f"{of_mapped:,} of {mentions:,} mentions"
+        )
+    unknown = sum((Counter(split["ids_not_in_ontology"]) for split in splits), Counter[str]())
+    if unknown:
+        lost = sum(split["mentions_with_no_id_in_ontology"] for split in splits)
+        yield (
+            f"gold ids that are not in the ontology: {_named(unknown)}; "
             f"{lost:,} of {mentions:,} mentions have no other id and cannot be linked correctly"
         )
 
 
+def _named(counts: Counter[str]) -> str:
+    """Returns how many different ids there are, and the most frequent ones."""
+    named = [concept_id for concept_id, _ in counts.most_common(_EXAMPLES)]
+    more = ["..."] if len(counts) > len(named) else []
+    return f"{len(counts):,} ({', '.join(named + more)})"
+
+
+class _GoldIds:
+    """Replaces gold ids that are not in the ontology, and counts what it replaces.
+
+    Args:
+        ontology: the ontology.
+        retired: retired id -> current id.
+        equivalents: id of another vocabulary -> id of the ontology.
+
+    Attributes:
+        ontology: the ontology.
+        retired_replaced: "retired id -> current id" -> how often it was replaced.
+        mapped: "id of another vocabulary -> id of the ontology" -> how often it was replaced.
+    """
+
+    def __init__(
+        self, ontology: Ontology, retired: Mapping[str, str], equivalents: Mapping[str, str]
+    ) -> None:
+        self.ontology = ontology
+        self.retired_replaced: Counter[str] = Counter()
+        self.mapped: Counter[str] = Counter()
+        self._retired = retired
+        self._equivalents = equivalents
+        self._of_spelling = {key: given for given in equivalents if (key := spelling_key(given))}
+
+    def replaced(self, document: Document) -> Document:
+        """Returns a document with replaced ids."""
+        return replace(document, mentions=tuple(map(self._mention, document.mentions)))
+
+    def _mention(self, mention: Mention) -> Mention:
+        current = tuple(map(self._current, mention.concept_ids))
+        mapped = tuple(map(self._mapped, current))
+        if mapped == current:
+            return replace(mention, concept_ids=current)
+        # An id may be mapped to a concept that the mention has already. Part texts belong to one id each.
+        ids = mapped if mention.part_texts else tuple(dict.fromkeys(mapped))
+        return replace(mention, concept_ids=ids, original_ids=mention.concept_ids)
+
+    def _current(self, given: str) -> str:
+        return self._counted(given, current_id(given, self.ontology, self._retired), self.retired_replaced)
+
+    def _mapped(self, given: str) -> str:
+        if given in self.ontology:
+            return given
+        concept_id = self._equivalents.get(self._as_listed(given), given)
+        return self._counted(given, concept_id if concept_id in self.ontology else given, self.mapped)
+
+    def _as_listed(self, given: str) -> str:
+        """Returns an id as the table of equivalents spells it; the same id if it is not in the table."""
+        key = spelling_key(given)
+        if given in self._equivalents or key not in self._of_spelling:
+            return given
+        listed = self._of_spelling[key]
+        return listed if is_spelling_of(given, listed) else given
+
+    def _counted(self, given: str, new: str, counts: Counter[str]) -> str:
+        if new != given:
+            counts[f"{given} -> {new}"] += 1
+        return new
+
+
 def _convert_split(
-    raw: Path, split: str, ontology: Ontology, retired: Mapping[str, str], tolerance: int
+    raw: Path, split: str, ids: _GoldIds, known_errors: KnownErrors
 ) -> tuple[list[Document], dict[str, Any]]:
     bioc, pubtator = raw / f"{split}.BioC.xml", raw / f"{split}.PubTator.txt"
     moved: list[str] = []
+    corrected: list[str] = []
     if bioc.is_file():
-        source, documents = bioc, list(read_bioc(bioc, tolerance, moved))
+        source, documents = bioc, list(read_bioc(bioc, known_errors.tolerance, moved))
     elif pubtator.is_file():
-        source, documents = pubtator, list(read_pubtator(pubtator))
+        lines = corrected if known_errors.white_space else None
+        source, documents = pubtator, list(read_pubtator(pubtator, corrected=lines))
     else:
         problem = f"neither {bioc.name} nor {pubtator.name} exists"
         raise InputError(raw, "", problem, "Run the fetch stage")
-    _check_documents(source, documents)
+    if not documents:
+        raise InputError(source, "", "holds no documents", "A corpus needs documents in train, dev and test")
+    copies: Counter[str] = Counter()
+    if known_errors.repeated_documents:
+        documents, copies = _without_copies(documents)
+        # The lines of a copy are those of its document.
+        corrected = list(dict.fromkeys(corrected))
+    _check_ids(source, documents)
     has_both = bioc.is_file() and pubtator.is_file()
     differences = _differences(documents, list(read_pubtator(pubtator))) if has_both else None
     # The protocol `restricted` uses the corpus's original ids, so it is counted before ids are replaced.
     restricted = _count_restricted(documents)
-    replaced: Counter[str] = Counter()
-    documents = [_with_current_ids(document, ontology, retired, replaced) for document in documents]
+    documents = list(map(ids.replaced, documents))
     return documents, {
         "source": source.name,
-        **_count(documents, ontology),
+        **_count(documents, ids.ontology),
+        "documents_left_out": dict(copies),
         "restricted": restricted,
-        "retired_ids_replaced": {f"{old} -> {retired[old]}": count for old, count in replaced.items()},
+        "retired_ids_replaced": dict(ids.retired_replaced),
+        "ids_mapped": dict(ids.mapped),
         "annotations_moved": len(moved),
         "moves": moved,
+        "texts_corrected": len(corrected),
+        "corrections": corrected,
         "pubtator_differences": differences,
     }
 
 
-def _check_documents(source: Path, documents: list[Document]) -> None:
-    if not documents:
-        raise InputError(source, "", "holds no documents", "A corpus needs documents in train, dev and test")
+def _without_copies(documents: Iterable[Document]) -> tuple[list[Document], Counter[str]]:
+    """Leaves out documents that are equal to an earlier one, and counts them by id."""
+    kept: list[Document] = []
+    copies: Counter[str] = Counter()
+    first: dict[str, Document] = {}
+    for document in documents:
+        if document == first.setdefault(document.id, document) and document is not first[document.id]:
+            copies[document.id] += 1
+        else:
+            kept.append(document)
+    return kept, copies
+
+
+def _check_ids(source: Path, documents: Iterable[Document]) -> None:
     counts = Counter(document.id for document in documents)
     for document_id, count in counts.items():
         if count > 1:
             problem = f"occurs {count} times"
             raise InputError(source, f"document {document_id}", problem, "Give each document a unique id")
-
-
-def _with_current_ids(
-    document: Document, ontology: Ontology, retired: Mapping[str, str], replaced: Counter[str]
-) -> Document:
-    """Replaces retired ids and counts them in `replaced`. An id that is in the ontology is not replaced."""
-
-    def current(concept_id: str) -> str:
-        new = current_id(concept_id, ontology, retired)
-        replaced.update([concept_id] if new != concept_id else [])
-        return new
-
-    mentions = tuple(
-        replace(mention, concept_ids=tuple(current(concept_id) for concept_id in mention.concept_ids))
-        for mention in document.mentions
-    )
-    return replace(document, mentions=mentions)
 
 
 def _count(documents: list[Document], ontology: Ontology) -> dict[str, Any]:
@@ -190,6 +305,7 @@ def _count(documents: list[Document], ontology: Ontology) -> dict[str, Any]:
         ),
         "annotated_twice": sum(_annotated_twice(document) for document in documents),
         "distinct_ids": len(ids),
+        "mentions_with_mapped_ids": sum(bool(mention.original_ids) for mention in full),
         "ids_not_in_ontology": missing,
         "mentions_with_no_id_in_ontology": sum(
             bool(mention.concept_ids) and all(concept_id in missing for concept_id in mention.concept_ids)
@@ -264,7 +380,8 @@ def main() -> None:
     folder = Path(load_params()["data"]["folder"])
     raw, out = folder / "raw" / "corpus", folder / "corpus"
     ontology = Ontology.load(folder / "ontology")
-    report = convert_corpus(raw, ontology, load_retired_ids(), out, corpus_tolerance(raw))
+    equivalents = load_equivalents(folder / "ontology")
+    report = convert_corpus(raw, ontology, load_retired_ids(), out, errors_of(raw), equivalents)
     for line in summary(report):
         print(f"{line}; see {out / _REPORT}", file=sys.stderr)
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -10,10 +11,14 @@ import pytest
 from el.base.errors import InputError
 from el.corpus.bioc_xml import read_bioc
 from el.corpus.store import read_documents
+from el.corpus.types import Mention
 from el.corpus.views import mentions_full, restricted_triples
-from el.ontology.ontology import Concept, Name, Ontology
+from el.evaluation.queries import mesh_queries
+from el.ontology.equivalents import write_equivalents
+from el.ontology.ontology import Concept, Name, Ontology, kind_of_type
 from el.ontology.retired import load_retired_ids
-from etl.convert_corpus import BC5CDR_TOLERANCE, SPLITS, convert_corpus, main, summary
+from etl.convert_corpus import KNOWN_ERRORS, SPLITS, KnownErrors, convert_corpus, main, summary
+from etl.fetch_corpus import CORPORA, CorpusSource, fetch_corpus
 
 ONTOLOGY = Ontology.from_concepts(
     [Concept(name, (Name(f"name of {name}"),), "disease") for name in ("D000001", "D000002", "C000009")]
@@ -90,13 +95,18 @@ def test_every_mention_is_kept_and_counted(raw: Path) -> None:
         "id_twice_in_mention": 0,
         "annotated_twice": 0,
         "distinct_ids": 4,
+        "mentions_with_mapped_ids": 0,
         "ids_not_in_ontology": {"D999999": 1},
         "mentions_with_no_id_in_ontology": 1,
         "relations": 0,
+        "documents_left_out": {},
         "restricted": {"mentions": 3, "triples": 3, "distinct_ids": 3},
         "retired_ids_replaced": {"C000001 -> D000001": 2},
+        "ids_mapped": {},
         "annotations_moved": 0,
         "moves": [],
+        "texts_corrected": 0,
+        "corrections": [],
         "pubtator_differences": [],
     }
     assert report["documents_in_several_splits"] == []
@@ -122,7 +132,7 @@ def test_a_wrong_offset_is_refused(raw: Path) -> None:
 def test_what_the_tolerance_moves_is_counted(raw: Path) -> None:
     untouched = convert(raw)
     make_off(raw)
-    report = convert_corpus(raw, ONTOLOGY, RETIRED, raw.parent / "corpus", tolerance=1)
+    report = convert_corpus(raw, ONTOLOGY, RETIRED, raw.parent / "corpus", KnownErrors(tolerance=1))
     assert report["dev"] == untouched["dev"] | {"annotations_moved": 1, "moves": [MOVE]}
     assert (report["train"], report["test"]) == (untouched["train"], untouched["test"])
 
@@ -259,6 +269,150 @@ def test_a_missing_split_is_refused(raw: Path) -> None:
         convert(raw)
 
 
+# Everything that is odd in the NCBI Disease corpus: its types, `|` and `+`, blanks and prefixes in ids, ids
+# of OMIM, a text with more blanks than stand at its offsets, and a document that occurs again.
+NCBI_DISEASE = """
+7|t|Breast and ovarian cancer
+7|a|PKU, ache "plus" and grief.
+7\t0\t25\tBreast and ovarian cancer\tCompositeMention\tD000001|OMIM:000009
+7\t26\t29\tPKU\tSpecificDisease\tOMIM:104300
+7\t31\t42\tache "plus"  \tModifier\t D000001+D000002
+7\t47\t52\tgrief\tDiseaseClass\tMESH:C000001
+
+"""
+EQUIVALENTS = {"OMIM:104300": "D000002", "OMIM:000008": "D999999"}
+
+
+@pytest.fixture
+def ncbi_disease(tmp_path: Path) -> Path:
+    folder = tmp_path / "ncbi"
+    folder.mkdir()
+    for split in SPLITS:
+        text = NCBI_DISEASE.replace("\n7", f"\n{split}")
+        (folder / f"{split}.PubTator.txt").write_text(text + text * (split == "train"), encoding="utf-8")
+    return folder
+
+
+def convert_ncbi(raw: Path, equivalents: dict[str, str] = EQUIVALENTS) -> dict[str, Any]:
+    errors = KNOWN_ERRORS["ncbi_disease"]
+    return convert_corpus(raw, ONTOLOGY, RETIRED, raw.parent / "corpus", errors, equivalents)
+
+
+def mentions_of(raw: Path, split: str) -> tuple[Mention, ...]:
+    (document,) = read_documents(raw.parent / "corpus" / f"{split}.jsonl")
+    return document.mentions
+
+
+def test_what_is_odd_in_the_ncbi_disease_corpus(ncbi_disease: Path) -> None:
+    report = convert_ncbi(ncbi_disease)
+    train = report["train"]
+    assert (train["documents"], train["documents_left_out"]) == (1, {"train": 1})
+    assert (train["mentions"], train["composites"], train["several_ids"]) == (4, 1, 2)
+    assert train["mentions_by_type"] == {
+        "compositemention": 1,
+        "specificdisease": 1,
+        "modifier": 1,
+        "diseaseclass": 1,
+    }
+    assert train["retired_ids_replaced"] == {"C000001 -> D000001": 1}
+    assert (train["ids_mapped"], train["mentions_with_mapped_ids"]) == ({"OMIM:104300 -> D000002": 1}, 1)
+    assert train["ids_not_in_ontology"] == {"OMIM:000009": 1}
+    assert train["texts_corrected"] == 1
+    assert train["corrections"] == [
+        "document train, annotation 2: replaced by the text at 31:42, which differs in white space"
+    ]
+    assert (report["dev"]["mentions"], report["dev"]["documents_left_out"]) == (4, {})
+    kept = [
+        (m.text, m.type, m.role, m.concept_ids, m.original_ids) for m in mentions_of(ncbi_disease, "test")
+    ]
+    assert kept == [
+        ("Breast and ovarian cancer", "compositemention", "composite", ("D000001", "OMIM:000009"), ()),
+        ("PKU", "specificdisease", "single", ("D000002",), ("OMIM:104300",)),
+        ('ache "plus"', "modifier", "single", ("D000001", "D000002"), ()),
+        ("grief", "diseaseclass", "single", ("D000001",), ()),
+    ]
+
+
+def test_the_summary_says_what_was_corrected_and_mapped(ncbi_disease: Path) -> None:
+    assert list(summary(convert_ncbi(ncbi_disease))) == [
+        "documents left out, because they occur twice: 1",
+        "texts of mentions corrected to the white space at their offsets: 3",
+        "gold ids of other vocabularies that were mapped to the ontology: 1 (OMIM:104300 -> D000002); "
+        "they are in 3 of 12 mentions",
+        "gold ids that are not in the ontology: 1 (OMIM:000009); "
+        "0 of 12 mentions have no other id and cannot be linked correctly",
+    ]
+
+
+def with_ids(raw: Path, *ids: str) -> tuple[Mention, ...]:
+    """Converts mentions with these ids, one each, and returns them."""
+    lines = "".join(f"dev\t0\t4\tAche\tDisease\t{each}\n" for each in ids)
+    (raw / "dev.PubTator.txt").write_text(f"dev|t|Ache.\n{lines}", encoding="utf-8")
+    convert_ncbi(raw)
+    return mentions_of(raw, "dev")
+
+
+def test_two_spellings_of_an_id_are_one(ncbi_disease: Path) -> None:
+    spellings = ("MIM:104300", "omim:104300", "OMIM:0104300")
+    for mention in with_ids(ncbi_disease, *spellings):
+        assert (mention.concept_ids, len(mention.original_ids)) == (("D000002",), 1)
+    others = ("104300", "OMIMPS:104300", "OMIM:104301", "OMIM:000008", "HP:104300", "x")
+    for mention, given in zip(with_ids(ncbi_disease, *others), others, strict=True):
+        assert (mention.concept_ids, mention.original_ids) == ((given,), ())
+
+
+def test_a_mapped_id_that_the_mention_has_already_is_kept_once(ncbi_disease: Path) -> None:
+    one, retired = with_ids(ncbi_disease, "D000002|OMIM:104300", "C000001|OMIM:104300")
+    assert (one.concept_ids, one.original_ids) == (("D000002",), ("D000002", "OMIM:104300"))
+    assert (retired.concept_ids, retired.original_ids) == (("D000001", "D000002"), ("C000001", "OMIM:104300"))
+
+
+def test_without_equivalents_ids_of_other_vocabularies_stay(ncbi_disease: Path) -> None:
+    report = convert_ncbi(ncbi_disease, {})
+    assert report["dev"]["ids_not_in_ontology"] == {"OMIM:000009": 1, "OMIM:104300": 1}
+    assert (report["dev"]["ids_mapped"], report["dev"]["mentions_with_mapped_ids"]) == ({}, 0)
+    assert report["dev"]["mentions_with_no_id_in_ontology"] == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('ache "plus"  ', 'ache "minus"', "expected 'ache \"minus\"' at 31:42"),
+        ('ache "plus"  ', 'ache"plus"', "expected 'ache\"plus\"' at 31:42"),
+        ("\n\n", "\n\ndev|t|Breast and ovarian cancer\n\n", "document dev: occurs 2 times"),
+    ],
+)
+def test_other_errors_in_the_ncbi_disease_corpus_are_refused(
+    ncbi_disease: Path, old: str, new: str, problem: str
+) -> None:
+    path = ncbi_disease / "dev.PubTator.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(InputError, match=problem):
+        convert_ncbi(ncbi_disease)
+
+
+def test_no_other_corpus_is_corrected(ncbi_disease: Path) -> None:
+    with pytest.raises(InputError, match="document train, annotation 2: expected"):
+        convert_corpus(ncbi_disease, ONTOLOGY, RETIRED, ncbi_disease.parent / "corpus")
+    with pytest.raises(InputError, match="document train: occurs 2 times"):
+        convert_corpus(
+            ncbi_disease, ONTOLOGY, RETIRED, ncbi_disease.parent / "corpus", KnownErrors(white_space=True)
+        )
+
+
+def test_the_stage_reads_the_equivalents_of_the_ontology(
+    ncbi_disease: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "params.yaml").write_text("data: {folder: d}", encoding="utf-8")
+    ONTOLOGY.save(tmp_path / "d" / "ontology")
+    write_equivalents(tmp_path / "d" / "ontology", EQUIVALENTS)
+    (ncbi_disease / "source.json").write_text('{"source": "ncbi_disease"}', encoding="utf-8")
+    shutil.move(ncbi_disease, tmp_path / "d" / "raw" / "corpus")
+    monkeypatch.chdir(tmp_path)
+    main()
+    assert "mapped to the ontology: 1 (OMIM:104300 -> D000002)" in capsys.readouterr().err
+
+
 BC5CDR_COUNTS = {
     "documents": (500, 500, 500),
     "annotations": (9570, 9773, 9928),
@@ -289,7 +443,7 @@ def test_bc5cdr_comes_out_as_the_protocol_counts_it(tmp_path: Path) -> None:
                 member = f"CDR_Data/CDR.Corpus.v010516/CDR_{theirs}Set.{suffix}"
                 (raw / f"{split}.{suffix}").write_bytes(members.read(member))
 
-    report = convert_corpus(raw, ONTOLOGY, load_retired_ids(), tmp_path / "corpus", BC5CDR_TOLERANCE)
+    report = convert_corpus(raw, ONTOLOGY, load_retired_ids(), tmp_path / "corpus", KNOWN_ERRORS["bc5cdr"])
 
     for key, counts in BC5CDR_COUNTS.items():
         assert tuple(report[split][key] for split in SPLITS) == counts, key
@@ -315,3 +469,43 @@ def test_bc5cdr_comes_out_as_the_protocol_counts_it(tmp_path: Path) -> None:
     # Two pairs of the 1,312 ids are one concept in the current MeSH.
     assert len({mention.concept_ids[0] for _, _, mention in triples}) == 1310
     assert report["test"]["distinct_ids"] == 1313
+
+
+# Document 8528200 occurs twice in the file of train. It has 11 mentions, all with ids of MeSH.
+NCBI_DISEASE_COUNTS = {
+    "documents": (592, 100, 100),
+    "mentions": (5145 - 11, 787, 960),
+    "distinct_ids": (647, 170, 200),
+    "nil": (0, 0, 0),
+    "annotated_twice": (0, 0, 0),
+    "documents_left_out": ({"8528200": 1}, {}, {}),
+    "texts_corrected": (1, 0, 0),
+    "relations": (0, 0, 0),
+}
+# Mentions with ids of MeSH alone, of OMIM alone, and of both.
+NCBI_DISEASE_VOCABULARIES = ((4764 - 11, 373, 8), (713, 74, 0), (865, 93, 2))
+
+
+@pytest.mark.real
+def test_the_ncbi_disease_corpus_comes_out_as_counted(tmp_path: Path) -> None:
+    mirror, archives = Path(os.environ.get("EL_MIRROR", "")), CORPORA["ncbi_disease"].archives
+    if "EL_MIRROR" not in os.environ or not all((mirror / name).is_file() for name in archives):
+        pytest.skip(f"EL_MIRROR names no folder with {', '.join(archives)}")
+    fetch_corpus(CorpusSource("ncbi_disease"), tmp_path / "raw", tmp_path / "cache")
+
+    report = convert_ncbi(tmp_path / "raw", {})
+
+    for key, counts in NCBI_DISEASE_COUNTS.items():
+        assert tuple(report[split][key] for split in SPLITS) == counts, key
+    assert report["documents_in_several_splits"] == []
+    for split, counts in zip(SPLITS, NCBI_DISEASE_VOCABULARIES, strict=True):
+        documents = list(read_documents(tmp_path / "corpus" / f"{split}.jsonl"))
+        mentions = [mention for document in documents for mention in document.mentions]
+        ids = {concept_id for mention in mentions for concept_id in mention.concept_ids}
+        # One spelling for each id.
+        assert all(re.fullmatch(r"[CD]\d{6}|OMIM:\d{6}", concept_id) for concept_id in ids)
+        omim = [[i.startswith("OMIM:") for i in mention.concept_ids] for mention in mentions]
+        found = [not any(each) for each in omim], [all(each) for each in omim]
+        assert (sum(found[0]), sum(found[1]), len(mentions) - sum(found[0]) - sum(found[1])) == counts
+        assert len(mesh_queries(documents)) == counts[0]
+        assert all(kind_of_type(mention.type) == "disease" for mention in mentions)
