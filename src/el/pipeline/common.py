@@ -28,6 +28,7 @@ LINKER = Path("models") / "linker"
 
 SECTIONS = (
     "align",
+    "align_hard",
     "benchmark",
     "data",
     "encoder",
