@@ -19,6 +19,7 @@ import numpy.typing as npt
 from el.base.errors import ConfigError
 from el.base.markers import markers
 from el.base.text import spelling
+from el.corpus.known_forms import Sense, long_forms
 from el.linking.query import Query
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
@@ -33,6 +34,7 @@ KINDS = (
     "outside_spelling",  # 1 if an outside name is spelled so, and the mention is no undefined acronym
     "outside_acronym",  # 1 if an outside name is spelled so, and the mention is an undefined acronym
     "short_form",  # 1 if a name is spelled like the mention and the mention is an abbreviation
+    "known_form",  # the share of the sense of a known short form by whose long form the concept is named
     "descriptor",  # 1 for a descriptor, 0 for a supplementary record
     "type",  # 1 if the concept's kind is the mention's type
     "learned_share",  # the share of the form's training mentions that have the concept
@@ -53,11 +55,19 @@ NONE_KINDS = (
     "acronym",  # 1 if the mention is an acronym that the document does not define
     "unknown_acronym",  # 1 if it is such an acronym, unspelled and unlearned
     "found",  # 1 if the linker found the mention; the mention itself may be wrong then
+    "other_sense",  # the share of senses of a known short form that are neither chemicals nor diseases
     "unspelled_found",  # 1 if it found the mention, and the mention is unspelled and unlearned
 )
 # The groups of kinds that can be switched off.
 GROUPS = {
-    "dictionary": ("spelling", "preferred_name", "outside_spelling", "outside_acronym", "short_form"),
+    "dictionary": (
+        "spelling",
+        "preferred_name",
+        "outside_spelling",
+        "outside_acronym",
+        "short_form",
+        "known_form",
+    ),
     "learned": ("learned_share", "learned_count", "known"),
     "types": ("type",),
     "document": ("in_document",),
@@ -102,11 +112,13 @@ class _Form:
     Attributes:
         equal: name rows that are spelled like the mention with abbreviations written out.
         short: name rows that are spelled like the mention, if the mention is an abbreviation.
+        known: long form -> name rows that are spelled like it, for a known short form without a definition.
         learned: concept row -> number of the form's training mentions that have it.
     """
 
     equal: npt.NDArray[np.int64]
     short: npt.NDArray[np.int64]
+    known: dict[str, npt.NDArray[np.int64]]
     learned: Counter[int]
 
 
@@ -184,10 +196,12 @@ class EvidenceCollector:
         keys = [(q.input, q.text, q.expanded, q.document_id in few) for q in queries]
         scored = self._scored(list(dict.fromkeys(keys)))
         # Equal mentions of one type share their evidence.
-        places = [(key, query.type, query.is_found) for query, key in zip(queries, keys, strict=True)]
+        places = [
+            (key, query.type, query.is_found, query.senses) for query, key in zip(queries, keys, strict=True)
+        ]
         found = {
-            (key, type, is_found): self._evidence(type, is_found, key, scored[key])
-            for key, type, is_found in dict.fromkeys(places)
+            (key, type, is_found, senses): self._evidence(type, is_found, senses, key, scored[key])
+            for key, type, is_found, senses in dict.fromkeys(places)
         }
         return [found[place] for place in places]
 
@@ -214,10 +228,11 @@ class EvidenceCollector:
     def _form(self, text: str, expanded: str) -> _Form:
         short = self._spelled(text if text != expanded else "")
         learned = self.synonyms.rows_of(expanded, self.ontology) if self.synonyms else Counter[int]()
-        return _Form(self._spelled(expanded), short, learned)
+        known = long_forms(text) if text == expanded else ()
+        return _Form(self._spelled(expanded), short, {long: self._spelled(long) for long in known}, learned)
 
     def _proposed(self, form: _Form) -> npt.NDArray[np.int64]:
-        names = [form.equal, form.short]
+        names = [form.equal, form.short, *form.known.values()]
         names += [self._names(concept)[:_LEARNED_NAMES] for concept in form.learned]
         # Each row once, in the order of first occurrence: the first names matter most.
         rows = np.array(list(dict.fromkeys(np.concatenate(names).tolist())), dtype=np.int64)
@@ -226,7 +241,9 @@ class EvidenceCollector:
     def _spelled(self, text: str) -> npt.NDArray[np.int64]:
         return np.empty(0, dtype=np.int64) if self.spellings is None else self.spellings.names(text)
 
-    def _evidence(self, type: str, is_found: bool, key: _Key, scored: _Scored) -> Evidence:
+    def _evidence(
+        self, type: str, is_found: bool, senses: Sequence[Sense], key: _Key, scored: _Scored
+    ) -> Evidence:
         _, text, expanded, _ = key
         form, names, scores = scored.form, scored.names, scored.scores
         concepts, position = np.unique(self._concepts(names), return_inverse=True)
@@ -243,6 +260,11 @@ class EvidenceCollector:
         outside = self.ontology.is_outside[form.equal]
         outside_kind = "outside_acronym" if _is_undefined_acronym(text, expanded) else "outside_spelling"
         # "spelling" comes last, because a name with the mention's spelling is the name to show.
+        for sense in senses:
+            rows, alike = self._places(form.known.get(sense.long_form, form.equal[:0]), concepts)
+            column = values[:, _COLUMN["known_form"]]
+            column[rows] = np.maximum(column[rows], sense.share)
+            best[rows] = alike
         for kind, alike in (
             ("short_form", form.short),
             (outside_kind, form.equal[outside]),
@@ -257,7 +279,7 @@ class EvidenceCollector:
         values[:, _COLUMN["type"]] = self._kinds[concepts] == type.encode()
         self._add_learned(values, concepts, form.learned)
         self._add_markers(values, expanded, names, position)
-        return Evidence(concepts, best, values, _none(scored, text, expanded, is_found))
+        return Evidence(concepts, best, values, _none(scored, text, expanded, is_found, senses))
 
     def _add_markers(
         self,
@@ -326,7 +348,9 @@ def documents_with_few(queries: Iterable[Query]) -> set[str]:
     return {document for document, of_document in inputs.items() if len(of_document) <= _FEW}
 
 
-def _none(scored: _Scored, text: str, expanded: str, is_found: bool) -> npt.NDArray[np.float32]:
+def _none(
+    scored: _Scored, text: str, expanded: str, is_found: bool, senses: Sequence[Sense]
+) -> npt.NDArray[np.float32]:
     """Returns the (len(NONE_KINDS),) evidence that no candidate of a mention is right."""
     unspelled, unlearned = not len(scored.form.equal), not scored.form.learned
     acronym = _is_undefined_acronym(text, expanded)
@@ -340,6 +364,7 @@ def _none(scored: _Scored, text: str, expanded: str, is_found: bool) -> npt.NDAr
             acronym,
             acronym and unspelled and unlearned,
             is_found,
+            sum(sense.share for sense in senses if sense.kind == "other"),
             is_found and unspelled and unlearned,
         ],
         dtype=np.float32,
@@ -429,6 +454,8 @@ class Combination:
             the candidates counts as right.
         calibrations: group of mentions (`calibration_group`) -> its calibration. Shares of a group without
             one are probabilities as they are.
+        found_below: a found mention whose best probability is lower gets no concept, unless the linker has
+            another threshold. It is the threshold with the best F1 of links on held-out documents.
         curve: operating points on held-out documents, the lowest threshold first. The weights at these points
             were fitted on the other documents.
     """
@@ -436,6 +463,7 @@ class Combination:
     weights: dict[str, float]
     none_weights: dict[str, float] = field(default_factory=dict)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
+    found_below: float = 0.0
     curve: tuple[OperatingPoint, ...] = ()
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from el.linking.synonyms import LearnedSynonyms
 from el.ontology.ontology import Kind, Ontology, kind_of_type, part_bounds
 from el.ontology.spellings import Spellings
 from el.tagging.finder import SOUGHT, DictionaryFinder, Found, as_mentions, longest
-from el.tagging.short_forms import with_short_forms
+from el.tagging.short_forms import with_known_forms, with_short_forms
 from el.tagging.tagger import Tagger
 
 FindMentions = Literal["auto", "always", "never"]
@@ -74,9 +74,14 @@ class MentionFinder:
         else:
             found = list(map(self._with_untaught, documents, self._tagger.find(documents)))
         return [
-            as_mentions(document, with_short_forms(document, of_document, self._finder.kind_of))
+            as_mentions(document, self._with_known_forms(document, of_document))
             for document, of_document in zip(documents, found, strict=True)
         ]
+
+    def _with_known_forms(self, document: Document, found: Sequence[Found]) -> list[Found]:
+        """Adds short forms to what was found: those that the document defines, and known ones."""
+        defined = with_short_forms(document, found, self._finder.kind_of)
+        return with_known_forms(document, defined, self.kinds)
 
     def _with_untaught(self, document: Document, tagged: Iterable[Found]) -> list[Found]:
         """Returns what the tagger found of the ontology's kinds, with the names of `_untaught_finder`."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from el.base.text import context_window
 from el.corpus.abbreviations import document_abbreviations, expand
+from el.corpus.known_forms import Sense, senses_of
 from el.corpus.types import Document, Mention
 from el.models.inputs import query_input
 from el.ontology.ontology import kind_or_type
@@ -27,6 +28,9 @@ class Query:
         is_found: whether the linker found the mention. If not, it was given with the document.
         source_id: the id of the document that the query was made from, if `document_id` is another; "" if
             not.
+        is_undefined: whether a definition of the surface form by the document is hidden.
+        senses: what the surface form may mean, if it is a known short form (`el.corpus.known_forms`) that the
+            document does not define.
     """
 
     id: str
@@ -39,6 +43,8 @@ class Query:
     right: str = ""
     is_found: bool = False
     source_id: str = ""
+    is_undefined: bool = False
+    senses: tuple[Sense, ...] = ()
 
     @property
     def input(self) -> str:
@@ -66,6 +72,8 @@ def mention_queries(
     queries = []
     for mention in mentions:
         left, right = context_window(text, mention.start, mention.stop, context_characters)
+        expanded = expand(mention.text, abbreviations)
+        is_defined = expanded != mention.text or mention.is_discontinuous
         queries.append(
             Query(
                 id=f"{document.id}/{mention.id}",
@@ -73,10 +81,11 @@ def mention_queries(
                 text=mention.text,
                 type=kind_or_type(mention.type),
                 gold=mention.concept_ids,
-                expanded=expand(mention.text, abbreviations),
+                expanded=expanded,
                 left=left,
                 right=right,
                 is_found=mention.id not in given,
+                senses=() if is_defined else senses_of(text, mention.spans[0]),
             )
         )
     return queries

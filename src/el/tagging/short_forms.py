@@ -1,9 +1,12 @@
 """Adds the short forms that a document defines to the mentions that are found in it."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from el.corpus.abbreviations import document_definitions, numbers_of
+from el.corpus.known_forms import known_forms, senses_of
 from el.corpus.long_forms import is_term_like
 from el.corpus.types import Document, Span
 from el.ontology.ontology import Kind
@@ -11,6 +14,9 @@ from el.tagging.finder import Found, as_mentions, longest
 
 _WORD_START = re.compile(r"(?<!\w)(?<!\d-)\w")
 _WORD_END = re.compile(r"(?!\w|\+|-\d)")
+# The least share of the likeliest kind of a known short form that is a mention. At a larger value, fewer
+# forms with several senses are found.
+_SURE = 0.6
 _COORDINATION = re.compile(r"\b(?:and|or)\b|[,/&]", re.IGNORECASE)
 
 
@@ -56,6 +62,43 @@ def with_short_forms(
     }
     added += _occurrences(text, forms)
     return longest(added, found)
+
+
+def with_known_forms(document: Document, found: Sequence[Found], kinds: Sequence[Kind]) -> list[Found]:
+    """Adds known short forms (`el.corpus.known_forms`) to the mentions found in a document.
+
+    A form is a mention if its likeliest kind is sought and sure enough, if it overlaps no mention, and if the
+    document does not define it.
+
+    Args:
+        document: the document.
+        found: mentions found in its text, in order, not overlapping.
+        kinds: the kinds that are sought.
+    """
+    text = document.text
+    defined = {
+        text[definition.short.start : definition.short.stop]
+        for definition in document_definitions(Document("", document.passages), ())
+    }
+    added = []
+    for passage in document.passages:
+        for span in known_forms(passage.text):
+            place = Span(passage.offset + span.start, passage.offset + span.stop)
+            shares: defaultdict[str, float] = defaultdict(float)
+            for sense in senses_of(text, place):
+                shares[sense.kind] += sense.share
+            kind = max(kinds, key=shares.__getitem__, default=None)
+            is_sure = kind is not None and shares[kind] >= _SURE
+            if kind is not None and is_sure and text[place.start : place.stop] not in defined:
+                added.append(Found(place.start, place.stop, kind))
+    return _with_free(found, added)
+
+
+def _with_free(found: Sequence[Found], added: Iterable[Found]) -> list[Found]:
+    """Adds those mentions that overlap none that was found."""
+    starts, stops = [one.start for one in found], [one.stop for one in found]
+    free = [one for one in added if bisect_left(starts, one.stop) == bisect_right(stops, one.start)]
+    return sorted([*found, *free])
 
 
 def _kind_and_extent(

@@ -1,10 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from el.base.errors import ConfigError
+from el.corpus.known_forms import Sense
 from el.linking.evidence import (
     GROUPS,
     KINDS,
@@ -21,7 +23,7 @@ from el.linking.evidence import (
 from el.linking.query import Query
 from el.linking.rankers import ModelRanker, Retrieved
 from el.linking.synonyms import LearnedSynonyms
-from el.ontology.ontology import Ontology
+from el.ontology.ontology import Concept, Name, Ontology
 from el.ontology.spellings import Spellings
 from tests.el.linking.test_synonyms import document
 from tests.tiny import tiny_ontology, tiny_ranker
@@ -320,3 +322,39 @@ def test_equal_mentions_are_scored_once_and_the_latest_remembered(
     # A form that stands for something else is another.
     collector.collect([query("cold", "common cold")])
     assert asked[-1] == "common cold"
+
+
+def test_outside_names_are_evidence_of_their_own(tmp_path: Path) -> None:
+    concepts = [
+        Concept("D1", (Name("Breast Neoplasms"), Name("breast cancer", source="MONDO")), "disease"),
+        Concept("D2", (Name("Friedreich Ataxia"), Name("FRDA", source="MEDIC")), "disease"),
+        Concept("D3", (Name("Cold"),), "disease"),
+    ]
+    ontology = Ontology.from_concepts(concepts)
+    ranker = tiny_ranker(tmp_path, ontology, 3)
+    evidence = collect(ranker, query("Breast Cancer"))
+    assert of(evidence, ontology, "outside_spelling", "D1") == 1.0
+    assert not evidence.of("spelling").any()
+    place = list(evidence.concepts).index(ontology.row_of["D1"])
+    assert ontology.name_source(int(evidence.names[place])) == "MONDO"
+    evidence = collect(ranker, query("FRDA"))
+    assert of(evidence, ontology, "outside_acronym", "D2") == 1.0
+    assert not evidence.of("outside_spelling").any()
+    assert not collect(ranker, query("Cold")).of("outside_spelling").any()
+
+
+def test_senses_of_known_short_forms_are_evidence(ranker: ModelRanker, ontology: Ontology) -> None:
+    given = replace(
+        query("HA"),
+        senses=(
+            Sense("headache", "disease", 0.7),
+            Sense("heart attack", "disease", 0.1),
+            Sense("x", "other", 0.2),
+        ),
+    )
+    evidence = collect(ranker, given)
+    assert of(evidence, ontology, "known_form", "D006261") == pytest.approx(0.7)
+    assert evidence.of("known_form").sum() == pytest.approx(0.7)
+    assert evidence.none[NONE_KINDS.index("other_sense")] == pytest.approx(0.2)
+    # The sense belongs to the place, not to the form: the same form without it has none.
+    assert not collect(ranker, query("HA")).of("known_form").any()

@@ -1,0 +1,73 @@
+"""Short forms that are known without a definition, and their senses by the words around them."""
+
+from pathlib import Path
+
+import pytest
+
+from el.base.errors import InputError
+from el.corpus.known_forms import (
+    SHORT_FORMS,
+    known_forms,
+    long_forms,
+    read_short_forms,
+    senses_of,
+)
+from el.corpus.types import Span
+
+
+def best(text: str, form: str) -> tuple[str, str]:
+    start = text.index(form)
+    sense = max(senses_of(text, Span(start, start + len(form))), key=lambda sense: sense.share)
+    return sense.long_form, sense.kind
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "long_form", "kind"),
+    [
+        ("PMH: HTN, T2DM.", "HTN", "hypertension", "disease"),
+        ("Started heparin for PE, DVT of the left leg.", "PE", "pulmonary embolism", "disease"),
+        ("PE: HEENT normal, exam benign.", "PE", "physical examination", "other"),
+        ("Sats 98% on RA.", "RA", "room air", "other"),
+        ("RA on methotrexate, joint pain.", "RA", "rheumatoid arthritis", "disease"),
+        ("MS 4 mg IV prn for pain", "MS", "morphine", "chemical"),
+        ("DVTs in both legs", "DVTs", "venous thrombosis", "disease"),
+    ],
+)
+def test_the_words_around_a_form_tell_its_sense(text: str, form: str, long_form: str, kind: str) -> None:
+    assert best(text, form) == (long_form, kind)
+
+
+def test_shares_sum_to_one() -> None:
+    text = "MS with demyelinating lesions"
+    assert sum(sense.share for sense in senses_of(text, Span(0, 2))) == pytest.approx(1.0)
+    assert senses_of(text, Span(8, 21)) == ()
+
+
+def test_long_forms_leave_out_other_senses() -> None:
+    assert long_forms("HTN") == ("hypertension",)
+    assert "physical examination" not in long_forms("PE")
+    assert long_forms("no such form") == ()
+
+
+def test_forms_are_found_as_whole_words_only() -> None:
+    text = "HTN, xHTN, HTN-2 and (DVT)/PE"
+    found = [text[span.start : span.stop] for span in known_forms(text)]
+    assert found == ["HTN", "DVT", "PE"]
+
+
+def test_every_sense_of_the_table_that_has_rivals_has_words() -> None:
+    table = read_short_forms(SHORT_FORMS)
+    assert len(table) > 350
+    for form, rows in table.items():
+        assert len({(row.long_form, row.kind) for row in rows}) == len(rows), form
+        assert len(rows) == 1 or all(row.context for row in rows), form
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "short\tlong\n", "short_form\tlong_form\tkind\tcontext\nHTN\thypertension\tillness\t\n"],
+)
+def test_a_broken_table_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "table.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"line [12]: (the columns are not|not a form)"):
+        read_short_forms(tmp_path / "table.tsv")
