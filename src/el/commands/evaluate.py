@@ -97,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
         "corpus and an id of the linker's ontology; an id with several targets is left out",
     )
     parser.add_argument(
+        "--find-mentions",
+        action="store_true",
+        help="also find mentions in the text, as if it had none, and score their places and ids",
+    )
+    parser.add_argument(
         "--keep-going",
         action="store_true",
         help="report and skip documents and mentions that cannot be used, and score the others",
@@ -182,11 +187,26 @@ def _evaluate(options: argparse.Namespace) -> None:
         "Unseen: forms and ids that are not among the linker's learned synonyms."
     )
     print(result_table(caption, figures, protocol, list(makers), {}, linker.config.retrieved).markdown())
+    if options.find_mentions:
+        figures |= _found(documents, Linker.load(options.linker), names)
     if options.output is not None:
         _write(options.output, figures, predictions)
     if count := len(skipped.problems):
         what = "document or mention was" if count == 1 else "documents or mentions were"
         raise ElError(f"{count} {what} not scored; see the messages above")
+
+
+def _found(documents: "Sequence[Document]", linker: "Linker", names: str) -> dict[str, float]:
+    """Finds mentions in the texts of documents, links them, and prints how well. Returns the figures."""
+    from el.evaluation.mentions import figures, linked_tally, prefixed, span_tally
+    from el.report.found import found_table
+
+    bare = [replace(document, mentions=()) for document in documents]
+    linked = list(linker.link(bare, "always"))
+    tally = span_tally(documents, [[m.mention for m in one.mentions] for one in linked])
+    flat = prefixed("el_link", figures(tally | linked_tally(documents, linked)))
+    print(found_table(flat, f"Mentions found in the text, {names}.").markdown())
+    return flat
 
 
 def _write(

@@ -1,6 +1,6 @@
 """Strict precision, recall and F1 of mentions that were found, and of their links."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from el.tagging.labels import TYPES
 # For each row of a table (D, 3) int64: for each of D documents the number of gold items, of items found, and
 # of items found that are right.
 Tally = dict[str, npt.NDArray[np.int64]]
+
+# The start, stop and kind of a mention.
+_Place = tuple[int, int, str]
 
 # The number of resamples for a 95 % interval. More take more time and give ends that vary less with the seed.
 _SAMPLES = 1000
@@ -73,32 +76,44 @@ def linked_tally(documents: Sequence[Document], linked: Sequence[LinkedDocument]
             annotated do not count.
 
     Returns:
-        A tally with two rows:
+        A tally with these rows:
 
         mentions: the mentions that have an id. A mention found is right if its start, stop and kind equal a
             gold mention's, and its first id is one of the gold ids. A mention that was not linked does not
             count as found.
-        documents: the distinct ids of a document. All gold ids of a composite count.
+        documents: the distinct ids of a document. All gold ids of a composite count, and all answers.
+        documents_chemical, documents_disease: the same for the mentions of each annotated kind, as the
+            evaluation program of BioCreative V counts them.
     """
-    mentions, ids = [], []
     kinds = annotated_kinds(documents)
+    names = ("mentions", "documents", *(f"documents_{kind}" for kind in kinds))
+    rows: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names}
     for document, ours in zip(documents, linked, strict=True):
-        gold = {
+        gold: dict[_Place, tuple[str, ...]] = {
             (m.start, m.stop, kind_or_type(m.type)): m.concept_ids
             for m in mentions_full(document)
             if m.concept_ids
         }
-        answers = {
-            (m.mention.start, m.mention.stop, m.mention.type): m.predicted[0]
+        answers: dict[_Place, tuple[str, ...]] = {
+            (m.mention.start, m.mention.stop, m.mention.type): m.predicted
             for m in ours.mentions
             if m.predicted and m.mention.type in kinds
         }
-        right = sum(answer in gold.get(place, ()) for place, answer in answers.items())
-        mentions.append((len(gold), len(answers), right))
-        gold_ids = {concept_id for several in gold.values() for concept_id in several}
-        found_ids = set(answers.values())
-        ids.append((len(gold_ids), len(found_ids), len(gold_ids & found_ids)))
-    return {"mentions": np.array(mentions).reshape(-1, 3), "documents": np.array(ids).reshape(-1, 3)}
+        right = sum(answer[0] in gold.get(place, ()) for place, answer in answers.items())
+        rows["mentions"].append((len(gold), len(answers), right))
+        rows["documents"].append(_counts(_ids(gold, kinds), _ids(answers, kinds)))
+        for kind in kinds:
+            rows[f"documents_{kind}"].append(_counts(_ids(gold, [kind]), _ids(answers, [kind])))
+    return {name: np.array(row, dtype=np.int64).reshape(-1, 3) for name, row in rows.items()}
+
+
+def _ids(places: Mapping[_Place, tuple[str, ...]], kinds: Collection[str]) -> set[tuple[str, str]]:
+    """Returns the distinct (kind, id) of the mentions of some kinds."""
+    return {(kind, one) for (_, _, kind), ids in places.items() if kind in kinds for one in ids}
+
+
+def _counts(gold: set[tuple[str, str]], found: set[tuple[str, str]]) -> tuple[int, int, int]:
+    return len(gold), len(found), len(gold & found)
 
 
 def figures(tally: Tally) -> dict[str, float]:

@@ -89,7 +89,8 @@ def undefined_queries(queries: Iterable[Query]) -> list[Query]:
         replace(
             query,
             document_id=f"{query.document_id}, undefined",
-            source_id=query.document_id,
+            source_id=query.source_id or query.document_id,
+            is_undefined=True,
             expanded=query.text,
         )
         for query in queries

@@ -5,6 +5,7 @@ It is separate from `el.linking.evidence`, because fitting needs PyTorch and lin
 
 import contextlib
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,7 @@ _RARE = [
         "outside_spelling",
         "outside_acronym",
         "short_form",
+        "known_form",
         "learned_share",
         "in_document",
     )
@@ -119,7 +121,7 @@ def make_examples(
         )
         counts[alike] += 1
         if alike not in examples:
-            weight = _UNDEFINED if query.source_id else _FOUND if query.is_found else 1.0
+            weight = _UNDEFINED if query.is_undefined else _FOUND if query.is_found else 1.0
             examples[alike] = Example(candidates, gold_candidates(query, candidates, ontology), weight)
     return [replace(example, weight=example.weight * counts[key]) for key, example in examples.items()]
 
@@ -372,35 +374,131 @@ def _counts(
     return np.cumsum(inside), np.cumsum(inside & right)
 
 
-def fit_all(
-    ranker: ModelRanker, spellings: Spellings, synonyms: LearnedSynonyms, queries: Sequence[Query]
-) -> dict[str, Combination]:
+def best_found_threshold(decided: HeldOut, gold: int) -> float:
+    """Returns the score below which found mentions get no concept, for the best F1 of links.
+
+    A link is right if its mention and its concept are. F1 is 2 x right links / (links + gold mentions).
+    Source: van Rijsbergen, "Information Retrieval", 1979.
+
+    Args:
+        decided: decisions on mentions; only those of the group "found" count.
+        gold: the number of gold mentions with a concept in the documents of these decisions.
+
+    Returns:
+        The threshold, to four decimals; 0 if there are no found mentions.
+    """
+    found = decided.groups == "found"
+    order = np.argsort(-decided.scores[found], kind="stable")
+    scores, right = decided.scores[found][order], np.cumsum(decided.right[found][order])
+    if not len(scores):
+        return 0.0
+    f1 = 2 * right / (np.arange(1, len(scores) + 1) + gold)
+    # Of equal scores, all are answered or none.
+    f1[:-1][scores[:-1] == scores[1:]] = 0.0
+    best = int(f1.argmax())
+    return 0.0 if best == len(scores) - 1 else math.floor(scores[best] * 10_000) / 10_000
+
+
+@dataclass(frozen=True)
+class FittingSet:
+    """Mentions that weights are fitted on, and the learned synonyms that are evidence for them.
+
+    Attributes:
+        queries: mentions with their gold ids, and mentions for which no candidate is right.
+        synonyms: learned synonyms of other documents than those of the queries.
+    """
+
+    queries: Sequence[Query]
+    synonyms: LearnedSynonyms
+
+
+def fitting_sets(queries: Sequence[Sequence[Query]], synonyms: Sequence[LearnedSynonyms]) -> list[FittingSet]:
+    """Returns a set for each corpus with the learned synonyms of each corpus.
+
+    So the weights also see what learned synonyms are worth on a corpus that they do not come from.
+
+    Args:
+        queries: for each corpus, mentions of its dev documents.
+        synonyms: for each corpus, the learned synonyms of its training documents.
+    """
+    sets = []
+    for own, of_corpus in enumerate(queries):
+        for other, known in enumerate(synonyms):
+            if own == other:
+                sets.append(FittingSet(of_corpus, known))
+                continue
+            renamed = [
+                replace(
+                    query,
+                    document_id=f"{query.document_id}, synonyms {other}",
+                    source_id=query.source_id or query.document_id,
+                )
+                for query in of_corpus
+            ]
+            sets.append(FittingSet(renamed, known))
+    return sets
+
+
+def collected(
+    ranker: ModelRanker, spellings: Spellings | None, sets: Sequence[FittingSet], *, learned: bool
+) -> tuple[list[Query], list[Evidence]]:
+    """Returns the mentions of all sets, and the evidence for each.
+
+    Args:
+        ranker: retrieves and scores names.
+        spellings: see `EvidenceCollector`.
+        sets: the sets.
+        learned: whether learned synonyms are evidence.
+    """
+    queries: list[Query] = []
+    evidence: list[Evidence] = []
+    for one in sets:
+        collector = EvidenceCollector(ranker, spellings, one.synonyms if learned else None)
+        queries += one.queries
+        evidence += collector.collect(one.queries)
+    return queries, evidence
+
+
+def fit_all(ranker: ModelRanker, spellings: Spellings, sets: Sequence[FittingSet]) -> dict[str, Combination]:
     """Fits weights for every choice of `GROUPS`. Returns them by `combination_name`.
 
-    Their curves are measured on held-out documents. They are empty if there are too few documents.
+    Their curves and thresholds are measured on held-out documents. They are empty and 0 if there are too few
+    documents.
 
     Args:
         ranker: retrieves and scores names.
         spellings: the spellings of the ontology's names.
-        synonyms: learned synonyms of other documents than those of the queries.
-        queries: mentions with their gold ids, and mentions for which no candidate is right.
+        sets: the mentions to fit on.
     """
-    ontology, every = ranker.ontology, range(len(queries))
     fitted = {}
     # The dictionary and learned synonyms also propose candidates, so evidence is collected for each choice of
     # the two.
     for dictionary, learned in itertools.product(("", "dictionary"), ("", "learned")):
-        collector = EvidenceCollector(
-            ranker, spellings if dictionary else None, synonyms if learned else None
-        )
-        evidence = collector.collect(queries)
+        queries, evidence = collected(ranker, spellings if dictionary else None, sets, learned=bool(learned))
         for types, document in itertools.product(("", "types"), ("", "document")):
             groups = (dictionary, learned, types, document)
-            kinds = kinds_of(groups)
-            _, combination = read_and_fit(queries, evidence, every, kinds, ontology)
-            try:
-                curve = coverage_curve(held_out(queries, evidence, kinds, ontology))
-            except ConfigError:
-                curve = []
-            fitted[combination_name(groups)] = replace(combination, curve=tuple(curve))
+            fitted[combination_name(groups)] = fit_measured(
+                queries, evidence, kinds_of(groups), ranker.ontology
+            )
     return fitted
+
+
+def fit_measured(
+    queries: Sequence[Query], evidence: Sequence[Evidence], kinds: Sequence[str], ontology: Ontology
+) -> Combination:
+    """Fits weights on mentions, and measures their operating points on held-out documents.
+
+    Args:
+        queries: n mentions with their gold ids, and mentions for which no candidate is right.
+        evidence: the evidence for each of them.
+        kinds: the kinds of evidence that may be used.
+        ontology: the ontology of the candidates.
+    """
+    _, combination = read_and_fit(queries, evidence, range(len(queries)), kinds, ontology)
+    try:
+        decided = held_out(queries, evidence, kinds, ontology)
+    except ConfigError:
+        return combination
+    given = [query for query in queries if query.gold and not query.is_found and not query.is_undefined]
+    below = best_found_threshold(decided, len(given))
+    return replace(combination, found_below=below, curve=tuple(coverage_curve(decided)))

@@ -282,6 +282,7 @@ def _read_combinations(folder: Path) -> dict[str, Combination]:
                 dict(one["weights"]),
                 dict(one["none_weights"]),
                 {group: Calibration(**line) for group, line in one["calibrations"].items()},
+                float(one["found_below"]),
                 tuple(OperatingPoint(**point) for point in one["curve"]),
             )
             for name, one in stored.items()

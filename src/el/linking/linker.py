@@ -394,7 +394,7 @@ class Linker:
         # Of several links to one concept, the first is kept.
         distinct = {link.concept_id: link for link in reversed(links)}
         in_order = [distinct[concept_id] for concept_id in dict.fromkeys(link.concept_id for link in links)]
-        threshold = self.config.nil_below or 0.0
+        threshold = self._threshold(is_found)
         answers = {part.links[0].concept_id: part.links[0].score for part in parts if part.links}
         if not answers:
             answers = {link.concept_id: link.score for link in whole.links[:1]}
@@ -406,6 +406,12 @@ class Linker:
         if is_found and predicted:
             mention = self._with_kind_of(mention, predicted[0])
         return LinkedMention(mention, kept, predicted, decided_by, margin)
+
+    def _threshold(self, is_found: bool) -> float:
+        """Returns the least score of a given mention's answer, or of a found mention's."""
+        if self.config.nil_below is not None:
+            return self.config.nil_below
+        return self._combination.found_below if is_found else 0.0
 
     def _with_kind_of(self, mention: Mention, concept_id: str) -> Mention:
         """Returns a found mention with its concept's kind as its type, if the linker finds that kind."""

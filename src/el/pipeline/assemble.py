@@ -12,7 +12,7 @@ from el.evaluation.queries import fitting_queries
 from el.evaluation.run import Split, known_documents, load_split
 from el.linking.config import LinkerConfig
 from el.linking.evidence import Combination
-from el.linking.fitting import fit_all
+from el.linking.fitting import FittingSet, fit_all
 from el.linking.folder import save_linker
 from el.linking.mentions import MentionFinder
 from el.linking.rankers import ModelRanker
@@ -38,7 +38,7 @@ def _combinations(
         compile_tagger(tagger, Path(scratch) / "tagger")
         finder = MentionFinder(space.ontology, spellings, known, Path(scratch) / "tagger")
         queries = fitting_queries(dev.documents, finder.found, space.inputs.context_characters)
-    return fit_all(ranker, spellings, known, queries)
+    return fit_all(ranker, spellings, [FittingSet(queries, known)])
 
 
 def main() -> None:

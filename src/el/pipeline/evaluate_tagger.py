@@ -22,12 +22,8 @@ from el.evaluation.run import known_documents, load_split
 from el.linking.linker import Linker
 from el.ontology.spellings import Spellings
 from el.pipeline.common import Workspace
-from el.report.tables import Table
+from el.report.found import found_table
 from el.tagging.finder import DictionaryFinder
-from el.tagging.labels import TYPES
-
-_ROWS = ("all", *TYPES, "mentions", "documents")
-_TITLES = {"all": "span and type", "mentions": "span, type and id", "documents": "ids of a document"}
 
 
 def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
@@ -63,27 +59,6 @@ def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
     return flat
 
 
-def table(flat: dict[str, float], caption: str) -> Table:
-    """Returns the figures as a table. Kinds that the corpus does not annotate have no rows."""
-    systems = list(dict.fromkeys(key.split("/")[0] for key in flat))
-    rows = []
-    for row in _ROWS:
-        for system in systems:
-            if f"{system}/{row}/count" not in flat:
-                continue
-            one = {
-                name: flat[f"{system}/{row}/{name}"]
-                for name in ("precision", "recall", "f1", "f1_lo", "f1_hi")
-            }
-            cells = {name: f"{value:.3f}".removeprefix("0") for name, value in one.items()}
-            interval = f"{cells['f1']} ({cells['f1_lo']}–{cells['f1_hi']})"
-            count = f"{flat[f'{system}/{row}/count']:,.0f}"
-            rows.append(
-                (_TITLES.get(row, f"… {row}"), system, cells["precision"], cells["recall"], interval, count)
-            )
-    return Table(caption, ("right", "found by", "precision", "recall", "F1 (95 %)", "count"), rows, left=2)
-
-
 def main() -> None:
     parser = command_parser(__doc__)
     add_linker_argument(parser)
@@ -96,7 +71,7 @@ def main() -> None:
     caption = f"Mentions in plain text, {space.params['data']['name']}, {options.split} (`{command}`)."
     write_json(options.output / f"{options.split}.json", flat)
     with atomic_file(options.output / f"{options.split}.md") as temporary:
-        temporary.write_text(table(flat, caption).markdown(), encoding="utf-8")
+        temporary.write_text(found_table(flat, caption).markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":

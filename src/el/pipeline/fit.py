@@ -2,15 +2,18 @@
 
     python -m el.pipeline.fit -l models/mesh -o results/bc5cdr_indra-minilm/calibration
 
-Needs the converted corpus of params.yaml, and a linker of its ontology. Weights are fitted with the learned
-synonyms of train, on these mentions of dev: those with a concept, those without (NIL), those that the linker
-finds in the plain text, and abbreviations as if their documents did not define them.
+Needs the converted corpus of params.yaml or others, and a linker of their ontology. Weights are fitted with
+the learned synonyms of train, on these mentions of dev: those with a concept, those without (NIL), those that
+the linker finds in the plain text, and abbreviations as if their documents did not define them. With several
+corpora, each is read with the learned synonyms of each, so that the weights also see what these are worth on
+a corpus that they do not come from.
 
 Writes reliability.json and reliability.md, measured on held-out documents, into the folder. With --write, the
 weights are written into trained parts, such as those that ship.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,11 @@ from el.base.cli import command_parser, run_command
 from el.base.files import atomic_file, write_json
 from el.commands.arguments import add_linker_argument
 from el.evaluation.calibration import calibration_error, reliability
+from el.evaluation.mentions import annotated_kinds
 from el.evaluation.queries import fitting_queries
 from el.evaluation.run import known_documents, load_split
-from el.linking.evidence import GROUPS, EvidenceCollector, kinds_of
-from el.linking.fitting import HeldOut, fit_all, held_out
+from el.linking.evidence import GROUPS, kinds_of
+from el.linking.fitting import FittingSet, HeldOut, collected, fit_all, fitting_sets, held_out
 from el.linking.folder import write_combinations
 from el.linking.linker import Linker
 from el.linking.synonyms import LearnedSynonyms
@@ -64,25 +68,47 @@ def table(figures: dict[str, dict[str, Any]], caption: str) -> Table:
 def main() -> None:
     parser = command_parser(__doc__)
     add_linker_argument(parser)
+    parser.add_argument(
+        "-c",
+        "--corpus",
+        metavar="FOLDER",
+        type=Path,
+        action="append",
+        help="a converted corpus; can be given several times (default: that of params.yaml)",
+    )
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True)
     parser.add_argument("--write", metavar="TRAINED", type=Path, help="trained parts that get the weights")
     options = parser.parse_args()
-    space = Workspace.here()
-    corpus, linker = space.data / "corpus", Linker.load(options.linker)
-    known = LearnedSynonyms.of_documents(known_documents(corpus, "dev"), linker.ontology)
-    documents, context = load_split(corpus, "dev").documents, linker.inputs.context_characters
-    queries = fitting_queries(documents, linker.mention_finder.found, context)
+    corpora: list[Path] = options.corpus or [Workspace.here().data / "corpus"]
+    linker = Linker.load(options.linker)
     spellings = Spellings.of_ontology(linker.ontology)
-    evidence = EvidenceCollector(linker.ranker, spellings, known).collect(queries)
+    sets = _sets(corpora, linker)
+    queries, evidence = collected(linker.ranker, spellings, sets, learned=True)
     figures = calibration(held_out(queries, evidence, kinds_of(GROUPS), linker.ontology))
-    caption = (
-        f"Scores on held-out documents of dev, {space.params['data']['name']} (`python -m el.pipeline.fit`)."
-    )
+    caption = f"Scores on held-out documents of dev, {_names(corpora)} (`python -m el.pipeline.fit`)."
     write_json(options.output / "reliability.json", figures)
     with atomic_file(options.output / "reliability.md") as temporary:
         temporary.write_text(table(figures, caption).markdown(), encoding="utf-8")
     if options.write:
-        write_combinations(options.write, fit_all(linker.ranker, spellings, known, queries))
+        write_combinations(options.write, fit_all(linker.ranker, spellings, sets))
+
+
+def _sets(corpora: Sequence[Path], linker: Linker) -> list[FittingSet]:
+    find, context = linker.mention_finder.found, linker.inputs.context_characters
+    queries, synonyms = [], []
+    for corpus in corpora:
+        documents = load_split(corpus, "dev").documents
+        kinds = annotated_kinds(documents)
+        found = fitting_queries(documents, find, context)
+        # What is found of a kind that the corpus does not annotate is neither right nor wrong.
+        queries.append([query for query in found if not query.is_found or query.type in kinds])
+        synonyms.append(LearnedSynonyms.of_documents(known_documents(corpus, "dev"), linker.ontology))
+    return fitting_sets(queries, synonyms)
+
+
+def _names(corpora: Sequence[Path]) -> str:
+    """The names of converted corpora: those of their folders in data/."""
+    return ", ".join(corpus.resolve().parent.name for corpus in corpora)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,26 @@ def test_ids_of_mentions_and_documents() -> None:
     tally = linked_tally([own], [ours])
     assert tally["mentions"].tolist() == [[2, 3, 1]]
     assert tally["documents"].tolist() == [[3, 3, 2]]
+    assert tally["documents_disease"].tolist() == [[3, 2, 2]]
+    assert tally["documents_chemical"].tolist() == [[0, 1, 0]]
+
+
+def test_ids_of_documents_are_sets_of_one_kind() -> None:
+    """A worked example of the evaluation by documents of BioCreative V: an id counts once for a document."""
+    own = document(
+        mention(0, 0, 5, "disease", "D1"),
+        mention(1, 6, 9, "disease", "D1"),
+        mention(2, 29, 36, "chemical", "D2"),
+    )
+    ours = linked(
+        (mention(0, 10, 17, "disease"), "D1"),  # elsewhere in the document, but the right id
+        (mention(1, 18, 25, "disease"), "D2"),  # right as a chemical only
+        (mention(2, 29, 36, "chemical"), "D2"),
+    )
+    tally = linked_tally([own], [ours])
+    assert tally["documents_disease"].tolist() == [[1, 2, 1]]
+    assert tally["documents_chemical"].tolist() == [[1, 1, 1]]
+    assert tally["documents"].tolist() == [[2, 3, 2]]
 
 
 def test_of_nothing() -> None:

@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,14 @@ from el.linking.evidence import GROUPS, KINDS, NONE_KINDS, Combination, Evidence
 from el.linking.fitting import (
     FOLDS,
     Example,
+    FittingSet,
     HeldOut,
+    best_found_threshold,
     coverage_curve,
     fit_all,
     fit_calibrations,
     fit_combination,
+    fitting_sets,
     held_out,
     make_examples,
 )
@@ -44,7 +48,7 @@ def none(**values: float) -> npt.NDArray[np.float32]:
     return np.array([values.get(kind, 0.0) for kind in NONE_KINDS], dtype=np.float32)
 
 
-RARE = ("outside_spelling", "outside_acronym", "short_form", "learned_share", "in_document")
+RARE = ("outside_spelling", "outside_acronym", "short_form", "known_form", "learned_share", "in_document")
 
 
 def made_up(
@@ -112,7 +116,7 @@ def test_weights_for_every_choice_of_evidence(ranker: ModelRanker, ontology: Ont
     synonyms = LearnedSynonyms.of_documents([document("skin", ("skin", "D012964"))], ontology)
     queries = [query("Headache", gold=("D006261",)), query("cold", gold=("D003139",))]
     queries.append(query("skin", gold=("D012964",)))
-    learned = fit_all(ranker, Spellings.of_ontology(ontology), synonyms, queries)
+    learned = fit_all(ranker, Spellings.of_ontology(ontology), [FittingSet(queries, synonyms)])
     assert len(learned) == 16
     for name, combination in learned.items():
         groups = name.split("+")[1:]
@@ -141,7 +145,10 @@ def test_alike_mentions_are_one_example_that_counts_for_all(ontology: Ontology) 
     assert len(examples) == 3
     assert examples[0].gold.tolist() == [False, True]
     assert [example.weight for example in examples] == [2.0, 1.0, 1.0]
-    others = [replace(same, is_found=True), replace(same, document_id="hidden", source_id="d")]
+    others = [
+        replace(same, is_found=True),
+        replace(same, document_id="hidden", is_undefined=True),
+    ]
     found, hidden = make_examples(others, [evidence] * 2, ontology)
     assert 0 < hidden.weight < found.weight < 1
 
@@ -247,3 +254,44 @@ def test_weights_learn_from_the_rest_of_a_document(ontology: Ontology) -> None:
     together = held_out(queries, evidence, ["spelling", "in_document"], ontology)
     assert alone.right[1::2].mean() == 0.5
     assert together.right.all()
+
+
+def test_the_threshold_of_found_mentions_has_the_best_f1() -> None:
+    right = np.array([True, True, False, True, False, False, True])
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.1])
+    groups = np.array(["found"] * 6 + ["seen"])
+    # With 4 answers, 3 are right; of 5 gold mentions: 6 / 9. With 2: 4 / 7. With 6: 6 / 11.
+    assert best_found_threshold(HeldOut(right, scores, groups), 5) == 0.6
+    every = HeldOut(np.array([True, True]), np.array([0.9, 0.2]), np.array(["found"] * 2))
+    assert best_found_threshold(every, 2) == 0.0
+    assert best_found_threshold(HeldOut(right[:0], scores[:0], groups[:0]), 3) == 0.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 9)), min_size=1, max_size=12), st.integers(1, 20))
+def test_no_other_threshold_has_a_better_f1(mentions: list[tuple[bool, int]], gold: int) -> None:
+    right = np.array([hit for hit, _ in mentions])
+    scores = np.array([score / 10 for _, score in mentions])
+    gold = max(gold, int(right.sum()))
+
+    def f1(threshold: float) -> float:
+        answered = scores >= threshold
+        return float(2 * right[answered].sum() / (answered.sum() + gold))
+
+    chosen = best_found_threshold(HeldOut(right, scores, np.array(["found"] * len(right))), gold)
+    assert f1(chosen) == pytest.approx(max(map(f1, [0.0, *scores.tolist()])))
+
+
+def test_each_corpus_is_read_with_the_synonyms_of_each(ontology: Ontology) -> None:
+    queries = [[query("one")], [query("two")]]
+    known = [LearnedSynonyms({}), LearnedSynonyms({"two": Counter({ontology.ids[0]: 1})})]
+    sets = fitting_sets(queries, known)
+    assert [(one.queries[0].text, one.synonyms) for one in sets] == [
+        ("one", known[0]),
+        ("one", known[1]),
+        ("two", known[0]),
+        ("two", known[1]),
+    ]
+    # A document that is read twice is two documents, but of one source.
+    first, second = sets[0].queries[0], sets[1].queries[0]
+    assert first.document_id != second.document_id
+    assert second.source_id == first.document_id

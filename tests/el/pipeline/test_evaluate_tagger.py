@@ -7,7 +7,8 @@ import pytest
 from el.base.errors import ElError
 from el.corpus.store import write_documents
 from el.linking.linker import Linker
-from el.pipeline.evaluate_tagger import score, table
+from el.pipeline.evaluate_tagger import score
+from el.report.found import found_table
 from tests.el.linking.test_synonyms import document
 from tests.tiny import save_tiny_linker
 
@@ -40,7 +41,7 @@ def test_a_linker_without_a_tagger_is_refused(tmp_path: Path) -> None:
 
 
 def test_table_has_a_row_for_each_system(flat: dict[str, float]) -> None:
-    lines = table(flat, "Caption.").markdown().splitlines()
+    lines = found_table(flat, "Caption.").markdown().splitlines()
     assert lines[0] == "Caption."
     assert "| span and type | dictionary | 1.000 | .500 | .667 (.667–.667) | 2 |" in lines
     assert sum("| tagger |" in line for line in lines) == 4
