@@ -12,7 +12,7 @@ from el.ontology.equivalents import write_equivalents
 from el.ontology.mesh import convert_mesh
 from el.ontology.ontology import Ontology
 from el.ontology.outside import add_outside_names
-from el.ontology.outside_sources import omim_to_mesh, read_outside
+from el.ontology.outside_files import omim_to_mesh, read_outside
 
 # How the names of the folders begin that hold MeSH alone while the stage runs.
 _CONVERTED = "mesh-"

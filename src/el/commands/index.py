@@ -253,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _outside_sources(value: str) -> tuple[str, ...]:
     """Parses the value of --outside-names."""
-    from el.ontology.outside_sources import SOURCES
+    from el.ontology.outside_layout import SOURCES
 
     names = tuple(dict.fromkeys(name for name in value.lower().split(",") if name and name != _NONE))
     if unknown := sorted(set(names) - set(SOURCES)):
@@ -333,7 +333,9 @@ def _mesh(given: str, made: Path) -> Path:
 def _with_outside_names(given: str, ontology: Path, sources: Sequence[str] | None, made: Path) -> Path:
     """Returns the folder of an ontology with outside names; without `sources`, only `MESH` gets some."""
     from el.ontology.outside import add_outside_names
-    from el.ontology.outside_sources import FREE_SOURCES, OutsideSources, fetch_outside, read_outside
+    from el.ontology.outside_files import read_outside
+    from el.ontology.outside_layout import FREE_SOURCES
+    from el.ontology.outside_sources import OutsideSources, fetch_outside
 
     names = FREE_SOURCES if sources is None and given == MESH else tuple(sources or ())
     if not names:

