@@ -13,6 +13,7 @@ from el.ontology.mesh import convert_mesh
 from el.ontology.ontology import Ontology
 from el.ontology.outside import add_outside_names
 from el.ontology.outside_files import omim_to_mesh, read_outside
+from el.ontology.retired import current_id, load_retired_ids
 
 # How the names of the folders begin that hold MeSH alone while the stage runs.
 _CONVERTED = "mesh-"
@@ -26,8 +27,9 @@ def main() -> None:
         convert_mesh(folder / "raw" / "mesh", made / "mesh")
         outside, ontology = folder / "raw" / "outside", folder / "ontology"
         report = add_outside_names(made / "mesh", read_outside(outside), ontology)
-    known = Ontology.load(ontology)
-    equivalents = {omim: mesh for omim, mesh in omim_to_mesh(outside).items() if mesh in known}
+    known, retired = Ontology.load(ontology), load_retired_ids()
+    current = {omim: current_id(mesh, known, retired) for omim, mesh in omim_to_mesh(outside).items()}
+    equivalents = {omim: mesh for omim, mesh in current.items() if mesh in known}
     if equivalents:
         write_equivalents(ontology, equivalents)
     for line in report.lines():

@@ -21,7 +21,7 @@ from el.commands.arguments import (
 )
 
 if TYPE_CHECKING:
-    from el.corpus.types import Document
+    from el.corpus.types import Document, LinkedDocument
     from el.evaluation.predictions import Prediction
     from el.evaluation.rows import Seen
     from el.linking.linker import Linker
@@ -188,7 +188,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
     print(result_table(caption, figures, protocol, list(makers), {}, linker.config.retrieved).markdown())
     if options.find_mentions:
-        figures |= _found(documents, Linker.load(options.linker), names)
+        figures |= _found(read, documents, Linker.load(options.linker), names)
     if options.output is not None:
         _write(options.output, figures, predictions)
     if count := len(skipped.problems):
@@ -196,17 +196,33 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise ElError(f"{count} {what} not scored; see the messages above")
 
 
-def _found(documents: "Sequence[Document]", linker: "Linker", names: str) -> dict[str, float]:
-    """Finds mentions in the texts of documents, links them, and prints how well. Returns the figures."""
+def _found(
+    read: "Sequence[Document]", documents: "Sequence[Document]", linker: "Linker", names: str
+) -> dict[str, float]:
+    """Finds mentions in the texts of documents, links them, and prints how well. Returns the figures.
+
+    Args:
+        read: the documents as they were read.
+        documents: the documents with the mentions that are scored. Links of others do not count.
+        linker: the linker.
+        names: the names of the files.
+    """
     from el.evaluation.mentions import figures, linked_tally, prefixed, span_tally
     from el.report.found import found_table
 
     bare = [replace(document, mentions=()) for document in documents]
     linked = list(linker.link(bare, "always"))
-    tally = span_tally(documents, [[m.mention for m in one.mentions] for one in linked])
-    flat = prefixed("el_link", figures(tally | linked_tally(documents, linked)))
+    tally = span_tally(read, [[m.mention for m in one.mentions] for one in linked])
+    scored = [_without(*three) for three in zip(linked, read, documents, strict=True)]
+    flat = prefixed("el_link", figures(tally | linked_tally(documents, scored)))
     print(found_table(flat, f"Mentions found in the text, {names}.").markdown())
     return flat
+
+
+def _without(linked: "LinkedDocument", read: "Document", scored: "Document") -> "LinkedDocument":
+    """Returns a linked document without the links at places of mentions that are not scored."""
+    dropped = {m.spans for m in read.mentions} - {m.spans for m in scored.mentions}
+    return replace(linked, mentions=tuple(m for m in linked.mentions if m.mention.spans not in dropped))
 
 
 def _write(

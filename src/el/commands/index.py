@@ -272,6 +272,10 @@ def _ontology(options: argparse.Namespace, made: Path) -> Path:
     reading = Reading(options.format, options.kind, options.synonyms, options.namespace)
 
     # All arguments are checked before the first is converted, because a conversion may take long.
+    if options.mappings and len(given) == 1:
+        raise UsageError("--mappings needs two ontologies: your file, and the one that it is mapped to")
+    if options.outside_names and not any(name in (MESH, SAMPLE) or Path(name).is_dir() for name in given):
+        raise UsageError("--outside-names adds names to MeSH. Give mesh, or a folder with MeSH's files, too")
     for name in given:
         if name not in (MESH, SAMPLE) and not Path(name).exists():
             remedy = f"Give a file or folder with an ontology, {MESH} or {SAMPLE}"
@@ -279,9 +283,9 @@ def _ontology(options: argparse.Namespace, made: Path) -> Path:
     parts = {}
     for number, name in enumerate(given):
         parts[name] = _part(name, reading, options.outside_names, made / str(number))
-    mappings = _mappings(options.mappings)
     if len(parts) == 1:
         return parts[given[0]]
+    mappings = _mappings(options.mappings)
     notes: list[str] = []
     merge_ontologies(parts, made / "merged", mappings, notes)
     for note in notes:

@@ -78,10 +78,11 @@ def linked_tally(documents: Sequence[Document], linked: Sequence[LinkedDocument]
     Returns:
         A tally with these rows:
 
-        mentions: the mentions that have an id. A mention found is right if its start, stop and kind equal a
-            gold mention's, and its first id is one of the gold ids. A mention that was not linked does not
-            count as found.
-        documents: the distinct ids of a document. All gold ids of a composite count, and all answers.
+        mentions: the mentions of annotated kinds that have an id. A mention found is right if its start, stop
+            and kind equal a gold mention's, and its first id is one of the gold ids. A mention that was not
+            linked does not count as found.
+        documents: the distinct pairs of kind and id of a document. All gold ids of a composite count, and all
+            answers.
         documents_chemical, documents_disease: the same for the mentions of each annotated kind, as the
             evaluation program of BioCreative V counts them.
     """
@@ -92,7 +93,7 @@ def linked_tally(documents: Sequence[Document], linked: Sequence[LinkedDocument]
         gold: dict[_Place, tuple[str, ...]] = {
             (m.start, m.stop, kind_or_type(m.type)): m.concept_ids
             for m in mentions_full(document)
-            if m.concept_ids
+            if m.concept_ids and kind_or_type(m.type) in kinds
         }
         answers: dict[_Place, tuple[str, ...]] = {
             (m.mention.start, m.mention.stop, m.mention.type): m.predicted

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, restricted_triples
+from el.evaluation.mentions import annotated_kinds
 from el.evaluation.protocol import Protocol
 from el.evaluation.vocabularies import MESH, vocabulary_of
 from el.linking.query import Query, mention_queries
@@ -102,7 +103,8 @@ def fitting_queries(documents: Sequence[Document], find: FindIn, context_charact
     """Returns the mentions that a linker's weights are fitted on.
 
     These are mentions with a gold id, NIL mentions, mentions that a finder finds, and abbreviations as if
-    their documents did not define them.
+    their documents did not define them. What is found of a kind that the documents do not annotate is left
+    out: it is neither right nor wrong.
 
     Args:
         documents: annotated documents.
@@ -110,7 +112,9 @@ def fitting_queries(documents: Sequence[Document], find: FindIn, context_charact
         context_characters: the most characters of context on each side.
     """
     given = full_queries(documents, context_characters) + nil_queries(documents, context_characters)
-    return given + found_queries(documents, find, context_characters) + undefined_queries(given)
+    kinds = annotated_kinds(documents)
+    found = found_queries(documents, find, context_characters)
+    return given + [query for query in found if query.type in kinds] + undefined_queries(given)
 
 
 def restricted_queries(documents: Iterable[Document], context_characters: int = 0) -> list[Query]:

@@ -197,7 +197,8 @@ class EvidenceCollector:
         scored = self._scored(list(dict.fromkeys(keys)))
         # Equal mentions of one type share their evidence.
         places = [
-            (key, query.type, query.is_found, query.senses) for query, key in zip(queries, keys, strict=True)
+            (key, query.type, query.is_found, query.senses if query.text == query.expanded else ())
+            for query, key in zip(queries, keys, strict=True)
         ]
         found = {
             (key, type, is_found, senses): self._evidence(type, is_found, senses, key, scored[key])

@@ -5,6 +5,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from el.corpus.fields import NIL
+from el.corpus.known_forms import senses_of
+from el.corpus.types import Span
 from el.linking.evidence import KINDS, NONE_KINDS
 from el.linking.linker import Linker
 from el.linking.query import Query
@@ -27,7 +29,8 @@ def explain(linker: Linker, text: str, mention_type: str, console: Console) -> N
         mention_type: the mention's type, such as "disease"; "" if unknown.
         console: where to print.
     """
-    query = Query("", "", text, kind_or_type(mention_type), (), text)
+    senses = senses_of(text, Span(0, len(text)))
+    query = Query("", "", text, kind_or_type(mention_type), (), text, senses=senses)
     (decision,) = linker.decide([query], linker.config.top_k)
     if not decision.links:
         console.print(f"{text}: no candidates", markup=False, highlight=False)

@@ -118,6 +118,7 @@ def make_examples(
             query.type,
             query.gold,
             query.is_found,
+            query.senses,
         )
         counts[alike] += 1
         if alike not in examples:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from el.base.errors import ElError
 from el.corpus.fields import NIL
-from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, margin_of
+from el.corpus.known_forms import senses_of
+from el.corpus.types import Document, Link, LinkedDocument, LinkedMention, Mention, Span, margin_of
 from el.index.vectors import NameVectors
 from el.linking.composites import readings
 from el.linking.config import LinkerConfig, check_synonyms, chosen_combination
@@ -488,7 +489,10 @@ def _chosen_reading(
 
 def _parts(whole: Query, texts: Iterable[str]) -> list[Query]:
     """Returns a mention's query with other texts in its place."""
-    return [dataclasses.replace(whole, text=text, expanded=text) for text in texts]
+    return [
+        dataclasses.replace(whole, text=text, expanded=text, senses=senses_of(text, Span(0, len(text))))
+        for text in texts
+    ]
 
 
 def _document_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:

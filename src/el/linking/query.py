@@ -29,8 +29,8 @@ class Query:
         source_id: the id of the document that the query was made from, if `document_id` is another; "" if
             not.
         is_undefined: whether a definition of the surface form by the document is hidden.
-        senses: what the surface form may mean, if it is a known short form (`el.corpus.known_forms`) that the
-            document does not define.
+        senses: what the surface form may mean, if it is a known form (`el.corpus.known_forms`). They do not
+            count if the document defines the form.
     """
 
     id: str
@@ -73,7 +73,6 @@ def mention_queries(
     for mention in mentions:
         left, right = context_window(text, mention.start, mention.stop, context_characters)
         expanded = expand(mention.text, abbreviations)
-        is_defined = expanded != mention.text or mention.is_discontinuous
         queries.append(
             Query(
                 id=f"{document.id}/{mention.id}",
@@ -85,7 +84,7 @@ def mention_queries(
                 left=left,
                 right=right,
                 is_found=mention.id not in given,
-                senses=() if is_defined else senses_of(text, mention.spans[0]),
+                senses=() if mention.is_discontinuous else senses_of(text, mention.spans[0]),
             )
         )
     return queries

@@ -198,7 +198,7 @@ def _concept(path: Path, entry: Entry, reading: Reading, notes: Notes) -> Concep
     if not names:
         raise InputError(path, entry.place, f"the concept {entry.id} has no name", "Give it one or remove it")
     if entry.mapped_to:
-        notes.count("concept", "mapped to concepts of another ontology")
+        notes.count("concept", "mapped to concepts of another ontology; give that ontology too")
     # A concept that is mapped has the kind of its target; "other" counts only if the target is not found.
     assumed: Kind | None = "other" if entry.mapped_to else None
     kind = _KINDS.get(entry.kind.lower()) if entry.kind else reading.kind or assumed

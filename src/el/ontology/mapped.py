@@ -6,6 +6,7 @@ ontology lends its names to it and is no concept of its own.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from el.ontology.entries import counted
 from el.ontology.ontology import Concept, Name, Ontology
@@ -21,9 +22,13 @@ class MappedNames:
 
     Attributes:
         target_of: id of a mapped concept -> id of the concept that gets its names.
-        names: id of a concept -> the names that it gets.
-        unknown, several, circular: mapped concepts that stay concepts of their own, because none of the ids
-            that they are mapped to is known, several are, or they are mapped to each other in a circle.
+        names: id of a concept -> the names that it gets, without those that it has.
+        unknown: mapped concepts that stay concepts of their own, because no ontology but their own file has
+            an id that they are mapped to.
+        several: mapped concepts that stay, because they are mapped to several concepts.
+        circular: mapped concepts that stay, because they are mapped to concepts of files alone, which are
+            mapped to nothing else.
+        unused: the number of mappings of which no file has a concept.
     """
 
     target_of: dict[str, str] = field(default_factory=dict)
@@ -31,6 +36,7 @@ class MappedNames:
     unknown: list[str] = field(default_factory=list)
     several: list[str] = field(default_factory=list)
     circular: list[str] = field(default_factory=list)
+    unused: int = 0
 
     def lines(self) -> Iterator[str]:
         """Yields a line about each group of mapped concepts."""
@@ -38,28 +44,33 @@ class MappedNames:
             added = counted(sum(map(len, self.names.values())), "name")
             yield f"{counted(len(self.target_of), 'mapped concept')}: {added} added to other concepts"
         for ids, reason in (
-            (self.unknown, "no id that they are mapped to is known"),
+            (self.unknown, "no other ontology has an id that they are mapped to"),
             (self.several, "they are mapped to several concepts"),
             (self.circular, "they are mapped to each other"),
         ):
             if ids:
                 shown = ", ".join(ids[:_EXAMPLES]) + (", ..." if len(ids) > _EXAMPLES else "")
-                yield f"{counted(len(ids), 'mapped concept')} kept as they are, because {reason}: {shown}"
+                yield (
+                    f"{counted(len(ids), 'mapped concept')} kept as they are (of the kind other, if the file "
+                    f"gives none), because {reason}: {shown}"
+                )
+        if self.unused:
+            yield f"{counted(self.unused, 'mapping')} of concepts that no file has not used"
 
     def applied_to(self, concept: Concept) -> Concept | None:
         """Returns a concept with the names that it gets; None if its names go to another concept."""
         if concept.id in self.target_of:
             return None
-        known = {name.text for name in concept.names}
-        added = [name for name in self.names.get(concept.id, ()) if name.text not in known]
+        added = self.names.get(concept.id, ())
         return replace(concept, names=(*concept.names, *added)) if added else concept
 
 
 def mapped_names(ontologies: Mapping[str, Ontology], mappings: Mapping[str, set[str]]) -> MappedNames:
     """Finds the concepts whose names belong to concepts of other ontologies.
 
-    Only concepts of files count (`el.ontology.convert.convert_file`): by their own `mapped_to`, or by the
-    mappings. A chain of mappings is followed to its end.
+    Only concepts of files are mapped (`el.ontology.convert.convert_file`): by their own `mapped_to`, or by
+    the mappings. The concepts of other ontologies count that a concept is mapped to; without any, those of
+    the concepts of other files that it is mapped to, and so on.
 
     Args:
         ontologies: the user's name for each ontology -> the ontology.
@@ -67,38 +78,58 @@ def mapped_names(ontologies: Mapping[str, Ontology], mappings: Mapping[str, set[
     """
     retired = load_retired_ids()
     owner_of = {concept_id: name for name, ontology in ontologies.items() for concept_id in ontology.ids}
-    found, given, next_of = MappedNames(), dict[str, Concept](), dict[str, str]()
-    for name, ontology in ontologies.items():
-        for concept in ontology if ontology.info.get("source") == "file" else ():
+    files = [name for name, ontology in ontologies.items() if ontology.info.get("source") == "file"]
+    found = MappedNames()
+    concepts: dict[str, Concept] = {}
+    same: dict[str, set[str]] = {}
+    for name in files:
+        for concept in ontologies[name]:
             targets = {*concept.mapped_to, *mappings.get(concept.id, ())}
-            if not targets:
-                continue
-            current = {current_id(target, owner_of, retired) for target in targets}
-            known = sorted(target for target in current if owner_of.get(target, name) != name)
-            if len(known) == 1:
-                given[concept.id], next_of[concept.id] = concept, known[0]
-            elif known:
-                found.several.append(concept.id)
-            # An SSSOM file has mappings to many ontologies that are not given.
-            elif concept.mapped_to:
-                found.unknown.append(concept.id)
-    for concept_id, concept in given.items():
-        target = _end_of(concept_id, next_of)
-        if target is None:
+            if targets:
+                known = {current_id(target, owner_of, retired) for target in targets}
+                concepts[concept.id] = concept
+                same[concept.id] = {target for target in known if owner_of.get(target, name) != name}
+    in_files = {concept_id for concept_id, owner in owner_of.items() if owner in files}
+    pairs = {frozenset((one, other)) for one, others in mappings.items() for other in others}
+    found.unused = sum(in_files.isdisjoint(pair) for pair in pairs)
+    for concept_id, concept in concepts.items():
+        targets = _targets(concept_id, same, in_files)
+        if len(targets) == 1:
+            _give(found, ontologies, owner_of, concept, next(iter(targets)))
+        elif targets:
+            found.several.append(concept_id)
+        elif same[concept_id]:
             found.circular.append(concept_id)
-            continue
-        found.target_of[concept_id] = target
-        source = owner_of[concept_id]
-        added = found.names.setdefault(target, [])
-        added += [Name(name.text, name.relation, source) for name in concept.names]
+        else:
+            found.unknown.append(concept_id)
     return found
 
 
-def _end_of(concept_id: str, next_of: Mapping[str, str]) -> str | None:
-    """Returns the concept at the end of a chain of mappings; None for a circle."""
-    seen = {concept_id}
-    while (concept_id := next_of[concept_id]) in next_of:
-        if concept_id in seen:
-            return None
-        seen.add(concept_id)
-    return concept_id
+def _targets(concept_id: str, same: Mapping[str, set[str]], in_files: set[str]) -> set[str]:
+    """Returns the nearest concepts outside of files that a concept is mapped to."""
+    seen, reached = {concept_id}, {concept_id}
+    while reached:
+        near = {other for one in reached for other in same.get(one, ())} - seen
+        if targets := near - in_files:
+            return targets
+        seen |= near
+        reached = near
+    return set()
+
+
+def _give(
+    found: MappedNames,
+    ontologies: Mapping[str, Ontology],
+    owner_of: Mapping[str, str],
+    concept: Concept,
+    target: str,
+) -> None:
+    """Gives the names of a concept to its target, without those that the target has."""
+    found.target_of[concept.id] = target
+    given = found.names.setdefault(target, [])
+    known = {name.text for name in (*ontologies[owner_of[target]][target].names, *given)}
+    source = Path(owner_of[concept.id]).name
+    for name in concept.names:
+        if name.text not in known:
+            known.add(name.text)
+            given.append(Name(name.text, name.relation, source))

@@ -22,6 +22,8 @@ from el.ontology.retired import current_id, load_retired_ids
 OTHERS = "outside_concepts.jsonl"
 # What ontologies put behind a name to tell it from a name of something else: "pterygium (disease)".
 _WHAT_IT_IS = re.compile(r"\s*\((?:disease|disorder|finding|morphologic abnormality)\)$", re.IGNORECASE)
+# What the sources add to names that are no names in use, or that are too vague: "Neoplasm, NOS".
+_NOT_IN_USE = re.compile(r"\bNOS\b|\bunspecified\b|\bobsolete\b|[\[\]]", re.IGNORECASE)
 # The most characters of a name. Longer ones are descriptions.
 _MAX_NAME = 200
 # Examples of disagreements that a report names. At a larger value, reports become long.
@@ -52,7 +54,7 @@ class OutsideCounts:
     Attributes:
         concepts: all concepts.
         without_target: concepts that lead to no concept of the ontology.
-        several_targets: concepts that lead to several; none of their names is added.
+        several_targets: concepts that lead to several. Their names are added to none of these.
         names: names of the concepts that lead to one.
         known: names that the concept has already.
         elsewhere: names that another concept of the ontology has.
@@ -163,14 +165,14 @@ def outside_names(ontology: Ontology, concepts: Iterable[OutsideConcept]) -> Out
     """Chooses the outside names of an ontology's concepts.
 
     A name is added to a concept if no name of the ontology has its spelling (`el.base.text.spelling`), and if
-    all outside concepts with a name of this spelling lead to this concept.
+    all outside concepts that have a name of this spelling and lead to a concept lead to this one alone.
 
     Args:
         ontology: the ontology.
         concepts: the concepts of other ontologies.
     """
     report = OutsideReport()
-    proposals, others = _proposals(ontology, concepts, report)
+    proposals, contested, others = _proposals(ontology, concepts, report)
     owners = _owners(ontology, proposals)
     names: dict[str, list[Name]] = {}
     for form, targets in proposals.items():
@@ -181,15 +183,15 @@ def outside_names(ontology: Ontology, concepts: Iterable[OutsideConcept]) -> Out
             is_known = owners[form] >= set(targets)
             counts.known += is_known
             counts.elsewhere += not is_known
-        elif len(targets) > 1:
+        elif len(targets) > 1 or form in contested:
             counts.disputed += 1
             if len(report.disputes) < _EXAMPLES:
-                report.disputes.append(_dispute(targets))
+                report.disputes.append(_dispute(targets, contested.get(form, {})))
         else:
             counts.added += 1
             for concept_id, proposal in targets.items():
                 names.setdefault(concept_id, []).append(proposal.name)
-    taken = {form for form, targets in proposals.items() if targets or form in owners}
+    taken = {form for form, targets in proposals.items() if targets or form in owners or form in contested}
     kept = list(_untaken(others, taken))
     for one in kept:
         report.sources[one.source].kept += 1
@@ -198,13 +200,15 @@ def outside_names(ontology: Ontology, concepts: Iterable[OutsideConcept]) -> Out
 
 def _proposals(
     ontology: Ontology, concepts: Iterable[OutsideConcept], report: OutsideReport
-) -> tuple[_Proposals, list[OutsideConcept]]:
-    """Returns the proposals, and the concepts without a target.
+) -> tuple[_Proposals, dict[str, dict[str, str]], list[OutsideConcept]]:
+    """Returns the proposals, what speaks against them, and the concepts without a target.
 
-    The spellings of these are among the proposals too, with none: `_owners` looks them up.
+    The spellings of the last are among the proposals too, with none: `_owners` looks them up. What speaks
+    against a spelling are the targets of concepts with several: target -> the concept's id.
     """
     retired = load_retired_ids()
     proposals: _Proposals = {}
+    contested: dict[str, dict[str, str]] = {}
     others = []
     for concept in concepts:
         counts = report.sources.setdefault(concept.source, OutsideCounts())
@@ -222,10 +226,11 @@ def _proposals(
                 counts.names += not places
                 proposal = _Proposal(Name(text, source=concept.source), concept.id)
                 places.setdefault(targets[0], proposal)
-        elif not targets:
-            for form in forms:
-                proposals.setdefault(form, {})
-    return proposals, others
+        for form in forms if len(targets) > 1 else ():
+            contested.setdefault(form, {}).update(dict.fromkeys(targets, concept.id))
+        for form in forms if not targets else ():
+            proposals.setdefault(form, {})
+    return proposals, contested, others
 
 
 def _forms(concept: OutsideConcept) -> dict[str, str]:
@@ -233,7 +238,7 @@ def _forms(concept: OutsideConcept) -> dict[str, str]:
     names: dict[str, str] = {}
     for text in map(_cleaned, concept.names):
         form = spelling(text)
-        if form and len(text) <= _MAX_NAME:
+        if form and len(text) <= _MAX_NAME and not _NOT_IN_USE.search(text):
             names.setdefault(form, text)
     return names
 
@@ -262,9 +267,10 @@ def _owners(ontology: Ontology, proposals: Mapping[str, Any]) -> dict[str, set[s
     return owners
 
 
-def _dispute(targets: Mapping[str, _Proposal]) -> dict[str, Any]:
+def _dispute(targets: Mapping[str, _Proposal], contested: Mapping[str, str]) -> dict[str, Any]:
     first = next(iter(targets.values()))
-    return {"name": first.name.text, "by": {target: proposal.origin for target, proposal in targets.items()}}
+    origins = {target: proposal.origin for target, proposal in targets.items()}
+    return {"name": first.name.text, "by": {**contested, **origins}}
 
 
 def _with_names(ontology: Ontology, names: Mapping[str, list[Name]]) -> Iterator[Concept]:

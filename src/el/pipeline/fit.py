@@ -23,7 +23,6 @@ from el.base.cli import command_parser, run_command
 from el.base.files import atomic_file, write_json
 from el.commands.arguments import add_linker_argument
 from el.evaluation.calibration import calibration_error, reliability
-from el.evaluation.mentions import annotated_kinds
 from el.evaluation.queries import fitting_queries
 from el.evaluation.run import known_documents, load_split
 from el.linking.evidence import GROUPS, kinds_of
@@ -98,10 +97,7 @@ def _sets(corpora: Sequence[Path], linker: Linker) -> list[FittingSet]:
     queries, synonyms = [], []
     for corpus in corpora:
         documents = load_split(corpus, "dev").documents
-        kinds = annotated_kinds(documents)
-        found = fitting_queries(documents, find, context)
-        # What is found of a kind that the corpus does not annotate is neither right nor wrong.
-        queries.append([query for query in found if not query.is_found or query.type in kinds])
+        queries.append(fitting_queries(documents, find, context))
         synonyms.append(LearnedSynonyms.of_documents(known_documents(corpus, "dev"), linker.ontology))
     return fitting_sets(queries, synonyms)
 

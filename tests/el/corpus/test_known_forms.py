@@ -9,7 +9,7 @@ from el.corpus.known_forms import (
     SHORT_FORMS,
     known_forms,
     long_forms,
-    read_short_forms,
+    read_known_forms,
     senses_of,
 )
 from el.corpus.types import Span
@@ -30,6 +30,8 @@ def best(text: str, form: str) -> tuple[str, str]:
         ("Sats 98% on RA.", "RA", "room air", "other"),
         ("RA on methotrexate, joint pain.", "RA", "rheumatoid arthritis", "disease"),
         ("MS 4 mg IV prn for pain", "MS", "morphine", "chemical"),
+        ("PE? elevated D-dimer", "PE", "pulmonary embolism", "disease"),
+        ("K 3.4, Na 140", "K", "potassium", "chemical"),
         ("DVTs in both legs", "DVTs", "venous thrombosis", "disease"),
     ],
 )
@@ -56,7 +58,7 @@ def test_forms_are_found_as_whole_words_only() -> None:
 
 
 def test_every_sense_of_the_table_that_has_rivals_has_words() -> None:
-    table = read_short_forms(SHORT_FORMS)
+    table = read_known_forms(SHORT_FORMS)
     assert len(table) > 350
     for form, rows in table.items():
         assert len({(row.long_form, row.kind) for row in rows}) == len(rows), form
@@ -70,4 +72,4 @@ def test_every_sense_of_the_table_that_has_rivals_has_words() -> None:
 def test_a_broken_table_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "table.tsv").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"line [12]: (the columns are not|not a form)"):
-        read_short_forms(tmp_path / "table.tsv")
+        read_known_forms(tmp_path / "table.tsv")

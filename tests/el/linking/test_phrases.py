@@ -1,7 +1,7 @@
 """Phrases that need knowledge beside MeSH's own names, with the shipped parts.
 
-The concepts and their lures are MeSH's, beside the embedded slice. Their outside names are those of MONDO, DOID,
-HP and EFO, in a file that is mapped to them.
+The concepts and their lures are MeSH's, beside the embedded slice. Their outside names are those of MONDO,
+DOID, HP and EFO, in a file that is mapped to them.
 """
 
 from pathlib import Path

@@ -72,15 +72,16 @@ def test_a_chain_of_mappings_is_followed(tmp_path: Path, mesh: Path) -> None:
     ("mapped_to", "reason"),
     [
         ("D009203|D003924", "because they are mapped to several concepts: H1"),
-        ("D555555", "because no id that they are mapped to is known: H1"),
-        ("H1", "because no id that they are mapped to is known: H1"),
+        ("D555555", "because no other ontology has an id that they are mapped to: H1"),
+        ("H1", "because no other ontology has an id that they are mapped to: H1"),
     ],
 )
 def test_nothing_is_guessed(tmp_path: Path, mesh: Path, mapped_to: str, reason: str) -> None:
     ontology, notes = merged(tmp_path, mesh, f"H1,heart attack,,disease,{mapped_to}\n")
     assert ontology.ids == ["D009203", "D003924", "H1"]
     assert ontology["H1"].kind == "disease"
-    assert notes == [f"1 mapped concept kept as they are, {reason}"]
+    (note,) = notes
+    assert note.endswith(reason)
 
 
 def test_a_circle_of_mappings_is_reported(tmp_path: Path, mesh: Path) -> None:
@@ -91,7 +92,9 @@ def test_a_circle_of_mappings_is_reported(tmp_path: Path, mesh: Path) -> None:
     parts = {"mesh": mesh, "a.csv": tmp_path / "a", "b.csv": tmp_path / "b"}
     merge_ontologies(parts, tmp_path / "merged", notes=notes)
     assert Ontology.load(tmp_path / "merged").ids == ["D009203", "D003924", "A1", "B1"]
-    assert notes == ["2 mapped concepts kept as they are, because they are mapped to each other: A1, B1"]
+    (note,) = notes
+    assert note.startswith("2 mapped concepts kept")
+    assert note.endswith("mapped to each other: A1, B1")
 
 
 SSSOM = "#curie_map:\n#  HOSP: x\nsubject_id\tpredicate_id\tobject_id\tpredicate_modifier\n"
@@ -126,3 +129,35 @@ def test_a_broken_mapping_file_is_named(tmp_path: Path, text: str, message: str)
     (tmp_path / "map.tsv").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_sssom(tmp_path / "map.tsv", Notes())
+
+
+def test_a_concept_is_mapped_through_another_file(tmp_path: Path, mesh: Path) -> None:
+    """All say the same: A is B, and A and B are a concept of MeSH."""
+    for name, row in (("a", "A1,one,,disease,"), ("b", "B1,two,Myocardial Infarction,disease,")):
+        (tmp_path / f"{name}.csv").write_text(f"{HEADER}{row}\n", encoding="utf-8")
+        convert_file(tmp_path / f"{name}.csv", tmp_path / name)
+    mappings = {
+        "A1": {"B1"},
+        "B1": {"A1", "D009203"},
+        "D009203": {"B1"},
+        "X1": {"D003924"},
+        "D003924": {"X1"},
+    }
+    notes: list[str] = []
+    parts = {"mesh": mesh, "sub/a.csv": tmp_path / "a", "b.csv": tmp_path / "b"}
+    merge_ontologies(parts, tmp_path / "merged", mappings, notes)
+    ontology = Ontology.load(tmp_path / "merged")
+    assert ontology.ids == ["D009203", "D003924"]
+    # A name that the target has is not given again, and a source is the name of a file.
+    assert names_of(ontology, "D009203")[1:] == [("one", "a.csv"), ("two", "b.csv")]
+    assert notes == [
+        "2 mapped concepts: 2 names added to other concepts",
+        "1 mapping of concepts that no file has not used",
+    ]
+
+
+def test_quotes_and_addresses_of_mappings_are_read(tmp_path: Path) -> None:
+    text = '"subject_id"\t"predicate_id"\t"object_id"\t"comment"\r\n'
+    text += '"H1"\t"skos:exactMatch"\t"http://id.nlm.nih.gov/mesh/D1"\t"a\tb"\r\n'
+    (tmp_path / "map.tsv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_sssom(tmp_path / "map.tsv", Notes()) == {"H1": {"D1"}, "D1": {"H1"}}

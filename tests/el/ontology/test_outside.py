@@ -70,6 +70,13 @@ def test_a_concept_that_leads_to_several_concepts_or_to_none_gives_no_names() ->
     assert (counts.concepts, counts.several_targets, counts.without_target, counts.names) == (3, 1, 2, 0)
 
 
+def test_a_name_of_a_concept_with_several_targets_is_disputed() -> None:
+    found, report = names_of(concept("grippe"), concept("Grippe", targets=("D001943", "D003866")))
+    assert found == {}
+    assert report.sources["MONDO"].disputed == 1
+    assert report.disputes[0]["by"] == {"D001943": "MONDO:grippe", "D003866": "MONDO:Grippe"}
+
+
 def test_several_ids_of_one_concept_are_one_target() -> None:
     found, _ = names_of(concept("breast cancer", targets=("D001943", "D999999")))
     assert found == {"D001943": ["breast cancer"]}
@@ -92,7 +99,9 @@ def test_what_a_name_is_is_cut_off() -> None:
     assert found == {"D001943": ["mammary tumour"]}
 
 
-@pytest.mark.parametrize("name", ["", " - ", "x" * 201])
+@pytest.mark.parametrize(
+    "name", ["", " - ", "x" * 201, "tumour, NOS", "mass [Ambiguous]", "unspecified lump"]
+)
 def test_descriptions_and_signs_are_no_names(name: str) -> None:
     found, _ = names_of(concept("breast cancer", name))
     assert found == {"D001943": ["breast cancer"]}
@@ -116,6 +125,10 @@ def test_the_written_ontology_has_the_names_behind_its_own_and_reports_them(tmp_
     assert line.startswith("MONDO: 1 names added")
 
 
+def has(one: OutsideConcept, text: str) -> bool:
+    return spelling(text) in map(spelling, one.names)
+
+
 TEXTS = st.sampled_from(["breast cancer", "Breast Cancer", "melancholia", "blues", "low mood", "Blues"])
 CONCEPTS = st.builds(
     OutsideConcept,
@@ -135,6 +148,10 @@ def test_no_added_spelling_is_ambiguous_and_every_name_is_accounted_for(
     forms = [spelling(name.text) for names in found.names.values() for name in names]
     assert len(forms) == len(set(forms))
     assert not set(forms) & {spelling(name) for name in MESH.name_texts}
+    for concept_id, names in found.names.items():
+        for name in names:
+            owners = [set(one.targets) & set(MESH.ids) for one in concepts if has(one, name.text)]
+            assert all(owner <= {concept_id} for owner in owners)
     for counts in report.sources.values():
         assert counts.names == counts.known + counts.elsewhere + counts.disputed + counts.added
     assert sum(counts.added for counts in report.sources.values()) == len(forms)
