@@ -149,3 +149,34 @@ def test_mentions_that_are_not_scored_cost_nothing(
     corpus.write_text(corpus.read_text().replace(f"\t{type}\t", "\tDisease\t"))
     with pytest.raises(InputError, match="expected 'none'"):
         main([str(corpus), "--linker", str(linker)])
+
+
+def test_found_mentions_are_scored_by_place_and_id(
+    corpus: Path, linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    main([str(corpus), "--linker", str(linker), "--output", str(out), "--find-mentions"])
+    assert "Mentions found in the text, corpus.txt." in capsys.readouterr().out
+    figures = json.loads((out / "figures.json").read_text())
+    # A mention of a type that is not sought is no miss.
+    assert figures["el_link/all/count"] == 5
+    assert figures["el_link/mentions/count"] == 4
+    assert figures["el_link/all/recall"] > 0.5
+    assert 0 < figures["el_link/documents/f1"] <= 1
+
+
+def test_links_at_places_that_are_not_scored_do_not_count(
+    linker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "1|t|headache and acute liver failure\n1|a|\n1\t0\t8\theadache\tDisease\tD006261\n"
+    whole, other = tmp_path / "whole.txt", tmp_path / "other.txt"
+    whole.write_text(f"{text}1\t13\t32\tacute liver failure\tDisease\tD017114\n\n")
+    other.write_text(f"{text}1\t13\t32\tacute liver failure\tDisease\tOMIM:123456\n\n")
+    figures = {}
+    for path in (whole, other):
+        main([str(path), "--linker", str(linker), "-o", str(tmp_path / path.stem), "--find-mentions"])
+        figures[path] = json.loads((tmp_path / path.stem / "figures.json").read_text())
+    capsys.readouterr()
+    assert figures[other]["el_link/all/precision"] == figures[whole]["el_link/all/precision"] == 1.0
+    assert figures[other]["el_link/mentions/precision"] == 1.0
+    assert figures[other]["el_link/mentions/count"] == 1
