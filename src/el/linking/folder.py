@@ -273,6 +273,11 @@ def _tagger(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
     return folder / _TAGGER
 
 
+def write_synonyms(folder: Path, synonyms: LearnedSynonyms) -> None:
+    """Writes learned synonyms into a linker's folder or into trained parts, in place of others."""
+    synonyms.save(folder / _SYNONYMS)
+
+
 def _read_combinations(folder: Path) -> dict[str, Combination]:
     path = folder / _COMBINATIONS
     stored = read_json(path)

@@ -9,7 +9,7 @@ corpora, each is read with the learned synonyms of each, so that the weights als
 a corpus that they do not come from.
 
 Writes reliability.json and reliability.md, measured on held-out documents, into the folder. With --write, the
-weights are written into trained parts, such as those that ship.
+weights are written into trained parts, such as those that ship, with the learned synonyms of train and dev.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from el.evaluation.queries import fitting_queries
 from el.evaluation.run import known_documents, load_split
 from el.linking.evidence import GROUPS, kinds_of
 from el.linking.fitting import FittingSet, HeldOut, collected, fit_all, fitting_sets, held_out
-from el.linking.folder import write_combinations
+from el.linking.folder import write_combinations, write_synonyms
 from el.linking.linker import Linker
 from el.linking.synonyms import LearnedSynonyms
 from el.ontology.spellings import Spellings
@@ -76,7 +76,12 @@ def main() -> None:
         help="a converted corpus; can be given several times (default: that of params.yaml)",
     )
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True)
-    parser.add_argument("--write", metavar="TRAINED", type=Path, help="trained parts that get the weights")
+    parser.add_argument(
+        "--write",
+        metavar="TRAINED",
+        type=Path,
+        help="trained parts that get the weights, and the learned synonyms of train and dev",
+    )
     options = parser.parse_args()
     corpora: list[Path] = options.corpus or [Workspace.here().data / "corpus"]
     linker = Linker.load(options.linker)
@@ -90,6 +95,9 @@ def main() -> None:
         temporary.write_text(table(figures, caption).markdown(), encoding="utf-8")
     if options.write:
         write_combinations(options.write, fit_all(linker.ranker, spellings, sets))
+        # Of dev too, because what is written is not scored on dev.
+        shown = [document for corpus in corpora for document in known_documents(corpus, "test")]
+        write_synonyms(options.write, LearnedSynonyms.of_documents(shown, linker.ontology))
 
 
 def _sets(corpora: Sequence[Path], linker: Linker) -> list[FittingSet]:

