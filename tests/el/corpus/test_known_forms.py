@@ -6,6 +6,7 @@ import pytest
 
 from el.base.errors import InputError
 from el.corpus.known_forms import (
+    CLINICAL_WORDS,
     SHORT_FORMS,
     known_forms,
     long_forms,
@@ -32,6 +33,8 @@ def best(text: str, form: str) -> tuple[str, str]:
         ("MS 4 mg IV prn for pain", "MS", "morphine", "chemical"),
         ("PE? elevated D-dimer", "PE", "pulmonary embolism", "disease"),
         ("K 3.4, Na 140", "K", "potassium", "chemical"),
+        ("Takes Lasix daily", "Lasix", "furosemide", "chemical"),
+        ("Hypotensive on arrival", "Hypotensive", "hypotension", "disease"),
         ("DVTs in both legs", "DVTs", "venous thrombosis", "disease"),
     ],
 )
@@ -57,8 +60,9 @@ def test_forms_are_found_as_whole_words_only() -> None:
     assert found == ["HTN", "DVT", "PE"]
 
 
-def test_every_sense_of_the_table_that_has_rivals_has_words() -> None:
-    table = read_known_forms(SHORT_FORMS)
+@pytest.mark.parametrize("path", [SHORT_FORMS, CLINICAL_WORDS])
+def test_every_sense_of_a_table_that_has_rivals_has_words(path: Path) -> None:
+    table = read_known_forms(path)
     assert len(table) > 350
     for form, rows in table.items():
         assert len({(row.long_form, row.kind) for row in rows}) == len(rows), form
