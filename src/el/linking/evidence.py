@@ -55,6 +55,7 @@ NONE_KINDS = (
     "acronym",  # 1 if the mention is an acronym that the document does not define
     "unknown_acronym",  # 1 if it is such an acronym, unspelled and unlearned
     "found",  # 1 if the linker found the mention; the mention itself may be wrong then
+    "assumed",  # 1 if the mention is read as the long form of a known form
     "other_sense",  # the share of senses of a known short form that are neither chemicals nor diseases
     "unspelled_found",  # 1 if it found the mention, and the mention is unspelled and unlearned
 )
@@ -112,7 +113,7 @@ class _Form:
     Attributes:
         equal: name rows that are spelled like the mention with abbreviations written out.
         short: name rows that are spelled like the mention, if the mention is an abbreviation.
-        known: long form -> name rows that are spelled like it, for a known short form without a definition.
+        known: long form -> name rows that are spelled like it, for a known form.
         learned: concept row -> number of the form's training mentions that have it.
     """
 
@@ -137,6 +138,25 @@ class _Scored:
     names: npt.NDArray[np.int64]
     similarities: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the place of a mention adds to its form.
+
+    Attributes:
+        is_found: whether the linker found the mention.
+        is_assumed: whether the mention is read as the long form of a known form.
+        senses: the senses of a known form that the document does not define.
+    """
+
+    is_found: bool
+    is_assumed: bool
+    senses: tuple[Sense, ...]
+
+
+def _counted_senses(query: Query) -> tuple[Sense, ...]:
+    return query.senses if query.text == query.expanded else ()
 
 
 # The model's input for a mention, its text, the text with abbreviations written out, and whether the input
@@ -193,16 +213,17 @@ class EvidenceCollector:
             few: the ids of the documents with few mentions (`documents_with_few`); None to count the queries.
         """
         few = documents_with_few(queries) if few is None else few
-        keys = [(q.input, q.text, q.expanded, q.document_id in few) for q in queries]
+        read = [query.assumed() for query in queries]
+        keys = [(q.input, q.text, q.expanded, q.document_id in few) for q in read]
         scored = self._scored(list(dict.fromkeys(keys)))
         # Equal mentions of one type share their evidence.
         places = [
-            (key, query.type, query.is_found, query.senses if query.text == query.expanded else ())
+            (key, query.type, _Reading(query.is_found, query.is_assumed, _counted_senses(query)))
             for query, key in zip(queries, keys, strict=True)
         ]
         found = {
-            (key, type, is_found, senses): self._evidence(type, is_found, senses, key, scored[key])
-            for key, type, is_found, senses in dict.fromkeys(places)
+            (key, type, reading): self._evidence(type, reading, key, scored[key])
+            for key, type, reading in dict.fromkeys(places)
         }
         return [found[place] for place in places]
 
@@ -229,7 +250,10 @@ class EvidenceCollector:
     def _form(self, text: str, expanded: str) -> _Form:
         short = self._spelled(text if text != expanded else "")
         learned = self.synonyms.rows_of(expanded, self.ontology) if self.synonyms else Counter[int]()
-        known = long_forms(text) if text == expanded else ()
+        known = long_forms(text)
+        if text != expanded and expanded not in known:
+            # The document defines the form.
+            known = ()
         return _Form(self._spelled(expanded), short, {long: self._spelled(long) for long in known}, learned)
 
     def _proposed(self, form: _Form) -> npt.NDArray[np.int64]:
@@ -242,9 +266,7 @@ class EvidenceCollector:
     def _spelled(self, text: str) -> npt.NDArray[np.int64]:
         return np.empty(0, dtype=np.int64) if self.spellings is None else self.spellings.names(text)
 
-    def _evidence(
-        self, type: str, is_found: bool, senses: Sequence[Sense], key: _Key, scored: _Scored
-    ) -> Evidence:
+    def _evidence(self, type: str, reading: _Reading, key: _Key, scored: _Scored) -> Evidence:
         _, text, expanded, _ = key
         form, names, scores = scored.form, scored.names, scored.scores
         concepts, position = np.unique(self._concepts(names), return_inverse=True)
@@ -259,9 +281,10 @@ class EvidenceCollector:
             np.maximum.at(column, position, given)
             values[:, _COLUMN[kind]] = column - column.max(initial=-np.inf)
         outside = self.ontology.is_outside[form.equal]
-        outside_kind = "outside_acronym" if _is_undefined_acronym(text, expanded) else "outside_spelling"
+        is_acronym_alone = text == expanded and is_acronym(text)
+        outside_kind = "outside_acronym" if is_acronym_alone else "outside_spelling"
         # "spelling" comes last, because a name with the mention's spelling is the name to show.
-        for sense in senses:
+        for sense in reading.senses:
             rows, alike = self._places(form.known.get(sense.long_form, form.equal[:0]), concepts)
             column = values[:, _COLUMN["known_form"]]
             column[rows] = np.maximum(column[rows], sense.share)
@@ -280,7 +303,7 @@ class EvidenceCollector:
         values[:, _COLUMN["type"]] = self._kinds[concepts] == type.encode()
         self._add_learned(values, concepts, form.learned)
         self._add_markers(values, expanded, names, position)
-        return Evidence(concepts, best, values, _none(scored, text, expanded, is_found, senses))
+        return Evidence(concepts, best, values, _none(scored, text, expanded, reading))
 
     def _add_markers(
         self,
@@ -349,12 +372,10 @@ def documents_with_few(queries: Iterable[Query]) -> set[str]:
     return {document for document, of_document in inputs.items() if len(of_document) <= _FEW}
 
 
-def _none(
-    scored: _Scored, text: str, expanded: str, is_found: bool, senses: Sequence[Sense]
-) -> npt.NDArray[np.float32]:
+def _none(scored: _Scored, text: str, expanded: str, reading: _Reading) -> npt.NDArray[np.float32]:
     """Returns the (len(NONE_KINDS),) evidence that no candidate of a mention is right."""
     unspelled, unlearned = not len(scored.form.equal), not scored.form.learned
-    acronym = _is_undefined_acronym(text, expanded)
+    acronym = (text == expanded or reading.is_assumed) and is_acronym(text)
     return np.array(
         [
             1.0,
@@ -364,9 +385,10 @@ def _none(
             unlearned,
             acronym,
             acronym and unspelled and unlearned,
-            is_found,
-            sum(sense.share for sense in senses if sense.kind == "other"),
-            is_found and unspelled and unlearned,
+            reading.is_found,
+            reading.is_assumed,
+            sum(sense.share for sense in reading.senses if sense.kind == "other"),
+            reading.is_found and unspelled and unlearned,
         ],
         dtype=np.float32,
     )
@@ -391,10 +413,6 @@ def is_acronym(text: str) -> bool:
     letters = [character for character in text.rstrip("s") if character.isalpha()]
     capitals = sum(map(str.isupper, letters))
     return len(text) <= _MAX_ACRONYM and " " not in text and capitals >= 2 and 2 * capitals > len(letters)
-
-
-def _is_undefined_acronym(text: str, expanded: str) -> bool:
-    return text == expanded and is_acronym(text)
 
 
 def calibration_group(evidence: Evidence) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,7 +42,7 @@ FOLDS = 5
 # The number of candidates of a mention, best model scores first, that weights are fitted on. Candidates with
 # evidence of the rare kinds are used in addition. A mention has hundreds of others, whose probability is
 # close to 0; at a larger value, fitting takes more time and memory.
-_FITTED = 48
+_FITTED = 24
 _RARE = [
     KINDS.index(kind)
     for kind in (
@@ -69,6 +69,8 @@ _FOUND, _UNDEFINED = 0.3, 0.1
 # The fewest answers of a group whose precision counts at an operating point. With a smaller number, the
 # precision is unreliable; with a larger one, small groups are not looked at.
 _COUNTED = 30
+# The number of mentions from which on several threads save time.
+_MANY = 10_000
 # The lowest standard deviation that a kind is divided by. It avoids a division by 0 for a kind that has the
 # same value for all candidates.
 _LEAST_SPREAD = 1e-3
@@ -127,7 +129,9 @@ def make_examples(
     return [replace(example, weight=example.weight * counts[key]) for key, example in examples.items()]
 
 
-def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combination:
+def fit_combination(
+    examples: Sequence[Example], kinds: Sequence[str], start: Combination | None = None
+) -> Combination:
     """Fits weights by maximum likelihood.
 
     The likelihood of a mention is the summed probability of its gold candidates, or the probability that no
@@ -136,6 +140,8 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
     Args:
         examples: the mentions.
         kinds: the kinds of evidence that may be used.
+        start: weights to start from, such as those of similar examples; None for 0. The likelihood has one
+            maximum, so that a start near it only saves time.
 
     Raises:
         ConfigError: no example has a gold candidate.
@@ -164,8 +170,9 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
     empty = torch.cat([empty, torch.zeros(len(usable), 1, dtype=torch.bool)], dim=1)
     counts = torch.tensor([example.weight for example in usable])
     share = counts / counts.sum()
-    weights = torch.zeros(len(columns), requires_grad=True)
-    none_weights = torch.zeros(len(NONE_KINDS), requires_grad=True)
+    start = start or Combination({})
+    weights = _scaled(start.weights, kinds, spread)
+    none_weights = _scaled(start.none_weights, NONE_KINDS, none_spread)
     optimiser = torch.optim.LBFGS([weights, none_weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
@@ -183,6 +190,11 @@ def fit_combination(examples: Sequence[Example], kinds: Sequence[str]) -> Combin
     return Combination(
         _rounded(kinds, weights.detach() / spread), _rounded(NONE_KINDS, none_weights.detach() / none_spread)
     )
+
+
+def _scaled(weights: Mapping[str, float], kinds: Sequence[str], spread: torch.Tensor) -> torch.Tensor:
+    """Returns weights of scaled kinds, to be fitted."""
+    return (torch.tensor([weights.get(kind, 0.0) for kind in kinds]) * spread).requires_grad_()
 
 
 def fit_calibrations(
@@ -245,6 +257,7 @@ def read_and_fit(
     rows: Sequence[int],
     kinds: Sequence[str],
     ontology: Ontology,
+    start: Combination | None = None,
 ) -> tuple[Sequence[Evidence], Combination]:
     """Fits weights and calibrations on some mentions. With "in_document", a first decision comes before.
 
@@ -254,6 +267,7 @@ def read_and_fit(
         rows: the mentions to fit on, whole documents.
         kinds: the kinds of evidence that may be used.
         ontology: the ontology of the candidates.
+        start: see `fit_combination`.
 
     Returns:
         The evidence of all n mentions, with "in_document" if it is used; and the weights.
@@ -262,8 +276,8 @@ def read_and_fit(
     def fitted(read: Sequence[Evidence], used: Sequence[str]) -> Combination:
         chosen, candidates = [queries[row] for row in rows], [read[row] for row in rows]
         gold = [gold_candidates(*pair, ontology) for pair in zip(chosen, candidates, strict=True)]
-        with _one_thread():
-            combination = fit_combination(make_examples(chosen, candidates, ontology), used)
+        with _few_threads(len(rows)):
+            combination = fit_combination(make_examples(chosen, candidates, ontology), used, start)
             return replace(combination, calibrations=fit_calibrations(combination, candidates, gold))
 
     if "in_document" in kinds:
@@ -273,10 +287,11 @@ def read_and_fit(
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Makes PyTorch use one thread: the tensors are so small that several threads mostly wait."""
+def _few_threads(mentions: int) -> Iterator[None]:
+    """Makes PyTorch use one thread for few mentions: on small tensors several threads mostly wait."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    if mentions < _MANY:
+        torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -299,7 +314,11 @@ class HeldOut:
 
 
 def held_out(
-    queries: Sequence[Query], evidence: Sequence[Evidence], kinds: Sequence[str], ontology: Ontology
+    queries: Sequence[Query],
+    evidence: Sequence[Evidence],
+    kinds: Sequence[str],
+    ontology: Ontology,
+    start: Combination | None = None,
 ) -> HeldOut:
     """Decides each mention by weights that were fitted on the documents of the other folds.
 
@@ -308,6 +327,7 @@ def held_out(
         evidence: the evidence for each of them.
         kinds: the kinds of evidence that may be used.
         ontology: the ontology of the candidates.
+        start: see `fit_combination`.
 
     Raises:
         ConfigError: there are fewer than `FOLDS` documents with gold ids.
@@ -323,7 +343,7 @@ def held_out(
     right, scores = np.zeros(len(queries), dtype=bool), np.zeros(len(queries))
     for fold in range(FOLDS):
         others = np.flatnonzero(folds != fold).tolist()
-        read, combination = read_and_fit(queries, evidence, others, kinds, ontology)
+        read, combination = read_and_fit(queries, evidence, others, kinds, ontology, start)
         for row in np.flatnonzero(folds == fold).tolist():
             probabilities = combination.probabilities(read[row])
             if len(probabilities):
@@ -497,7 +517,7 @@ def fit_measured(
     """
     _, combination = read_and_fit(queries, evidence, range(len(queries)), kinds, ontology)
     try:
-        decided = held_out(queries, evidence, kinds, ontology)
+        decided = held_out(queries, evidence, kinds, ontology, combination)
     except ConfigError:
         return combination
     given = [query for query in queries if query.gold and not query.is_found and not query.is_undefined]

@@ -1,7 +1,7 @@
 """Queries: mentions to be linked, with everything that a ranker may read."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from el.base.text import context_window
 from el.corpus.abbreviations import document_abbreviations, expand
@@ -9,6 +9,10 @@ from el.corpus.known_forms import Sense, senses_of
 from el.corpus.types import Document, Mention
 from el.models.inputs import query_input
 from el.ontology.ontology import kind_or_type
+
+# The least share of a sense that is read as if the document defined it. At a larger value, fewer known forms
+# with several senses are written out.
+_SURE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,21 @@ class Query:
     source_id: str = ""
     is_undefined: bool = False
     senses: tuple[Sense, ...] = ()
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether `assumed` reads the surface form as the long form of a known form."""
+        return self.text == self.expanded and bool(self._sure_sense)
+
+    @property
+    def _sure_sense(self) -> str:
+        best = max(self.senses, key=lambda sense: sense.share, default=None)
+        is_sure = best is not None and best.kind != "other" and best.share >= _SURE
+        return best.long_form if best is not None and is_sure else ""
+
+    def assumed(self) -> "Query":
+        """Returns the query with the likeliest long form of a known form, if that is sure enough."""
+        return replace(self, expanded=self._sure_sense) if self.is_assumed else self
 
     @property
     def input(self) -> str:

@@ -358,3 +358,31 @@ def test_senses_of_known_short_forms_are_evidence(ranker: ModelRanker, ontology:
     assert evidence.none[NONE_KINDS.index("other_sense")] == pytest.approx(0.2)
     # The sense belongs to the place, not to the form: the same form without it has none.
     assert not collect(ranker, query("HA")).of("known_form").any()
+
+
+def test_a_likely_sense_is_read_as_if_the_document_defined_it(
+    ranker: ModelRanker, ontology: Ontology
+) -> None:
+    given = replace(query("HA"), senses=(Sense("headache", "disease", 0.7), Sense("x", "other", 0.3)))
+    assumed, written = collect(ranker, given), collect(ranker, query("HA", "headache"))
+    assert assumed.of("model").tolist() == written.of("model").tolist()
+    assert of(assumed, ontology, "spelling", "D006261") == 1.0
+    # But it is known that nothing defines it.
+    for kind in ("assumed", "acronym"):
+        assert assumed.none[NONE_KINDS.index(kind)] == 1.0
+        assert written.none[NONE_KINDS.index(kind)] == 0.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"senses": (Sense("headache", "disease", 0.4), Sense("x", "disease", 0.3), Sense("y", "other", 0.3))},
+        {"senses": (Sense("x", "other", 0.7), Sense("headache", "disease", 0.3))},
+        {"expanded": "heart attack"},
+    ],
+)
+def test_other_senses_and_definitions_are_not_written_out(changes: dict[str, Any]) -> None:
+    given = replace(query("HA"), senses=(Sense("headache", "disease", 1.0),))
+    assert given.assumed().expanded == "headache"
+    assert not replace(given, **changes).is_assumed
+    assert replace(given, **changes).assumed() == replace(given, **changes)
