@@ -56,6 +56,7 @@ NONE_KINDS = (
     "unknown_acronym",  # 1 if it is such an acronym, unspelled and unlearned
     "found",  # 1 if the linker found the mention; the mention itself may be wrong then
     "assumed",  # 1 if the mention is read as the long form of a known form
+    "assumed_found",  # 1 if it is read so, and the linker found it
     "other_sense",  # the share of senses of a known short form that are neither chemicals nor diseases
     "unspelled_found",  # 1 if it found the mention, and the mention is unspelled and unlearned
 )
@@ -387,6 +388,7 @@ def _none(scored: _Scored, text: str, expanded: str, reading: _Reading) -> npt.N
             acronym and unspelled and unlearned,
             reading.is_found,
             reading.is_assumed,
+            reading.is_assumed and reading.is_found,
             sum(sense.share for sense in reading.senses if sense.kind == "other"),
             reading.is_found and unspelled and unlearned,
         ],

@@ -67,8 +67,8 @@ def with_short_forms(
 def with_known_forms(document: Document, found: Sequence[Found], kinds: Sequence[Kind]) -> list[Found]:
     """Adds known short forms (`el.corpus.known_forms`) to the mentions found in a document.
 
-    A form is a mention if its likeliest kind is sought and sure enough, if it overlaps no mention, and if the
-    document does not define it.
+    A form is a mention if its likeliest kind is sought and sure enough, if it has a capital letter, if it
+    overlaps no mention, and if the document does not define it.
 
     Args:
         document: the document.
@@ -88,8 +88,10 @@ def with_known_forms(document: Document, found: Sequence[Found], kinds: Sequence
             for sense in senses_of(text, place):
                 shares[sense.kind] += sense.share
             kind = max(kinds, key=shares.__getitem__, default=None)
+            form = text[place.start : place.stop]
             is_sure = kind is not None and shares[kind] >= _SURE
-            if kind is not None and is_sure and text[place.start : place.stop] not in defined:
+            # A word in lower case is mostly no mention where a tagger finds none.
+            if kind is not None and is_sure and form not in defined and form != form.lower():
                 added.append(Found(place.start, place.stop, kind))
     return _with_free(found, added)
 
