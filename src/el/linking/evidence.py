@@ -376,7 +376,7 @@ def documents_with_few(queries: Iterable[Query]) -> set[str]:
 def _none(scored: _Scored, text: str, expanded: str, reading: _Reading) -> npt.NDArray[np.float32]:
     """Returns the (len(NONE_KINDS),) evidence that no candidate of a mention is right."""
     unspelled, unlearned = not len(scored.form.equal), not scored.form.learned
-    acronym = (text == expanded or reading.is_assumed) and is_acronym(text)
+    acronym = text == expanded and is_acronym(text)
     return np.array(
         [
             1.0,

@@ -32,7 +32,7 @@ def linker(tmp_path_factory: pytest.TempPathFactory) -> Linker:
         ("Intracellular cAMP rose.", "cAMP", "D000242"),
         ("RBV was given with interferon.", "RBV", "D012254"),
         ("Bannayan-Zonana syndrome is rare.", "Bannayan-Zonana syndrome", "D006223"),
-        ("X-linked retinitis pigmentosa is severe.", "X-linked retinitis pigmentosa", "D012174"),
+        ("X-linked retinitis pigmentosa is severe.", "retinitis pigmentosa", "D012174"),
         ("A woman with breast cancer.", "breast cancer", "D001943"),
         ("A man with lung cancer.", "lung cancer", "D008175"),
         ("PMH: HTN, T2DM, CKD.", "T2DM", "D003924"),
