@@ -348,7 +348,11 @@ def _in_pubtator(mention: Mention, number: int) -> Mention:
 def _in_brat(document: Document, mentions: list[Mention]) -> Any:
     """Texts and mentions as brat has them: one text, a piece for each line, types without blanks."""
     found = []
-    text = re.sub(r"\s", " ", document.text)
+    # A byte order mark at an end of a line counts as white space around the paragraph.
+    text = re.sub(
+        r"^[\s\ufeff]+|[\s\ufeff]+$", lambda match: " " * len(match[0]), document.text, flags=re.MULTILINE
+    )
+    text = re.sub(r"\s", " ", text)
     for mention in mentions:
         pieces = [
             piece.span()
@@ -359,7 +363,7 @@ def _in_brat(document: Document, mentions: list[Mention]) -> Any:
         found.append((pieces, surface, _type_in_brat(mention.type) or "mention", mention.concept_ids))
     ids = {mention.id for mention in document.mentions}
     kinds = [_type_in_brat(kind) or "Relation" for kind, *ends in document.relations if ids.issuperset(ends)]
-    return document.id, text.rstrip(" \ufeff"), sorted(found), kinds
+    return document.id, text.rstrip(), sorted(found), kinds
 
 
 def _type_in_brat(name: str) -> str:
