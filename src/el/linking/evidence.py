@@ -214,19 +214,27 @@ class EvidenceCollector:
             few: the ids of the documents with few mentions (`documents_with_few`); None to count the queries.
         """
         few = documents_with_few(queries) if few is None else few
-        read = [query.assumed() for query in queries]
+        read = [self._assumed(query) for query in queries]
         keys = [(q.input, q.text, q.expanded, q.document_id in few) for q in read]
         scored = self._scored(list(dict.fromkeys(keys)))
         # Equal mentions of one type share their evidence.
         places = [
-            (key, query.type, _Reading(query.is_found, query.is_assumed, _counted_senses(query)))
-            for query, key in zip(queries, keys, strict=True)
+            (key, query.type, _Reading(query.is_found, one is not query, _counted_senses(query)))
+            for query, one, key in zip(queries, read, keys, strict=True)
         ]
         found = {
             (key, type, reading): self._evidence(type, reading, key, scored[key])
             for key, type, reading in dict.fromkeys(places)
         }
         return [found[place] for place in places]
+
+    def _assumed(self, query: Query) -> Query:
+        """Returns a query with a known form written out, unless the form is a name of the ontology itself."""
+        if not query.is_assumed:
+            return query
+        names = self._spelled(query.text)
+        is_own_name = len(names) > 0 and not self.ontology.is_outside[names].all()
+        return query if is_own_name else query.assumed()
 
     def _scored(self, keys: Sequence[_Key]) -> dict[_Key, _Scored]:
         """Returns the scored names of distinct mentions. Scores that are still remembered are reused."""

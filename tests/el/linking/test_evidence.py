@@ -385,3 +385,12 @@ def test_other_senses_and_definitions_are_not_written_out(changes: dict[str, Any
     assert given.assumed().expanded == "headache"
     assert not replace(given, **changes).is_assumed
     assert replace(given, **changes).assumed() == replace(given, **changes)
+
+
+def test_a_name_of_the_ontology_is_not_read_as_something_else(
+    ranker: ModelRanker, ontology: Ontology
+) -> None:
+    given = replace(query("cold"), senses=(Sense("headache", "disease", 1.0),))
+    evidence = collect(ranker, given)
+    assert of(evidence, ontology, "spelling", "D003139") == 1.0
+    assert evidence.none[NONE_KINDS.index("assumed")] == 0.0

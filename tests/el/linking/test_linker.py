@@ -420,7 +420,15 @@ class TestFolder:
     def test_unknown_kinds_of_evidence_are_refused(self, copy: Path) -> None:
         write_json(
             copy / "combinations.json",
-            {"model": {"weights": {"colour": 1.0}, "none_weights": {}, "calibrations": {}, "curve": []}},
+            {
+                "model": {
+                    "weights": {"colour": 1.0},
+                    "none_weights": {},
+                    "calibrations": {},
+                    "found_below": 0.0,
+                    "curve": [],
+                }
+            },
         )
         with pytest.raises(ConfigError, match="colour unknown"):
             Linker.load(copy)
@@ -432,7 +440,15 @@ class TestFolder:
     def test_weights_must_be_there_for_what_is_switched_on(self, copy: Path) -> None:
         write_json(
             copy / "combinations.json",
-            {"model": {"weights": {"model": 1.0}, "none_weights": {}, "calibrations": {}, "curve": []}},
+            {
+                "model": {
+                    "weights": {"model": 1.0},
+                    "none_weights": {},
+                    "calibrations": {},
+                    "found_below": 0.0,
+                    "curve": [],
+                }
+            },
         )
         assert Linker.load(copy, use_dictionary=False, use_types=False, use_document=False)
         with pytest.raises(

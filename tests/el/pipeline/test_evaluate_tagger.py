@@ -44,4 +44,4 @@ def test_table_has_a_row_for_each_system(flat: dict[str, float]) -> None:
     lines = found_table(flat, "Caption.").markdown().splitlines()
     assert lines[0] == "Caption."
     assert "| span and type | dictionary | 1.000 | .500 | .667 (.667–.667) | 2 |" in lines
-    assert sum("| tagger |" in line for line in lines) == 4
+    assert sum("| tagger |" in line for line in lines) == 5
