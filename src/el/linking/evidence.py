@@ -230,11 +230,12 @@ class EvidenceCollector:
 
     def _assumed(self, query: Query) -> Query:
         """Returns a query with a known form written out, unless the form is a name of the ontology itself."""
-        if not query.is_assumed:
+        read = query.assumed()
+        if read is query:
             return query
         names = self._spelled(query.text)
         is_own_name = len(names) > 0 and not self.ontology.is_outside[names].all()
-        return query if is_own_name else query.assumed()
+        return query if is_own_name else read
 
     def _scored(self, keys: Sequence[_Key]) -> dict[_Key, _Scored]:
         """Returns the scored names of distinct mentions. Scores that are still remembered are reused."""

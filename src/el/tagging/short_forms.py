@@ -76,10 +76,6 @@ def with_known_forms(document: Document, found: Sequence[Found], kinds: Sequence
         kinds: the kinds that are sought.
     """
     text = document.text
-    defined = {
-        text[definition.short.start : definition.short.stop]
-        for definition in document_definitions(Document("", document.passages), ())
-    }
     added = []
     for passage in document.passages:
         for span in known_forms(passage.text):
@@ -91,9 +87,16 @@ def with_known_forms(document: Document, found: Sequence[Found], kinds: Sequence
             form = text[place.start : place.stop]
             is_sure = kind is not None and shares[kind] >= _SURE
             # A word in lower case is mostly no mention where a tagger finds none.
-            if kind is not None and is_sure and form not in defined and form != form.lower():
+            if kind is not None and is_sure and form != form.lower():
                 added.append(Found(place.start, place.stop, kind))
-    return _with_free(found, added)
+    # Definitions take time, and most documents have no such form.
+    if not added:
+        return list(found)
+    defined = {
+        text[definition.short.start : definition.short.stop]
+        for definition in document_definitions(Document("", document.passages), ())
+    }
+    return _with_free(found, (one for one in added if text[one.start : one.stop] not in defined))
 
 
 def _with_free(found: Sequence[Found], added: Iterable[Found]) -> list[Found]:
