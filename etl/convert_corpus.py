@@ -14,7 +14,8 @@ from el.base.params import load_params
 from el.corpus.bioc_xml import read_bioc
 from el.corpus.fields import format_ids
 from el.corpus.pubtator import read_pubtator
-from el.corpus.store import write_documents
+from el.corpus.splits import split_files
+from el.corpus.store import read_documents, write_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full, mentions_restricted, restricted_triples
 from el.evaluation.vocabularies import is_spelling_of, spelling_key
@@ -25,6 +26,7 @@ from el.ontology.retired import current_id, load_retired_ids
 SPLITS = ("train", "dev", "test")
 
 _REPORT = "report.json"
+_SOURCE = "source.json"
 # The most ids that a line of the summary names. At a larger value, the line becomes longer.
 _EXAMPLES = 5
 
@@ -88,31 +90,84 @@ def convert_corpus(
         InputError: a split is missing, empty or broken, holds two documents of one id, or holds a mention
             whose text differs from the text at its offsets.
     """
+    with atomic_folder(out) as folder:
+        return _convert(raw, ontology, retired, folder, known_errors or KnownErrors(), equivalents or {})
+
+
+def convert_corpora(
+    raw: Path, ontology: Ontology, retired: Mapping[str, str], out: Path, equivalents: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Converts the corpora of the fetch stage: one, or several with a folder each.
+
+    Args:
+        raw: what the fetch stage wrote.
+        ontology: see `convert_corpus`, as for the others.
+        retired: see `convert_corpus`.
+        out: the folder to write. Each of several corpora gets a folder of its name. It is replaced as a
+            whole, or stays untouched if there is an error.
+        equivalents: see `convert_corpus`.
+
+    Returns:
+        The name of the folder in `out` -> its report; for one corpus, the name is "".
+
+    Raises:
+        InputError: see `convert_corpus`; or two corpora have a document of the same id.
+    """
+    folders = [raw] if (raw / _SOURCE).is_file() else sorted(path.parent for path in raw.glob(f"*/{_SOURCE}"))
+    reports: dict[str, dict[str, Any]] = {}
+    with atomic_folder(out) as folder:
+        for one in folders or [raw]:
+            name = "" if one == raw else one.name
+            (folder / name).mkdir(exist_ok=True)
+            known_errors = KNOWN_ERRORS.get(source_of(one), KnownErrors())
+            reports[name] = _convert(one, ontology, retired, folder / name, known_errors, equivalents)
+        _check_apart(raw, folder)
+    return reports
+
+
+def _check_apart(raw: Path, converted: Path) -> None:
+    """Raises InputError if two corpora have a document of the same id."""
+    owner: dict[str, str] = {}
+    for split in SPLITS:
+        for name, path in split_files(converted, split).items():
+            for document in read_documents(path):
+                if owner.setdefault(document.id, name) != name:
+                    problem = f"is in {owner[document.id]} and in {name}"
+                    raise InputError(raw, f"document {document.id}", problem, "Fetch one of the two corpora")
+
+
+def _convert(
+    raw: Path,
+    ontology: Ontology,
+    retired: Mapping[str, str],
+    folder: Path,
+    known_errors: KnownErrors,
+    equivalents: Mapping[str, str],
+) -> dict[str, Any]:
     report: dict[str, Any] = {}
     splits: dict[str, list[Document]] = {}
     for split in SPLITS:
-        ids = _GoldIds(ontology, retired, equivalents or {})
-        splits[split], report[split] = _convert_split(raw, split, ids, known_errors or KnownErrors())
+        ids = _GoldIds(ontology, retired, equivalents)
+        splits[split], report[split] = _convert_split(raw, split, ids, known_errors)
     places = Counter(document.id for documents in splits.values() for document in documents)
     report["documents_in_several_splits"] = sorted(name for name, count in places.items() if count > 1)
-    with atomic_folder(out) as folder:
-        for split, documents in splits.items():
-            write_documents(folder / f"{split}.jsonl", documents)
-        write_json(folder / _REPORT, report)
+    for split, documents in splits.items():
+        write_documents(folder / f"{split}.jsonl", documents)
+    write_json(folder / _REPORT, report)
     return report
 
 
-def errors_of(raw: Path) -> KnownErrors:
-    """Returns what is known to be wrong in a raw corpus; nothing for a corpus that is not in `KNOWN_ERRORS`.
+def source_of(raw: Path) -> str:
+    """Returns the source of a raw corpus.
 
     Raises:
         InputError: the folder has no source.json that names the source of the corpus.
     """
-    path = raw / "source.json"
+    path = raw / _SOURCE
     source = read_json(path)
     if not isinstance(source, dict) or "source" not in source:
         raise InputError(path, "", "lacks 'source'", "Run the fetch stage")
-    return KNOWN_ERRORS.get(source["source"], KnownErrors())
+    return str(source["source"])
 
 
 def summary(report: Mapping[str, Any]) -> Iterator[str]:
@@ -381,9 +436,10 @@ def main() -> None:
     raw, out = folder / "raw" / "corpus", folder / "corpus"
     ontology = Ontology.load(folder / "ontology")
     equivalents = load_equivalents(folder / "ontology")
-    report = convert_corpus(raw, ontology, load_retired_ids(), out, errors_of(raw), equivalents)
-    for line in summary(report):
-        print(f"{line}; see {out / _REPORT}", file=sys.stderr)
+    reports = convert_corpora(raw, ontology, load_retired_ids(), out, equivalents)
+    for name, report in reports.items():
+        for line in summary(report):
+            print(f"{line}; see {out / name / _REPORT}", file=sys.stderr)
 
 
 if __name__ == "__main__":

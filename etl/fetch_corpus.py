@@ -106,15 +106,16 @@ class CorpusSource:
     """Where the corpus comes from.
 
     Attributes:
-        source: "bc5cdr" and "ncbi_disease" are corpora that are fetched. "path" is a local folder.
-        url: for a corpus that is fetched, the address of the folder with its archives; "" for the official
+        source: "bc5cdr" and "ncbi_disease" are corpora that are fetched, "both" is the two of them. "path" is
+            a local folder.
+        url: for one corpus that is fetched, the address of the folder with its archives; "" for the official
             one (`CORPORA`).
         mirror: a local folder with the archives, or its address; "" for none. The mirror is tried before
             `url`. The environment variable EL_MIRROR overrides this parameter.
         path: for "path", a folder with {train,dev,test}.BioC.xml or .PubTator.txt or both.
     """
 
-    source: Literal["bc5cdr", "ncbi_disease", "path"]
+    source: Literal["bc5cdr", "ncbi_disease", "both", "path"]
     url: str = ""
     mirror: str = ""
     path: str = ""
@@ -123,7 +124,8 @@ class CorpusSource:
 def fetch_corpus(source: CorpusSource, out: Path, cache: Path, *, patience: Patience = PATIENCE) -> None:
     """Writes {train,dev,test}.BioC.xml or .PubTator.txt or both, and source.json, into the folder `out`.
 
-    Other data never replaces the source that the parameters name.
+    With the source "both", a folder of each corpus's name has its files. Other data never replaces the source
+    that the parameters name.
 
     Args:
         source: where the corpus comes from.
@@ -132,28 +134,33 @@ def fetch_corpus(source: CorpusSource, out: Path, cache: Path, *, patience: Pati
         patience: how long to keep trying an address.
 
     Raises:
-        ConfigError: the source is "path" and the path is empty.
+        ConfigError: the source is "path" and the path is empty, or "both" and there is an address.
         FetchError: neither mirror nor address provides an archive, or the disk is full.
         InputError: a file is broken or missing, or does not have the pinned checksum.
     """
     with disk_errors(out), atomic_folder(out) as folder:
         if source.source == "path":
             _copy_splits(source.path, folder)
-            origin = "a local folder"
+            write_source(folder, {"source": source.source, "from": "a local folder"})
+        elif source.source == "both":
+            if source.url:
+                raise ConfigError("data.corpus.url: one address for two corpora. Set data.corpus.mirror")
+            for name in CORPORA:
+                (folder / name).mkdir()
+                _fetch(name, source, folder / name, cache, patience)
         else:
-            origin = _fetch(source, folder, cache, patience)
-        write_source(folder, {"source": source.source, "from": origin})
+            _fetch(source.source, source, folder, cache, patience)
 
 
-def _fetch(source: CorpusSource, folder: Path, cache: Path, patience: Patience) -> str:
-    """Writes the files of a corpus's archives. Returns where the archives come from."""
-    corpus = CORPORA[source.source]
+def _fetch(name: str, source: CorpusSource, folder: Path, cache: Path, patience: Patience) -> None:
+    """Writes the files of a corpus's archives, and source.json."""
+    corpus = CORPORA[name]
     url = (source.url or corpus.url).rstrip("/")
     origins: dict[str, None] = {}
-    for name, members in corpus.archives.items():
+    for archive_name, members in corpus.archives.items():
         archive = obtain(
-            [name],
-            [f"{url}/{name}"],
+            [archive_name],
+            [f"{url}/{archive_name}"],
             mirror_location(source.mirror),
             cache,
             max_bytes=_MAX_ARCHIVE_BYTES,
@@ -165,7 +172,7 @@ def _fetch(source: CorpusSource, folder: Path, cache: Path, patience: Patience) 
         for member, (file, _) in members.items():
             (folder / member).rename(folder / file)
         origins[archive.origin] = None
-    return ", ".join(origins)
+    write_source(folder, {"source": name, "from": ", ".join(origins)})
 
 
 def _remedy(corpus: Corpus) -> str:

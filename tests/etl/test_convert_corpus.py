@@ -195,6 +195,44 @@ def test_a_corpus_must_say_where_it_is_from(repository: Path) -> None:
         write_origin(repository)
 
 
+def write_two(repository: Path) -> Path:
+    """Makes the raw corpus two corpora, of which the second has documents of its own."""
+    raw = repository / "d" / "raw" / "corpus"
+    (raw / "bc5cdr").mkdir()
+    for path in list(raw.glob("*.*")):
+        shutil.move(path, raw / "bc5cdr" / path.name)
+    (raw / "bc5cdr" / "source.json").write_text('{"source": "bc5cdr"}', encoding="utf-8")
+    other = raw / "ncbi_disease"
+    other.mkdir()
+    for split in SPLITS:
+        text = f"{split}2|t|Grief\n{split}2|a|\n{split}2\t0\t5\tGrief\tDisease\tD000002\n\n"
+        (other / f"{split}.PubTator.txt").write_text(text, encoding="utf-8")
+    (other / "source.json").write_text('{"source": "ncbi_disease"}', encoding="utf-8")
+    return other
+
+
+def test_two_corpora_are_converted_each_to_a_folder(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_two(repository)
+    main()
+    # Each is corrected as its own errors ask for, and only that of BC5CDR is.
+    assert "moved to the place of their text: 1; see d/corpus/bc5cdr/report.json" in capsys.readouterr().err
+    documents = {
+        name: [document.id for document in read_documents(repository / "d" / "corpus" / name / "dev.jsonl")]
+        for name in ("bc5cdr", "ncbi_disease")
+    }
+    assert documents == {"bc5cdr": ["dev"], "ncbi_disease": ["dev2"]}
+
+
+def test_two_corpora_with_a_document_of_the_same_id_are_refused(repository: Path) -> None:
+    path = write_two(repository) / "dev.PubTator.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("dev2", "train"), encoding="utf-8")
+    with pytest.raises(InputError, match="document train: is in bc5cdr and in ncbi_disease"):
+        main()
+    assert not (repository / "d" / "corpus").exists()
+
+
 def test_pubtator_alone_is_enough(raw: Path) -> None:
     (raw / "dev.BioC.xml").unlink()
     report = convert(raw)

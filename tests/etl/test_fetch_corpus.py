@@ -82,7 +82,7 @@ def test_a_corpus_from_a_mirror(tmp_path: Path, mirror: Path, source: str) -> No
 
 def test_the_parameters_know_every_corpus() -> None:
     known = get_args(get_type_hints(CorpusSource)["source"])
-    assert sorted(known) == sorted([*stage.CORPORA, "path"])
+    assert sorted(known) == sorted([*stage.CORPORA, "both", "path"])
 
 
 def test_source_json_names_no_path_of_this_machine(tmp_path: Path, mirror: Path) -> None:
@@ -191,3 +191,17 @@ def test_the_real_archives_hold_what_is_pinned(tmp_path: Path, source: str) -> N
         pytest.skip(f"EL_MIRROR names no folder with {', '.join(archives)}")
     out = run(tmp_path, source=source, mirror=REAL_MIRROR)
     assert source_json(out)["files"] == pins(source)
+
+
+def test_both_corpora_each_in_a_folder(tmp_path: Path, mirror: Path) -> None:
+    out = run(tmp_path, source="both", mirror=str(mirror), url="")
+    assert {path.name for path in out.iterdir()} == set(stage.CORPORA)
+    for source in stage.CORPORA:
+        assert set(contents(out / source)) == OUTPUT[source] | {"source.json"}
+        assert source_json(out / source)["source"] == source
+
+
+def test_one_address_for_both_corpora_is_refused(tmp_path: Path, mirror: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.corpus\.url: one address for two corpora"):
+        run(tmp_path, source="both", mirror=str(mirror), url="https://example.org")
+    assert not (tmp_path / "raw" / "corpus").exists()

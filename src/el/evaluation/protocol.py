@@ -39,6 +39,7 @@ class Protocol:
         rows: the groups of mentions to report, from `ROWS`.
         bootstrap_samples: the number of resamples of whole documents, for the 95 % intervals.
         bootstrap_seed: the seed of the resampling.
+        corpus: the only corpus that is scored, of several that are evaluated together; "" for all.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Protocol:
     rows: tuple[str, ...]
     bootstrap_samples: int
     bootstrap_seed: int
+    corpus: str = ""
 
     def __post_init__(self) -> None:
         """Raises ConfigError if a value is out of its range."""
@@ -87,12 +89,13 @@ class Protocol:
         Raises:
             ConfigError: a key is missing or unknown, or a value is out of its range.
         """
-        keys = {field.name for field in dataclasses.fields(cls)}
+        fields = dataclasses.fields(cls)
+        keys = {field.name for field in fields}
         if unknown := sorted(set(values) - keys):
             raise ConfigError(
                 f"Protocol: unknown {', '.join(unknown)}. The known keys are {', '.join(sorted(keys))}."
             )
-        if missing := sorted(keys - set(values)):
+        if missing := sorted(keys - set(values) - {"corpus"}):
             raise ConfigError(
                 f"Protocol: {', '.join(missing)} missing. Add these keys to the protocol's file."
             )
@@ -103,7 +106,7 @@ class Protocol:
 
 
 def named_protocol(name: str) -> Protocol:
-    """Returns a protocol of this package: "full", "restricted" or "mesh_ids".
+    """Returns a protocol of this package, such as "full" or "restricted".
 
     Raises:
         InputError: the package has no protocol of this name.

@@ -1,12 +1,13 @@
 """Evaluates one system: turns its rankings into predictions and figures."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from el.base.errors import InputError
+from el.base.errors import ConfigError, InputError
+from el.corpus.splits import split_documents, split_files
 from el.corpus.store import read_documents
 from el.corpus.types import Document
 from el.evaluation.metrics import METRIC_DECIMALS, flat_metrics
@@ -29,23 +30,49 @@ class Split:
         name: "dev" or "test".
         documents: the documents of the split.
         seen: the forms and ids of the training documents: of train for dev, of train and dev for test.
+        corpora: for several corpora together, the name of each -> its documents of the split.
     """
 
     name: str
     documents: Sequence[Document]
     seen: Seen
+    corpora: Mapping[str, Sequence[Document]] = field(default_factory=dict)
+
+    @property
+    def of_corpora(self) -> list[Sequence[Document]]:
+        """The documents of each corpus; all documents, if there is one corpus."""
+        return list(self.corpora.values()) or [self.documents]
+
+    def scored(self, protocol: Protocol) -> Sequence[Document]:
+        """Returns the documents that a protocol scores.
+
+        Raises:
+            ConfigError: the protocol scores a corpus that is not in the split.
+        """
+        if not protocol.corpus:
+            return self.documents
+        if protocol.corpus not in self.corpora:
+            raise ConfigError(
+                f"evaluate.protocols: {protocol.name} scores the corpus {protocol.corpus}, which the data do "
+                "not have. Choose data=both, or another protocol"
+            )
+        return self.corpora[protocol.corpus]
 
 
 def load_split(corpus: Path, name: str) -> Split:
-    """Reads a split of a converted corpus.
+    """Reads a split of a converted corpus, or of several corpora (`el.corpus.splits`).
 
     Raises:
-        InputError: the split is missing, broken or empty.
+        InputError: the split is missing or broken, or a corpus has no documents in it.
     """
-    documents = list(read_documents(corpus / f"{name}.jsonl"))
-    if not documents:
-        raise InputError(corpus / f"{name}.jsonl", "", "holds no documents", "Convert the corpus again")
-    return Split(name, documents, Seen.of_documents(known_documents(corpus, name)))
+    corpora: dict[str, list[Document]] = {}
+    for corpus_name, path in split_files(corpus, name).items():
+        corpora[corpus_name] = list(read_documents(path))
+        if not corpora[corpus_name]:
+            raise InputError(path, "", "holds no documents", "Convert the corpus again")
+    documents = [document for of_corpus in corpora.values() for document in of_corpus]
+    corpora.pop("", None)
+    return Split(name, documents, Seen.of_documents(known_documents(corpus, name)), corpora)
 
 
 def known_documents(corpus: Path, split: str) -> list[Document]:
@@ -54,12 +81,12 @@ def known_documents(corpus: Path, split: str) -> list[Document]:
     For "test" these are train and dev, otherwise train only.
     """
     known = ["train", "dev"] if split == "test" else ["train"]
-    return [document for name in known for document in read_documents(corpus / f"{name}.jsonl")]
+    return [document for name in known for document in split_documents(corpus, name)]
 
 
 def split_queries(split: Split, protocol: Protocol, context_characters: int) -> list[Query]:
     """Returns the mentions of a split that a protocol scores."""
-    return protocol_queries(protocol, split.documents, context_characters)
+    return protocol_queries(protocol, split.scored(protocol), context_characters)
 
 
 def evaluate(
@@ -88,8 +115,9 @@ def evaluate(
     """
     queries = split_queries(split, protocol, context_characters)
     # The protocol "restricted" does not score NIL mentions.
-    nil = nil_queries(split.documents, context_characters) if protocol.mentions != "restricted" else []
-    unscored = unscored_queries(protocol, split.documents, context_characters)
+    documents = split.scored(protocol)
+    nil = nil_queries(documents, context_characters) if protocol.mentions != "restricted" else []
+    unscored = unscored_queries(protocol, documents, context_characters)
     ranker = make_ranker(protocol_candidates(protocol, queries))
     most = max(protocol.retrieved, retrieved or 0)
     rankings, others = _rank_together(ranker, queries, [*nil, *unscored], most)

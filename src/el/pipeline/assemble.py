@@ -8,11 +8,11 @@ from pathlib import Path
 
 from el.base.cli import run_command
 from el.base.params import load_section
-from el.evaluation.queries import fitting_queries
-from el.evaluation.run import Split, known_documents, load_split
+from el.evaluation.fitting_data import corpus_sets
+from el.evaluation.run import known_documents, load_split
 from el.linking.config import LinkerConfig
 from el.linking.evidence import Combination
-from el.linking.fitting import FittingSet, fit_all
+from el.linking.fitting import fit_all
 from el.linking.folder import save_linker
 from el.linking.mentions import MentionFinder
 from el.linking.rankers import ModelRanker
@@ -29,16 +29,18 @@ from el.tagging.store import load_tagger, word_embeddings
 
 
 def _combinations(
-    space: Workspace, ranker: ModelRanker, query_tower: Tower, known: LearnedSynonyms, dev: Split
+    space: Workspace, ranker: ModelRanker, query_tower: Tower, known: LearnedSynonyms
 ) -> dict[str, Combination]:
-    """Fits the weights on dev, with the learned synonyms of train."""
+    """Fits the weights on dev, with the learned synonyms of train; of several corpora, those of each."""
     spellings = Spellings.of_ontology(space.ontology)
     tagger = load_tagger(space.models / "tagger", word_embeddings(query_tower.transformer))
     with tempfile.TemporaryDirectory() as scratch:
         compile_tagger(tagger, Path(scratch) / "tagger")
         finder = MentionFinder(space.ontology, spellings, known, Path(scratch) / "tagger")
-        queries = fitting_queries(dev.documents, finder.found, space.inputs.context_characters)
-    return fit_all(ranker, spellings, [FittingSet(queries, known)])
+        sets = corpus_sets(
+            [space.data / "corpus"], space.ontology, finder.found, space.inputs.context_characters
+        )
+    return fit_all(ranker, spellings, sets)
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def main() -> None:
         model=model,
         ontology=space.data / "ontology",
         vectors=vectors,
-        combinations=_combinations(space, ranker, loaded.query_tower, known, dev),
+        combinations=_combinations(space, ranker, loaded.query_tower, known),
         config=config,
         inputs=space.inputs,
         # They may come from train and dev, because the linker is scored on test.

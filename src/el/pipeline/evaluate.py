@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from el.base.cli import run_command
-from el.base.files import atomic_folder, sha256_file
+from el.base.files import atomic_folder
+from el.corpus.splits import split_checksum
 from el.evaluation.baselines import ExactMatch, FirstAnswer, MajorityLookup, TfidfNames
 from el.evaluation.exhaustive import rank_exhaustively
 from el.evaluation.protocol import Protocol
@@ -124,9 +125,7 @@ class Evaluation:
         self.space = space
         self.scoring = Scoring(space)
         self.scratch = RUNS / f"evaluate-{space.label}"
-        corpus = {
-            name: sha256_file(space.data / "corpus" / f"{name}.jsonl") for name in ("train", "dev", "test")
-        }
+        corpus = {name: split_checksum(space.data / "corpus", name) for name in ("train", "dev", "test")}
         self._inputs = corpus | {"ontology": space.ontology.fingerprint, "inputs": repr(space.inputs)}
 
     def score(self, system: str) -> Path:

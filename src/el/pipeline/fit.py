@@ -23,10 +23,10 @@ from el.base.cli import command_parser, run_command
 from el.base.files import atomic_file, write_json
 from el.commands.arguments import add_linker_argument
 from el.evaluation.calibration import calibration_error, reliability
-from el.evaluation.queries import fitting_queries
-from el.evaluation.run import known_documents, load_split
+from el.evaluation.fitting_data import corpus_sets
+from el.evaluation.run import known_documents
 from el.linking.evidence import GROUPS, kinds_of
-from el.linking.fitting import FittingSet, HeldOut, collected, fit_all, fitting_sets, held_out
+from el.linking.fitting import HeldOut, collected, fit_all, held_out
 from el.linking.folder import write_combinations, write_synonyms
 from el.linking.linker import Linker
 from el.linking.synonyms import LearnedSynonyms
@@ -86,7 +86,9 @@ def main() -> None:
     corpora: list[Path] = options.corpus or [Workspace.here().data / "corpus"]
     linker = Linker.load(options.linker)
     spellings = Spellings.of_ontology(linker.ontology)
-    sets = _sets(corpora, linker)
+    sets = corpus_sets(
+        corpora, linker.ontology, linker.mention_finder.found, linker.inputs.context_characters
+    )
     queries, evidence = collected(linker.ranker, spellings, sets, learned=True)
     figures = calibration(held_out(queries, evidence, kinds_of(GROUPS), linker.ontology))
     caption = f"Scores on held-out documents of dev, {_names(corpora)} (`python -m el.pipeline.fit`)."
@@ -98,16 +100,6 @@ def main() -> None:
         # Of dev too, because what is written is not scored on dev.
         shown = [document for corpus in corpora for document in known_documents(corpus, "test")]
         write_synonyms(options.write, LearnedSynonyms.of_documents(shown, linker.ontology))
-
-
-def _sets(corpora: Sequence[Path], linker: Linker) -> list[FittingSet]:
-    find, context = linker.mention_finder.found, linker.inputs.context_characters
-    queries, synonyms = [], []
-    for corpus in corpora:
-        documents = load_split(corpus, "dev").documents
-        queries.append(fitting_queries(documents, find, context))
-        synonyms.append(LearnedSynonyms.of_documents(known_documents(corpus, "dev"), linker.ontology))
-    return fitting_sets(queries, synonyms)
 
 
 def _names(corpora: Sequence[Path]) -> str:

@@ -6,12 +6,14 @@ same recipe on both splits, and this one is saved. The encoder starts as the ali
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from el.base.cli import run_command
-from el.base.files import sha256_file, write_json
+from el.base.files import write_json
 from el.base.params import load_section
-from el.corpus.types import Document
-from el.evaluation.mentions import figures, gold_spans, span_tally
-from el.evaluation.run import load_split
+from el.corpus.splits import split_checksum
+from el.evaluation.mentions import annotated_kinds, figures, gold_spans, span_tally
+from el.evaluation.run import Split, load_split
 from el.models.loading import load_model
 from el.ontology.spellings import Spellings
 from el.pipeline.common import METRICS, RUNS, Workspace
@@ -33,22 +35,27 @@ class Trainings:
         self.start = load_model(space.models / "aligned")
         self.finder = DictionaryFinder(Spellings.of_ontology(space.ontology))
 
-    def documents(self, split: str) -> Sequence[Document]:
-        """Returns the documents of a split."""
-        return load_split(self.space.data / "corpus", split).documents
+    def split(self, name: str) -> Split:
+        """Reads a split."""
+        return load_split(self.space.data / "corpus", name)
 
     def train(self, splits: Sequence[str]) -> TrainedTagger:
-        """Trains a tagger on some splits. An interrupted training continues where it stopped."""
+        """Trains a tagger on some splits. An interrupted training continues where it stopped.
+
+        Of several corpora, each teaches only the kinds of mention that it annotates.
+        """
         tagger = fresh_tagger(self.start, self.config)
         encoder = WordEncoder(tagger.tokenizer, self.finder, tagger.reading.max_pieces)
         data = [
             example
             for split in splits
-            for document in self.documents(split)
-            for example in examples(encoder.words(document), gold_spans(document), tagger.reading)
+            for documents in self.split(split).of_corpora
+            for kinds in [annotated_kinds(documents)]
+            for document in documents
+            for example in examples(encoder.words(document), gold_spans(document), tagger.reading, kinds)
         ]
         inputs = {"start": self.start.fingerprint(), "ontology": self.space.ontology.fingerprint}
-        inputs |= {split: sha256_file(self.space.data / "corpus" / f"{split}.jsonl") for split in splits}
+        inputs |= {split: split_checksum(self.space.data / "corpus", split) for split in splits}
         scratch = RUNS / f"tagger-{run_key(self.config, inputs)}"
         train_tagger(tagger.model, self.config, data, tagger.reading, scratch)
         return tagger
@@ -58,9 +65,10 @@ def main() -> None:
     space = Workspace.here()
     trainings = Trainings(space)
     tagger = trainings.train(["train"])
-    documents = trainings.documents("dev")
-    found = make_tagger(tagger, trainings.finder).mentions(documents)
-    measured = figures(span_tally(documents, found))
+    tagging = make_tagger(tagger, trainings.finder)
+    # Of several corpora each is counted apart, because each annotates kinds of its own.
+    tallies = [span_tally(d, tagging.mentions(d))["all"] for d in trainings.split("dev").of_corpora]
+    measured = figures({"all": np.concatenate(tallies)})
     if trainings.config.with_dev:
         tagger = trainings.train(["train", "dev"])
     tagger.save(space.models / "tagger")

@@ -28,7 +28,7 @@ from el.base.errors import ConfigError, InputError
 from el.base.files import atomic_file, read_json, sha256_file, write_json
 from el.base.params import load_section
 from el.base.text import normalise
-from el.corpus.store import read_documents
+from el.corpus.splits import split_checksum, split_documents
 from el.evaluation.metrics import PairedDifference, gold_ranks, hits, paired_bootstrap
 from el.evaluation.predictions import Prediction, read_predictions, write_predictions
 from el.evaluation.protocol import Protocol, named_protocol
@@ -305,7 +305,7 @@ def pairs_in_context(space: Workspace, mined: PairFiles, folder: Path) -> PairFi
     for split, path in (("train", mined.mentions), ("dev", mined.dev)):
         assert path is not None
         items = {(normalise(pair.mention), pair.concept_ids): pair.items for pair in read_pairs(path)}
-        documents = read_documents(space.data / "corpus" / f"{split}.jsonl")
+        documents = split_documents(space.data / "corpus", split)
         pairs = mention_pairs(documents, space.ontology, space.inputs)
         written[split] = folder / f"{split}.jsonl"
         write_pairs(
@@ -338,7 +338,8 @@ def score_variant(
         return ModelRanker(engine, vectors, space.ontology, config.candidates, allowed, description)
 
     split = load_split(space.data / "corpus", scoring.split)
-    split = replace(split, documents=split.documents[:: scoring.every])
+    corpora = {name: documents[:: scoring.every] for name, documents in split.corpora.items()}
+    split = replace(split, documents=split.documents[:: scoring.every], corpora=corpora)
     return evaluate(name, make, split, protocol, scoring.context, config.candidates)
 
 
@@ -351,7 +352,7 @@ def _pool(space: Workspace, names: int, split: str) -> set[str]:
     gold = {
         concept_id
         for name in {"train", "dev", split}
-        for document in read_documents(space.data / "corpus" / f"{name}.jsonl")
+        for document in split_documents(space.data / "corpus", name)
         for mention in document.mentions
         for concept_id in mention.concept_ids
     }
@@ -480,8 +481,8 @@ def _scoring_record(space: Workspace, scoring: Scoring, own_context: int) -> dic
     """Returns what a scoring depends on in addition to the training; only values that are not the default."""
     record: dict[str, Any] = {}
     if scoring.split != "dev":
-        path = space.data / "corpus" / f"{scoring.split}.jsonl"
-        record["split"] = {"name": scoring.split, "sha256": sha256_file(path)}
+        sha256 = split_checksum(space.data / "corpus", scoring.split)
+        record["split"] = {"name": scoring.split, "sha256": sha256}
     if scoring.context != own_context:
         record["context_characters"] = scoring.context
     if scoring.names is not None:
@@ -548,7 +549,7 @@ def _inputs(space: Workspace) -> dict[str, str]:
     return {
         "aligned": vectors["model"],
         "ontology": vectors["ontology"],
-        "dev": sha256_file(space.data / "corpus" / "dev.jsonl"),
+        "dev": split_checksum(space.data / "corpus", "dev"),
         **{f"mined_{path.stem}": sha256_file(path) for path in files},
     }
 

@@ -19,6 +19,8 @@ TYPES: tuple[Kind, ...] = ("chemical", "disease")
 _BEGIN, _INSIDE, _END, _SINGLE = 1, 2, 3, 4
 # The number of labels, of all types together.
 COUNT = 1 + 4 * len(TYPES)
+# The kind of mention that each label describes; None for label 0.
+KIND_OF_LABEL: tuple[Kind | None, ...] = (None, *(kind for kind in TYPES for _ in range(4)))
 
 Words = Sequence[tuple[int, int]]
 

@@ -92,13 +92,17 @@ def word_scores(scores: Tensor, words: Tensor, count: int) -> Tensor:
     return total / member.sum(dim=1).clamp(min=1.0).unsqueeze(-1)
 
 
-def crf_loss(emissions: Tensor, labels: Tensor, transitions: Tensor) -> Tensor:
+def crf_loss(emissions: Tensor, labels: Tensor, unknown: Tensor, transitions: Tensor) -> Tensor:
     """Returns the negative log-likelihood of the labels under a linear-chain CRF, per word.
+
+    Where a row's label is 0, one of its unknown labels may be right as well. The likelihood is then that of
+    all legal sequences that fit (Tsuboi et al. 2008, training CRFs with incomplete annotations).
 
     Args:
         emissions: (B, W, COUNT) float32, the score of each label for each word.
         labels: (B, W) int64, a legal sequence in each row, of at least one word; -1 after a shorter row's
             last word.
+        unknown: (B, COUNT) bool, the labels of kinds that are not annotated in a row; False for label 0.
         transitions: (COUNT + 2, COUNT + 2), laid out as in `el.tagging.labels.legal_transitions`.
 
     Returns:
@@ -108,17 +112,15 @@ def crf_loss(emissions: Tensor, labels: Tensor, transitions: Tensor) -> Tensor:
     scores = torch.where(legal, transitions, _FORBIDDEN)
     inner, start, stop = scores[:COUNT, :COUNT], scores[COUNT, :COUNT], scores[:COUNT, COUNT + 1]
     present = labels >= 0
-    known = labels.clamp(min=0)
-    lengths = present.sum(dim=1)
+    right = functional.one_hot(labels.clamp(min=0), COUNT).bool()
+    right = right | ((labels == 0).unsqueeze(2) & unknown.unsqueeze(1))
 
-    last = known.gather(1, lengths.unsqueeze(1) - 1).squeeze(1)
-    emitted = (emissions.gather(2, known.unsqueeze(2)).squeeze(2) * present).sum(dim=1)
-    steps = (inner[known[:, :-1], known[:, 1:]] * present[:, 1:]).sum(dim=1)
-    gold = emitted + steps + start[known[:, 0]] + stop[last]
-
-    forward = start + emissions[:, 0]
+    # The sequences with right labels, then all sequences.
+    both = torch.cat([torch.where(right, emissions, _FORBIDDEN), emissions])
+    held = torch.cat([present, present])
+    forward = start + both[:, 0]
     for place in range(1, labels.shape[1]):
-        following = torch.logsumexp(forward.unsqueeze(2) + inner, dim=1) + emissions[:, place]
-        forward = torch.where(present[:, place : place + 1], following, forward)
-    partition = torch.logsumexp(forward + stop, dim=1)
-    return (partition - gold).sum() / lengths.sum()
+        following = torch.logsumexp(forward.unsqueeze(2) + inner, dim=1) + both[:, place]
+        forward = torch.where(held[:, place : place + 1], following, forward)
+    likely, total = torch.logsumexp(forward + stop, dim=1).chunk(2)
+    return (total - likely).sum() / present.sum()

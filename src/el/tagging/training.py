@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from el.models.base import inference_precision
+from el.ontology.ontology import Kind
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import Reading, Window, Words, make_batch, piece_count, windows
 from el.tagging.finder import Found
-from el.tagging.labels import labels_of
+from el.tagging.labels import KIND_OF_LABEL, TYPES, labels_of
 from el.tagging.model import TaggerModel, crf_loss, word_scores
 from el.training.planned import PlannedTrainer, last_checkpoint, planned_arguments, two_rate_adamw
 
@@ -37,14 +38,19 @@ class Example:
         words: all words of the document.
         labels: the labels of the words in the window.
         window: the window.
+        kinds: the kinds of mention that the document's corpus annotates. It is unknown which words belong to
+            mentions of other kinds.
     """
 
     words: Words
     labels: list[int]
     window: Window
+    kinds: tuple[Kind, ...] = TYPES
 
 
-def examples(words: Words, gold: Sequence[Found], reading: Reading) -> list[Example]:
+def examples(
+    words: Words, gold: Sequence[Found], reading: Reading, kinds: tuple[Kind, ...] = TYPES
+) -> list[Example]:
     """Returns an example for each window of a document.
 
     Where a window cuts a mention, the words inside the window are labelled like a whole mention.
@@ -53,9 +59,10 @@ def examples(words: Words, gold: Sequence[Found], reading: Reading) -> list[Exam
         words: the document's words.
         gold: the document's mentions, in order of their starts.
         reading: the encoder's special tokens and window size.
+        kinds: the kinds of mention that the document's corpus annotates.
     """
     return [
-        Example(words, labels_of(gold, words.spans[window.first : window.last]), window)
+        Example(words, labels_of(gold, words.spans[window.first : window.last]), window, kinds)
         for window in windows(words, reading)
     ]
 
@@ -102,8 +109,8 @@ def collate(
 
     Returns:
         For B windows of S tokens and up to W words: the arguments of `TaggerModel.forward` (`input_ids`,
-        `attention_mask`, `names` and `shapes`), the `words` of `word_scores`, all (B, S) int64; and `labels`,
-        (B, W) int64, -1 after a shorter window's last word.
+        `attention_mask`, `names` and `shapes`), the `words` of `word_scores`, all (B, S) int64; and the
+        `labels` and `unknown` of `crf_loss`.
     """
     hidden = [(_hidden(row.words, reading, config, generator), row.window) for row in rows]
     batch = make_batch(hidden, reading)
@@ -116,6 +123,7 @@ def collate(
         "shapes": torch.from_numpy(batch.shapes),
         "words": torch.from_numpy(np.where(batch.words < 0, count, batch.words)),
         "labels": torch.tensor(labels, dtype=torch.int64),
+        "unknown": torch.tensor([[kind not in row.kinds for kind in KIND_OF_LABEL] for row in rows]),
     }
 
 
@@ -205,7 +213,7 @@ class TaggerTrainer(PlannedTrainer):
         with inference_precision(words.device):
             scores = model(**{n: inputs[n] for n in ("input_ids", "attention_mask", "names", "shapes")})
         emissions = word_scores(scores.float(), words, labels.shape[1])
-        loss = crf_loss(emissions, labels, model.transitions)
+        loss = crf_loss(emissions, labels, inputs["unknown"], model.transitions)
         return (loss, {"scores": scores}) if return_outputs else loss
 
 

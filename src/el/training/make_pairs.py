@@ -15,7 +15,7 @@ from el.base.errors import ConfigError
 from el.base.files import atomic_folder, write_json
 from el.base.text import context_window, normalise
 from el.corpus.abbreviations import document_abbreviations, expand
-from el.corpus.store import read_documents
+from el.corpus.splits import split_documents
 from el.corpus.types import Document, Mention
 from el.corpus.views import mentions_full
 from el.models.inputs import InputVariant, passage_input, query_input
@@ -208,7 +208,6 @@ def make_pairs(
                 "raise max_characters"
             )
         for split in splits:
-            documents = read_documents(corpus / f"{split}.jsonl")
-            mentions = mention_pairs(documents, ontology, variant)
+            mentions = mention_pairs(split_documents(corpus, split), ontology, variant)
             counts[split] = write_pairs(temporary / f"{split}.jsonl", mentions)
         write_json(temporary / "report.json", counts)

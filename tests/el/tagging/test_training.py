@@ -18,7 +18,7 @@ from el.tagging.compile import make_tagger
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import WordEncoder
 from el.tagging.finder import DictionaryFinder
-from el.tagging.labels import COUNT, is_legal
+from el.tagging.labels import COUNT, KIND_OF_LABEL, is_legal
 from el.tagging.model import crf_loss, word_scores
 from el.tagging.store import TrainedTagger, fresh_tagger
 from el.tagging.training import Example, collate, examples, plan, train_tagger
@@ -125,8 +125,27 @@ def test_crf_loss_is_the_likelihood_among_all_legal_paths() -> None:
     first = score(0, (1, 3)) - torch.logsumexp(torch.stack([score(0, path) for path in legal]), 0)
     short = torch.stack([score(1, (label,)) for label in (0, 4, 8)])
     second = short[1] - torch.logsumexp(short, 0)
-    loss = crf_loss(emissions, torch.tensor([[1, 3], [4, -1]]), transitions)
+    nothing = torch.zeros(2, COUNT, dtype=torch.bool)
+    loss = crf_loss(emissions, torch.tensor([[1, 3], [4, -1]]), nothing, transitions)
     assert loss.item() == pytest.approx(-(first + second).item() / 3, abs=1e-5)
+
+
+def test_labels_of_kinds_that_a_corpus_does_not_annotate_are_neither_right_nor_wrong() -> None:
+    torch.manual_seed(1)
+    emissions, transitions = torch.randn(1, 2, COUNT), torch.randn(COUNT + 2, COUNT + 2)
+    chemicals = torch.tensor([[kind == "chemical" for kind in KIND_OF_LABEL]])
+    nothing = torch.zeros(1, COUNT, dtype=torch.bool)
+
+    def likelihood(labels: list[int], unknown: Tensor) -> float:
+        return float(torch.exp(-2 * crf_loss(emissions, torch.tensor([labels]), unknown, transitions)))
+
+    # Where no disease is annotated at the second word: no mention, or any of a chemical.
+    fitting = [[0, 0], [4, 0], [0, 4], [4, 4], [1, 3]]
+    expected = sum(likelihood(labels, nothing) for labels in fitting)
+    assert likelihood([0, 0], chemicals) == pytest.approx(expected, rel=1e-4)
+    # The annotated disease at the first word stays.
+    expected = sum(likelihood(labels, nothing) for labels in ([8, 0], [8, 4]))
+    assert likelihood([8, 0], chemicals) == pytest.approx(expected, rel=1e-4)
 
 
 def test_word_scores_are_the_mean_of_pieces() -> None:
