@@ -167,6 +167,7 @@ TINY_TAGGER = TaggerConfig(
     dropout=0.1,
     hidden_words=0.05,
     hidden_names=0.1,
+    notes=2,
     with_dev=False,
     checkpoint_every=2,
     seed=1,

@@ -68,6 +68,12 @@ def long_forms(form: str) -> tuple[str, ...]:
     return tuple(row.long_form for row in _rows_of(form) if row.kind != "other")
 
 
+def frequent_senses() -> Iterator[tuple[str, Sense]]:
+    """Yields each known form with its most frequent sense in hospital notes, whose share is given as 1."""
+    for form, rows in _table().items():
+        yield form, Sense(rows[0].long_form, rows[0].kind, 1.0)
+
+
 def senses_of(text: str, span: Span) -> tuple[Sense, ...]:
     """Returns the senses of a known form, by the words around it; none for another text.
 

@@ -21,6 +21,8 @@ from el.tagging.compile import make_tagger
 from el.tagging.config import TaggerConfig
 from el.tagging.encoding import WordEncoder
 from el.tagging.finder import DictionaryFinder
+from el.tagging.labels import TYPES
+from el.tagging.notes import NoteMaker
 from el.tagging.store import TrainedTagger, fresh_tagger
 from el.tagging.training import examples, train_tagger
 from el.training.config import run_key
@@ -40,18 +42,19 @@ class Trainings:
         return load_split(self.space.data / "corpus", name)
 
     def train(self, splits: Sequence[str]) -> TrainedTagger:
-        """Trains a tagger on some splits. An interrupted training continues where it stopped.
+        """Trains a tagger on some splits and on notes. An interrupted training continues where it stopped.
 
         Of several corpora, each teaches only the kinds of mention that it annotates.
         """
         tagger = fresh_tagger(self.start, self.config)
         encoder = WordEncoder(tagger.tokenizer, self.finder, tagger.reading.max_pieces)
+        corpora = [documents for split in splits for documents in self.split(split).of_corpora]
+        taught = [(document, annotated_kinds(documents)) for documents in corpora for document in documents]
+        maker = NoteMaker(self.space.ontology, [document for document, _ in taught], self.config.seed)
+        taught += [(note, TYPES) for note in maker.notes(self.config.notes)]
         data = [
             example
-            for split in splits
-            for documents in self.split(split).of_corpora
-            for kinds in [annotated_kinds(documents)]
-            for document in documents
+            for document, kinds in taught
             for example in examples(encoder.words(document), gold_spans(document), tagger.reading, kinds)
         ]
         inputs = {"start": self.start.fingerprint(), "ontology": self.space.ontology.fingerprint}

@@ -26,6 +26,7 @@ class TaggerConfig:
         hidden_words: the share of words that are masked. Each step masks other words.
         hidden_names: the share of the dictionary's names that are hidden from the encoder. Each step hides
             other names.
+        notes: the number of made-up clinical notes (`el.tagging.notes`) among the documents of an epoch.
         with_dev: whether the final tagger is trained on dev too, after all choices were made on dev. The
             tagger that is measured on dev is never trained on dev.
         checkpoint_every: the number of steps between two checkpoints.
@@ -43,6 +44,7 @@ class TaggerConfig:
     dropout: float
     hidden_words: float
     hidden_names: float
+    notes: int
     with_dev: bool
     checkpoint_every: int
     seed: int
@@ -57,6 +59,8 @@ class TaggerConfig:
         for name in ("dropout", "hidden_words", "hidden_names"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more and below 1")
+        if self.notes < 0:
+            raise ConfigError(f"notes is {self.notes}; it must not be negative")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay is {self.weight_decay}; it must not be negative")
         if not 0 <= self.overlap < self.max_tokens - 2:

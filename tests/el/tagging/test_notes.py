@@ -1,0 +1,54 @@
+"""Made-up notes: what is marked in them, and that they repeat."""
+
+from pathlib import Path
+
+import pytest
+
+from el.base.errors import InputError
+from el.corpus.types import Document, Mention, Span
+from el.ontology.ontology import Concept, Name, Ontology
+from el.tagging.labels import TYPES
+from el.tagging.notes import NoteMaker, read_sentences
+
+ONTOLOGY = Ontology.from_concepts(
+    [
+        Concept("D1", (Name("Qwertosis"),), "disease", tree_numbers=("C01.1",)),
+        Concept("D2", (Name("Zyxinol"),), "chemical", tree_numbers=("D02.1",)),
+        Concept("D3", (Name("Zyxinase"),), "chemical", tree_numbers=("D08.811",)),
+    ]
+)
+TRAIN = Document.of_text("d", "blue knee")
+TRAIN = Document("d", TRAIN.passages, (Mention("0", (Span(0, 9),), "blue knee", "SpecificDisease", ("D1",)),))
+
+
+def notes(seed: int, count: int = 60) -> list[Document]:
+    return list(NoteMaker(ONTOLOGY, [TRAIN], seed).notes(count))
+
+
+def test_mentions_are_what_fills_the_slots_of_kinds() -> None:
+    made = notes(1)
+    for note in made:
+        for mention in note.mentions:
+            assert note.text_of(mention.spans) == mention.text
+            assert mention.type in TYPES
+    filled = {(mention.type, mention.text.lower()) for note in made for mention in note.mentions}
+    # Mentions of documents and names of the ontology fill slots too, of their own kinds alone.
+    assert {("disease", "blue knee"), ("disease", "qwertosis"), ("chemical", "zyxinol")} <= filled
+    assert not {("chemical", "blue knee"), ("chemical", "qwertosis"), ("disease", "zyxinol")} & filled
+    # Enzymes are chemicals in MeSH, and corpora do not mark them.
+    assert ("chemical", "zyxinase") not in filled
+    assert ("disease", "htn") in {
+        (mention.type, mention.text.lower()) for note in notes(2, 400) for mention in note.mentions
+    }
+    assert not any("{" in note.text for note in made)
+
+
+def test_notes_repeat_with_their_seed() -> None:
+    assert notes(1) == notes(1) != notes(2)
+
+
+def test_an_unknown_slot_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sentences.txt"
+    path.write_text("# note\n\nc/o {pain}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 3: the slot \{pain\} is not known\. Use one of age, ch"):
+        read_sentences(path)
