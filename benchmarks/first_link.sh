@@ -29,6 +29,8 @@ done
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 export EL_HOME="$folder/home"
+# As for a user, and as `make` does: modules are compiled once, not by each stage.
+unset PYTHONDONTWRITEBYTECODE
 git clone --quiet "$root" "$folder/clone"
 cd "$folder/clone"
 export PATH="$PWD/.venv/bin:$PATH"

@@ -63,11 +63,6 @@ class _Row:
     context: tuple[str, ...]
 
 
-def long_forms(form: str) -> tuple[str, ...]:
-    """Returns the long forms of a known form that are chemicals or diseases; none for another text."""
-    return tuple(row.long_form for row in _rows_of(form) if row.kind != "other")
-
-
 def frequent_senses() -> Iterator[tuple[str, Sense]]:
     """Yields each known form with its most frequent sense in hospital notes, whose share is given as 1."""
     for form, rows in _table().items():

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from el.base.errors import ConfigError
 from el.base.markers import markers
 from el.base.text import spelling
-from el.corpus.known_forms import Sense, long_forms
 from el.linking.query import Query
 from el.linking.rankers import ModelRanker
 from el.linking.synonyms import LearnedSynonyms
@@ -34,7 +33,6 @@ KINDS = (
     "outside_spelling",  # 1 if an outside name is spelled so, and the mention is no undefined acronym
     "outside_acronym",  # 1 if an outside name is spelled so, and the mention is an undefined acronym
     "short_form",  # 1 if a name is spelled like the mention and the mention is an abbreviation
-    "known_form",  # the share of the sense of a known short form by whose long form the concept is named
     "descriptor",  # 1 for a descriptor, 0 for a supplementary record
     "type",  # 1 if the concept's kind is the mention's type
     "learned_share",  # the share of the form's training mentions that have the concept
@@ -62,14 +60,7 @@ NONE_KINDS = (
 )
 # The groups of kinds that can be switched off.
 GROUPS = {
-    "dictionary": (
-        "spelling",
-        "preferred_name",
-        "outside_spelling",
-        "outside_acronym",
-        "short_form",
-        "known_form",
-    ),
+    "dictionary": ("spelling", "preferred_name", "outside_spelling", "outside_acronym", "short_form"),
     "learned": ("learned_share", "learned_count", "known"),
     "types": ("type",),
     "document": ("in_document",),
@@ -114,13 +105,11 @@ class _Form:
     Attributes:
         equal: name rows that are spelled like the mention with abbreviations written out.
         short: name rows that are spelled like the mention, if the mention is an abbreviation.
-        known: long form -> name rows that are spelled like it, for a known form.
         learned: concept row -> number of the form's training mentions that have it.
     """
 
     equal: npt.NDArray[np.int64]
     short: npt.NDArray[np.int64]
-    known: dict[str, npt.NDArray[np.int64]]
     learned: Counter[int]
 
 
@@ -148,16 +137,19 @@ class _Reading:
     Attributes:
         is_found: whether the linker found the mention.
         is_assumed: whether the mention is read as the long form of a known form.
-        senses: the senses of a known form that the document does not define.
+        other_sense: the share of senses of a known form that are neither chemicals nor diseases; 0 if the
+            document defines the form.
     """
 
     is_found: bool
     is_assumed: bool
-    senses: tuple[Sense, ...]
+    other_sense: float
 
 
-def _counted_senses(query: Query) -> tuple[Sense, ...]:
-    return query.senses if query.text == query.expanded else ()
+def _other_sense(query: Query) -> float:
+    if query.text != query.expanded:
+        return 0.0
+    return sum(sense.share for sense in query.senses if sense.kind == "other")
 
 
 # The model's input for a mention, its text, the text with abbreviations written out, and whether the input
@@ -219,7 +211,7 @@ class EvidenceCollector:
         scored = self._scored(list(dict.fromkeys(keys)))
         # Equal mentions of one type share their evidence.
         places = [
-            (key, query.type, _Reading(query.is_found, one is not query, _counted_senses(query)))
+            (key, query.type, _Reading(query.is_found, one is not query, _other_sense(query)))
             for query, one, key in zip(queries, read, keys, strict=True)
         ]
         found = {
@@ -260,14 +252,10 @@ class EvidenceCollector:
     def _form(self, text: str, expanded: str) -> _Form:
         short = self._spelled(text if text != expanded else "")
         learned = self.synonyms.rows_of(expanded, self.ontology) if self.synonyms else Counter[int]()
-        known = long_forms(text)
-        if text != expanded and expanded not in known:
-            # The document defines the form.
-            known = ()
-        return _Form(self._spelled(expanded), short, {long: self._spelled(long) for long in known}, learned)
+        return _Form(self._spelled(expanded), short, learned)
 
     def _proposed(self, form: _Form) -> npt.NDArray[np.int64]:
-        names = [form.equal, form.short, *form.known.values()]
+        names = [form.equal, form.short]
         names += [self._names(concept)[:_LEARNED_NAMES] for concept in form.learned]
         # Each row once, in the order of first occurrence: the first names matter most.
         rows = np.array(list(dict.fromkeys(np.concatenate(names).tolist())), dtype=np.int64)
@@ -294,11 +282,6 @@ class EvidenceCollector:
         is_acronym_alone = text == expanded and is_acronym(text)
         outside_kind = "outside_acronym" if is_acronym_alone else "outside_spelling"
         # "spelling" comes last, because a name with the mention's spelling is the name to show.
-        for sense in reading.senses:
-            rows, alike = self._places(form.known.get(sense.long_form, form.equal[:0]), concepts)
-            column = values[:, _COLUMN["known_form"]]
-            column[rows] = np.maximum(column[rows], sense.share)
-            best[rows] = alike
         for kind, alike in (
             ("short_form", form.short),
             (outside_kind, form.equal[outside]),
@@ -398,7 +381,7 @@ def _none(scored: _Scored, text: str, expanded: str, reading: _Reading) -> npt.N
             reading.is_found,
             reading.is_assumed,
             reading.is_assumed and reading.is_found,
-            sum(sense.share for sense in reading.senses if sense.kind == "other"),
+            reading.other_sense,
             reading.is_found and unspelled and unlearned,
         ],
         dtype=np.float32,

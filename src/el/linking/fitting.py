@@ -50,7 +50,6 @@ _RARE = [
         "outside_spelling",
         "outside_acronym",
         "short_form",
-        "known_form",
         "learned_share",
         "in_document",
     )

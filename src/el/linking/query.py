@@ -57,9 +57,16 @@ class Query:
 
     @property
     def _sure_sense(self) -> str:
-        best = max(self.senses, key=lambda sense: sense.share, default=None)
-        is_sure = best is not None and best.kind != "other" and best.share >= _SURE
-        return best.long_form if best is not None and is_sure else ""
+        """The long form of the likeliest sense; "" if it is not sure enough, or no chemical or disease.
+
+        A given mention has a sense of its own type.
+        """
+        of_type = tuple(sense for sense in self.senses if sense.kind == self.type)
+        possible = self.senses if self.is_found or not of_type else of_type
+        best = max(possible, key=lambda sense: sense.share, default=None)
+        if best is None or best.kind == "other":
+            return ""
+        return best.long_form if best.share >= _SURE * sum(sense.share for sense in possible) else ""
 
     def assumed(self) -> "Query":
         """Returns the query with the likeliest long form of a known form, if that is sure enough."""

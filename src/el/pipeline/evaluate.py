@@ -16,7 +16,7 @@ Systems that an interrupted run has scored are not scored again.
 
 import functools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ from el.evaluation.exhaustive import rank_exhaustively
 from el.evaluation.protocol import Protocol
 from el.evaluation.run import Split, known_documents, split_queries
 from el.linking.rankers import ModelRanker, distinct_inputs
-from el.linking.ranking import Ranker
+from el.linking.query import Query
+from el.linking.ranking import Ranker, Ranking
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
 from el.models.hypencoder import Hypencoder
@@ -66,6 +67,26 @@ def lexical_ranker(space: Workspace, system: str, split: str, candidates: set[st
     return TfidfNames(space.ontology, candidates, expand_abbreviations=True)
 
 
+class Remembering:
+    """A ranker that ranks equal inputs once, also of different calls: protocols share mentions.
+
+    Args:
+        ranker: ranks the inputs that are new.
+    """
+
+    def __init__(self, ranker: ModelRanker) -> None:
+        self._ranker = ranker
+        self._rankings: dict[tuple[str, int], Ranking] = {}
+
+    def rank(self, queries: Sequence[Query], k: int) -> list[Ranking]:
+        """Returns one ranking per query, of at most `k` concepts."""
+        new = {query.input: query for query in queries if (query.input, k) not in self._rankings}
+        if new:
+            rankings = self._ranker.rank(list(new.values()), k)
+            self._rankings |= {(text, k): one for text, one in zip(new, rankings, strict=True)}
+        return [self._rankings[query.input, k] for query in queries]
+
+
 class ModelSystem:
     """Makes the rankers of a system that is a model. The model is compiled once for all of them."""
 
@@ -76,12 +97,18 @@ class ModelSystem:
         self.config = config
         self.vectors = space.vectors(model)
         self._engine = make_engine(model)
+        self._rankers: dict[str, Remembering] = {}
 
-    def ranker(self, split: str, candidates: set[str] | None) -> ModelRanker:
-        """Makes a ranker for a split. `candidates` are the only ids that may be ranked; None for all."""
+    def ranker(self, split: str, candidates: set[str] | None) -> Ranker:
+        """Returns a ranker for a split. `candidates` are the only ids that may be ranked; None for all."""
+        if candidates is None and split in self._rankers:
+            return self._rankers[split]
         description = f"{self.system} on {split}"
         ontology, retrieved = self.space.ontology, self.config.candidates
-        return ModelRanker(self._engine, self.vectors, ontology, retrieved, candidates, description)
+        ranker = ModelRanker(self._engine, self.vectors, ontology, retrieved, candidates, description)
+        if candidates is not None:
+            return ranker
+        return self._rankers.setdefault(split, Remembering(ranker))
 
     def exhaustive_metrics(self, split: Split, protocol: Protocol) -> Mapping[str, float]:
         """Returns a q-net's accuracy@1 over all names and over retrieved names, on the same sample.

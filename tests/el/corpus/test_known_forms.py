@@ -8,8 +8,8 @@ from el.base.errors import InputError
 from el.corpus.known_forms import (
     CLINICAL_WORDS,
     SHORT_FORMS,
+    frequent_senses,
     known_forms,
-    long_forms,
     read_known_forms,
     senses_of,
 )
@@ -48,10 +48,10 @@ def test_shares_sum_to_one() -> None:
     assert senses_of(text, Span(8, 21)) == ()
 
 
-def test_long_forms_leave_out_other_senses() -> None:
-    assert long_forms("HTN") == ("hypertension",)
-    assert "physical examination" not in long_forms("PE")
-    assert long_forms("no such form") == ()
+def test_frequent_senses_are_the_first_of_each_form() -> None:
+    senses = {form: (sense.long_form, sense.kind) for form, sense in frequent_senses()}
+    assert senses["HTN"] == ("hypertension", "disease")
+    assert senses["PE"] == ("pulmonary embolism", "disease")
 
 
 def test_forms_are_found_as_whole_words_only() -> None:

@@ -343,21 +343,12 @@ def test_outside_names_are_evidence_of_their_own(tmp_path: Path) -> None:
     assert not collect(ranker, query("Cold")).of("outside_spelling").any()
 
 
-def test_senses_of_known_short_forms_are_evidence(ranker: ModelRanker, ontology: Ontology) -> None:
-    given = replace(
-        query("HA"),
-        senses=(
-            Sense("headache", "disease", 0.7),
-            Sense("heart attack", "disease", 0.1),
-            Sense("x", "other", 0.2),
-        ),
-    )
+def test_senses_that_are_no_concepts_are_evidence(ranker: ModelRanker, ontology: Ontology) -> None:
+    given = replace(query("HA"), senses=(Sense("headache", "disease", 0.8), Sense("x", "other", 0.2)))
     evidence = collect(ranker, given)
-    assert of(evidence, ontology, "known_form", "D006261") == pytest.approx(0.7)
-    assert evidence.of("known_form").sum() == pytest.approx(0.7)
     assert evidence.none[NONE_KINDS.index("other_sense")] == pytest.approx(0.2)
     # The sense belongs to the place, not to the form: the same form without it has none.
-    assert not collect(ranker, query("HA")).of("known_form").any()
+    assert not collect(ranker, query("HA")).none[NONE_KINDS.index("other_sense")]
 
 
 def test_a_likely_sense_is_read_as_if_the_document_defined_it(
@@ -375,8 +366,9 @@ def test_a_likely_sense_is_read_as_if_the_document_defined_it(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"senses": (Sense("headache", "disease", 0.4), Sense("x", "disease", 0.3), Sense("y", "other", 0.3))},
-        {"senses": (Sense("x", "other", 0.7), Sense("headache", "disease", 0.3))},
+        {"senses": tuple(Sense(name, "disease", 0.3) for name in ("headache", "x", "y"))},
+        {"senses": (Sense("x", "other", 0.7), Sense("headache", "disease", 0.3)), "is_found": True},
+        {"senses": (Sense("x", "other", 1.0),)},
         {"expanded": "heart attack"},
     ],
 )
@@ -385,6 +377,18 @@ def test_other_senses_and_definitions_are_not_written_out(changes: dict[str, Any
     assert given.assumed().expanded == "headache"
     assert not replace(given, **changes).is_assumed
     assert replace(given, **changes).assumed() == replace(given, **changes)
+
+
+def test_a_given_mention_has_a_sense_of_its_type() -> None:
+    senses = (
+        Sense("x", "other", 0.6),
+        Sense("hydroxyapatite", "chemical", 0.25),
+        Sense("headache", "disease", 0.15),
+    )
+    given = replace(query("HA"), senses=senses)
+    assert given.assumed().expanded == "headache"
+    assert replace(given, type="chemical").assumed().expanded == "hydroxyapatite"
+    assert not replace(given, type="gene").is_assumed
 
 
 def test_a_name_of_the_ontology_is_not_read_as_something_else(

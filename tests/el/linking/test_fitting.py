@@ -48,7 +48,7 @@ def none(**values: float) -> npt.NDArray[np.float32]:
     return np.array([values.get(kind, 0.0) for kind in NONE_KINDS], dtype=np.float32)
 
 
-RARE = ("outside_spelling", "outside_acronym", "short_form", "known_form", "learned_share", "in_document")
+RARE = ("outside_spelling", "outside_acronym", "short_form", "learned_share", "in_document")
 
 
 def made_up(
