@@ -108,9 +108,15 @@ class Comparison:
         }
         return compare_systems(predictions, _BASELINE, protocol, _COMPARED_ROWS)
 
-    def verdict(self, split: str) -> str:
-        """Returns which Hypencoders differ from the bi-encoder on a split, by the first protocol."""
-        protocol = self.protocols[0]
+    def verdicts(self, split: str) -> list[str]:
+        """Returns which Hypencoders differ from the bi-encoder on a split.
+
+        There is a verdict by the first protocol, and by each protocol that scores one of several corpora.
+        """
+        first, *others = self.protocols
+        return [self._verdict(split, one) for one in (first, *(one for one in others if one.corpus))]
+
+    def _verdict(self, split: str, protocol: Protocol) -> str:
         compared = [
             one
             for one in self.differences[split, protocol.name]
@@ -238,7 +244,7 @@ def _summary(comparison: Comparison) -> Section:
     params, code = comparison.space.params, _code()
     machine = read_json(METRICS / "latency_machine.json")
     text = [
-        comparison.verdict(comparison.splits[-1]),
+        *comparison.verdicts(comparison.splits[-1]),
         f"Chosen on dev: {comparison.winner}. Corpus {params['data']['name']}, encoder "
         f"{params['encoder']['name']}, {len(comparison.space.ontology):,} concepts with "
         f"{len(comparison.space.ontology.name_texts):,} names.",
@@ -255,8 +261,8 @@ def main() -> None:
         for split in comparison.splits:
             write_json(out / f"{split}.json", comparison.figures[split])
             tables = "\n".join(table.markdown() for table in comparison.result_tables(split))
-            head = f"{comparison.verdict(split)}\n\nChosen on dev: **{comparison.winner}**"
-            text = f"{head}\n\n{tables}"
+            head = [*comparison.verdicts(split), f"Chosen on dev: **{comparison.winner}**", tables]
+            text = "\n\n".join(head)
             (out / f"{split}.md").write_text(text, encoding="utf-8")
             comparison.write_differences(split, out)
         (out / "latency.md").write_text(comparison.latency_page().markdown(), encoding="utf-8")

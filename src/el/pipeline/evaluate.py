@@ -28,8 +28,8 @@ from el.evaluation.baselines import ExactMatch, FirstAnswer, MajorityLookup, Tfi
 from el.evaluation.exhaustive import rank_exhaustively
 from el.evaluation.protocol import Protocol
 from el.evaluation.run import Split, known_documents, split_queries
-from el.linking.rankers import ModelRanker, distinct_inputs
 from el.linking.query import Query
+from el.linking.rankers import ModelRanker, distinct_inputs
 from el.linking.ranking import Ranker, Ranking
 from el.models.base import RetrievalModel
 from el.models.biencoder import BiEncoder
