@@ -90,8 +90,18 @@ def convert_corpus(
         InputError: a split is missing, empty or broken, holds two documents of one id, or holds a mention
             whose text differs from the text at its offsets.
     """
+    report: dict[str, Any] = {}
+    splits: dict[str, list[Document]] = {}
+    for split in SPLITS:
+        ids = _GoldIds(ontology, retired, equivalents or {})
+        splits[split], report[split] = _convert_split(raw, split, ids, known_errors or KnownErrors())
+    places = Counter(document.id for documents in splits.values() for document in documents)
+    report["documents_in_several_splits"] = sorted(name for name, count in places.items() if count > 1)
     with atomic_folder(out) as folder:
-        return _convert(raw, ontology, retired, folder, known_errors or KnownErrors(), equivalents or {})
+        for split, documents in splits.items():
+            write_documents(folder / f"{split}.jsonl", documents)
+        write_json(folder / _REPORT, report)
+    return report
 
 
 def convert_corpora(
@@ -113,14 +123,14 @@ def convert_corpora(
     Raises:
         InputError: see `convert_corpus`; or two corpora have a document of the same id.
     """
-    folders = [raw] if (raw / _SOURCE).is_file() else sorted(path.parent for path in raw.glob(f"*/{_SOURCE}"))
-    reports: dict[str, dict[str, Any]] = {}
+    folders = sorted(path.parent for path in raw.glob(f"*/{_SOURCE}"))
+    if not folders:
+        return {"": convert_corpus(raw, ontology, retired, out, errors_of(raw), equivalents)}
     with atomic_folder(out) as folder:
-        for one in folders or [raw]:
-            name = "" if one == raw else one.name
-            (folder / name).mkdir(exist_ok=True)
-            known_errors = KNOWN_ERRORS.get(source_of(one), KnownErrors())
-            reports[name] = _convert(one, ontology, retired, folder / name, known_errors, equivalents)
+        reports = {
+            one.name: convert_corpus(one, ontology, retired, folder / one.name, errors_of(one), equivalents)
+            for one in folders
+        }
         _check_apart(raw, folder)
     return reports
 
@@ -136,29 +146,8 @@ def _check_apart(raw: Path, converted: Path) -> None:
                     raise InputError(raw, f"document {document.id}", problem, "Fetch one of the two corpora")
 
 
-def _convert(
-    raw: Path,
-    ontology: Ontology,
-    retired: Mapping[str, str],
-    folder: Path,
-    known_errors: KnownErrors,
-    equivalents: Mapping[str, str],
-) -> dict[str, Any]:
-    report: dict[str, Any] = {}
-    splits: dict[str, list[Document]] = {}
-    for split in SPLITS:
-        ids = _GoldIds(ontology, retired, equivalents)
-        splits[split], report[split] = _convert_split(raw, split, ids, known_errors)
-    places = Counter(document.id for documents in splits.values() for document in documents)
-    report["documents_in_several_splits"] = sorted(name for name, count in places.items() if count > 1)
-    for split, documents in splits.items():
-        write_documents(folder / f"{split}.jsonl", documents)
-    write_json(folder / _REPORT, report)
-    return report
-
-
-def source_of(raw: Path) -> str:
-    """Returns the source of a raw corpus.
+def errors_of(raw: Path) -> KnownErrors:
+    """Returns what is known to be wrong in a raw corpus; nothing for a corpus that is not in `KNOWN_ERRORS`.
 
     Raises:
         InputError: the folder has no source.json that names the source of the corpus.
@@ -167,7 +156,7 @@ def source_of(raw: Path) -> str:
     source = read_json(path)
     if not isinstance(source, dict) or "source" not in source:
         raise InputError(path, "", "lacks 'source'", "Run the fetch stage")
-    return str(source["source"])
+    return KNOWN_ERRORS.get(source["source"], KnownErrors())
 
 
 def summary(report: Mapping[str, Any]) -> Iterator[str]:

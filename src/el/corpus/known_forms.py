@@ -63,10 +63,10 @@ class _Row:
     context: tuple[str, ...]
 
 
-def frequent_senses() -> Iterator[tuple[str, Sense]]:
-    """Yields each known form with its most frequent sense in hospital notes, whose share is given as 1."""
+def frequent_senses() -> Iterator[tuple[str, str, str]]:
+    """Yields each known form with the long form and the kind of its most frequent sense in hospital notes."""
     for form, rows in _table().items():
-        yield form, Sense(rows[0].long_form, rows[0].kind, 1.0)
+        yield form, rows[0].long_form, rows[0].kind
 
 
 def senses_of(text: str, span: Span) -> tuple[Sense, ...]:

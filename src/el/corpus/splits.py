@@ -26,14 +26,14 @@ def split_files(corpus: Path, split: str) -> dict[str, Path]:
         The name of a corpus -> its file, sorted by name. A single corpus has the name "".
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or one of several corpora has none.
     """
+    names = sorted({path.parent.name for path in corpus.glob("*/*.jsonl")})
     single = corpus / f"{split}.jsonl"
-    if single.is_file():
-        return {"": single}
-    files = {path.parent.name: path for path in sorted(corpus.glob(f"*/{split}.jsonl"))}
-    if not files:
-        raise InputError(single, "", "no such file", "Convert the corpus first")
+    files = {name: corpus / name / single.name for name in names} or {"": single}
+    for path in files.values():
+        if not path.is_file():
+            raise InputError(path, "", "no such file", "Convert the corpus first")
     return files
 
 

@@ -16,6 +16,8 @@ def corpus_sets(
 ) -> list[FittingSet]:
     """Returns the mentions of dev with the learned synonyms of train, each corpus with those of each.
 
+    Weights that are fitted to a corpus with its own synonyms alone trust synonyms too much on other corpora.
+
     Args:
         corpora: folders of one converted corpus or of several (`el.corpus.splits`).
         ontology: the ontology of the gold ids.

@@ -108,6 +108,15 @@ def linked_tally(documents: Sequence[Document], linked: Sequence[LinkedDocument]
     return {name: np.array(row, dtype=np.int64).reshape(-1, 3) for name, row in rows.items()}
 
 
+def joined(tallies: Iterable[Tally]) -> Tally:
+    """Returns the tally of several corpora together. A kind has the documents of corpora that annotate it."""
+    rows: dict[str, list[npt.NDArray[np.int64]]] = {}
+    for tally in tallies:
+        for name, counts in tally.items():
+            rows.setdefault(name, []).append(counts)
+    return {name: np.concatenate(counts) for name, counts in rows.items()}
+
+
 def _ids(places: Mapping[_Place, tuple[str, ...]], kinds: Collection[str]) -> set[tuple[str, str]]:
     """Returns the distinct (kind, id) of the mentions of some kinds."""
     return {(kind, one) for (_, _, kind), ids in places.items() if kind in kinds for one in ids}

@@ -23,6 +23,10 @@ import numpy.typing as npt
 from el.base.errors import InputError, first_line
 from el.base.files import atomic_file
 
+# How graphs are built. Graphs that were built in another way are not compared with them: change this word
+# with the building.
+BUILT = "one byte, effort 160"
+
 # The threads of OpenMP do not survive a fork, and a search would wait for them forever.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
@@ -36,6 +40,7 @@ _BUILD_EFFORT = 160
 # The largest value of a dimension while a graph is built. Vectors are then rounded to whole numbers of one
 # byte, because reading them takes most of the time: two thirds of it are saved, and as many names are found.
 _LARGEST = 127
+_ONE_BYTE: Any = faiss.ScalarQuantizer.QT_8bit_direct_signed
 # The least absolute value that vectors are scaled by. It avoids a division by 0.
 _LEAST = 1e-9
 # Names that are added or read at once. Memory grows with this number.
@@ -314,7 +319,9 @@ def build_graph(
         advance: called with the number of names added after the last call.
         effort: how many names are compared with each new one.
     """
-    index = _empty(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16)
+    half: Any = faiss.ScalarQuantizer.QT_fp16
+    index: Any = faiss.IndexHNSWSQ(vectors.shape[1], half, _LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.train(np.zeros((1, vectors.shape[1]), dtype=np.float32))
     _extend(index, vectors, advance, effort)
     _write(index, path)
 
@@ -323,24 +330,33 @@ def _extend(
     index: Any, vectors: npt.NDArray[np.float16], advance: Callable[[int], None], effort: int
 ) -> None:
     """Adds vectors to a graph, after those that it has. See `build_graph`."""
-    old, rounded = StoredVectors(index), _empty(vectors.shape[1], faiss.ScalarQuantizer.QT_8bit_direct_signed)
+    old, width = StoredVectors(index), vectors.shape[1]
+    rounded: Any = faiss.IndexHNSWSQ(width, _ONE_BYTE, _LINKS, faiss.METRIC_INNER_PRODUCT)
+    # These quantizers learn nothing, but FAISS requires this call.
+    rounded.train(np.zeros((1, width), dtype=np.float32))
     factor = _LARGEST / max(_largest(old), _largest(vectors), _LEAST)
-    _store(rounded, old, factor)
+    _store(rounded, old, lambda _: None, factor)
     rounded.hnsw = index.hnsw
     rounded.hnsw.efConstruction = effort
     _add(rounded, vectors, factor, advance)
     index.hnsw = rounded.hnsw
-    _store(index, vectors)
+    # Its memory is free again before the vectors are stored once more.
+    del rounded
+    _store(index, vectors, lambda _: None)
 
 
 def _store(
-    index: Any, vectors: "StoredVectors | npt.NDArray[np.float16]", factor: float | None = None
+    index: Any,
+    vectors: "StoredVectors | npt.NDArray[np.float16]",
+    advance: Callable[[int], None],
+    factor: float | None = None,
 ) -> None:
     """Adds vectors to what a graph stores, and no links.
 
     Args:
         index: the graph.
         vectors: (n, D).
+        advance: called with the number of vectors added after the last call.
         factor: what the vectors are multiplied by before they are rounded to whole numbers; None to store
             them as they are.
     """
@@ -348,15 +364,8 @@ def _store(
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK].astype(np.float32)
         storage.add(block if factor is None else np.rint(block * factor))
+        advance(len(block))
     index.ntotal = storage.ntotal
-
-
-def _empty(width: int, quantizer: Any) -> Any:
-    """Returns a graph without vectors."""
-    index = faiss.IndexHNSWSQ(width, quantizer, _LINKS, faiss.METRIC_INNER_PRODUCT)
-    # These quantizers learn nothing, but FAISS requires this call.
-    index.train(np.zeros((1, width), dtype=np.float32))
-    return index
 
 
 def _largest(vectors: "StoredVectors | npt.NDArray[np.float16]") -> float:
@@ -409,8 +418,7 @@ def _with_six_bits(old: Any, extremes: npt.NDArray[np.float32], advance: Callabl
     compact.hnsw = old.hnsw
     # FAISS learns nothing but the smallest and the largest value of each dimension.
     faiss.downcast_index(compact.storage).train(extremes)
-    _store(compact, vectors)
-    advance(len(vectors))
+    _store(compact, vectors, advance)
     compact.is_trained = True
     return compact
 
@@ -428,8 +436,8 @@ def _extremes(vectors: StoredVectors) -> npt.NDArray[np.float32]:
 def graph_bytes(count: int, width: int, bits: int = HALF_BITS) -> int:
     """Returns the size of a graph on disk, in bytes.
 
-    A graph that is read into memory takes as much there. While it is built or put in order, it takes nearly
-    twice as much memory.
+    A graph that is read into memory takes as much there. While it is built, extended or put in order, it
+    takes up to two and a half times as much memory.
 
     Args:
         count: the number of vectors.

@@ -36,7 +36,7 @@ from el.ontology.spellings import Spellings
 from el.runtime.engine import CompiledEngine
 from el.tagging.manifest import tagger_weights
 
-FORMAT = "el-linker-8"
+FORMAT = "el-linker-9"
 
 _MANIFEST, _MODEL, COMPILED, _ONTOLOGY, _VECTORS, _SPELLINGS, _SYNONYMS, _COMBINATIONS, _TAGGER = (
     "manifest.json",

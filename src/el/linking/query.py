@@ -59,10 +59,11 @@ class Query:
     def _sure_sense(self) -> str:
         """The long form of the likeliest sense; "" if it is not sure enough, or no chemical or disease.
 
-        A given mention has a sense of its own type.
+        A given chemical or disease has a sense of its own type.
         """
-        of_type = tuple(sense for sense in self.senses if sense.kind == self.type)
-        possible = self.senses if self.is_found or not of_type else of_type
+        possible = self.senses
+        if not self.is_found and self.type in ("chemical", "disease"):
+            possible = tuple(sense for sense in self.senses if sense.kind == self.type)
         best = max(possible, key=lambda sense: sense.share, default=None)
         if best is None or best.kind == "other":
             return ""

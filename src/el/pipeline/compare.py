@@ -111,10 +111,10 @@ class Comparison:
     def verdicts(self, split: str) -> list[str]:
         """Returns which Hypencoders differ from the bi-encoder on a split.
 
-        There is a verdict by the first protocol, and by each protocol that scores one of several corpora.
+        There is a verdict by the first protocol of all mentions, and by that of each of several corpora.
         """
-        first, *others = self.protocols
-        return [self._verdict(split, one) for one in (first, *(one for one in others if one.corpus))]
+        first = {protocol.corpus: protocol for protocol in reversed(self.protocols)}
+        return [self._verdict(split, one) for one in self.protocols if one is first[one.corpus]]
 
     def _verdict(self, split: str, protocol: Protocol) -> str:
         compared = [

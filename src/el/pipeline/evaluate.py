@@ -74,7 +74,7 @@ class Remembering:
         ranker: ranks the inputs that are new.
     """
 
-    def __init__(self, ranker: ModelRanker) -> None:
+    def __init__(self, ranker: Ranker) -> None:
         self._ranker = ranker
         self._rankings: dict[tuple[str, int], Ranking] = {}
 
@@ -113,12 +113,11 @@ class ModelSystem:
     def exhaustive_metrics(self, split: Split, protocol: Protocol) -> Mapping[str, float]:
         """Returns a q-net's accuracy@1 over all names and over retrieved names, on the same sample.
 
-        None are measured for a bi-encoder, for a protocol that does not allow all names, and without
-        mentions.
+        None are measured for a bi-encoder, for a protocol that does not allow all names or scores one of
+        several corpora, and without mentions.
         """
-        if not (
-            self.config.exhaustive and isinstance(self.model, Hypencoder) and protocol.candidates == "all"
-        ):
+        is_asked = self.config.exhaustive and protocol.candidates == "all" and not protocol.corpus
+        if not (is_asked and isinstance(self.model, Hypencoder)):
             return {}
         queries = split_queries(split, protocol, self.space.inputs.context_characters)
         if not queries:

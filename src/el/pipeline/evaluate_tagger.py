@@ -10,6 +10,7 @@ split.
 Writes the figures, <split>.json, and a table, <split>.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from el.base.cli import command_parser, run_command
 from el.base.errors import ElError
 from el.base.files import atomic_file, write_json
 from el.commands.arguments import add_linker_argument
-from el.evaluation.mentions import figures, linked_tally, prefixed, span_tally
+from el.corpus.types import Document
+from el.evaluation.mentions import Tally, figures, joined, linked_tally, prefixed, span_tally
+from el.evaluation.queries import FindIn
 from el.evaluation.run import known_documents, load_split
 from el.linking.linker import Linker
 from el.ontology.spellings import Spellings
@@ -42,21 +45,28 @@ def score(linker: Linker, corpus: Path, split: str) -> dict[str, float]:
             "the linker has no tagger that can be measured: it finds only names of its ontology. Give "
             "another --linker"
         )
-    documents = load_split(corpus, split).documents
     linker = linker.restricted(None, known_documents(corpus, split))
-    bare = [replace(document, mentions=()) for document in documents]
     finder = DictionaryFinder(Spellings.of_ontology(linker.ontology))
-    systems = {
-        "tagger": linker.mention_finder.found(bare),
-        "dictionary": [finder.mentions(document) for document in bare],
+    systems: dict[str, FindIn] = {
+        "tagger": linker.mention_finder.found,
+        "dictionary": lambda documents: [finder.mentions(document) for document in documents],
     }
+    # Of several corpora each is counted apart, because each annotates kinds of its own.
+    corpora = load_split(corpus, split).of_corpora
     flat: dict[str, float] = {}
-    for system, mentions in systems.items():
-        given = [replace(d, mentions=found) for d, found in zip(bare, mentions, strict=True)]
-        linked = list(linker.link(given, "never"))
-        tally = span_tally(documents, mentions) | linked_tally(documents, linked)
+    for system, find in systems.items():
+        tally = joined(_tally(linker, documents, find) for documents in corpora)
         flat |= prefixed(system, figures(tally))
     return flat
+
+
+def _tally(linker: Linker, documents: Sequence[Document], find: FindIn) -> Tally:
+    """Counts what is found and linked in the bare texts of documents."""
+    bare = [replace(document, mentions=()) for document in documents]
+    mentions = [tuple(found) for found in find(bare)]
+    given = [replace(d, mentions=found) for d, found in zip(bare, mentions, strict=True)]
+    linked = list(linker.link(given, "never"))
+    return span_tally(documents, mentions) | linked_tally(documents, linked)
 
 
 def main() -> None:

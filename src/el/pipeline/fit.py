@@ -103,8 +103,12 @@ def main() -> None:
 
 
 def _names(corpora: Sequence[Path]) -> str:
-    """The names of converted corpora: those of their folders in data/."""
-    return ", ".join(corpus.resolve().parent.name for corpus in corpora)
+    """The names of converted corpora: those of their folders in data/, and of one of several corpora."""
+    folders = [corpus.resolve() for corpus in corpora]
+    return ", ".join(
+        f"{one.parent.parent.name}/{one.name}" if one.parent.name == "corpus" else one.parent.name
+        for one in folders
+    )
 
 
 if __name__ == "__main__":

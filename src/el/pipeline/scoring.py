@@ -64,6 +64,10 @@ class Scoring:
         self.config = load_section(EvaluateConfig, space.params, "evaluate")
         self.splits = {name: load_split(space.data / "corpus", name) for name in self.config.splits}
         self.protocols = [named_protocol(name) for name in self.config.protocols]
+        # Checked here, so that an error appears before anything is scored.
+        for split in self.splits.values():
+            for protocol in self.protocols:
+                split.scored(protocol)
 
     def write(
         self,

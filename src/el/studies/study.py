@@ -339,7 +339,8 @@ def score_variant(
 
     split = load_split(space.data / "corpus", scoring.split)
     corpora = {name: documents[:: scoring.every] for name, documents in split.corpora.items()}
-    split = replace(split, documents=split.documents[:: scoring.every], corpora=corpora)
+    documents = [document for of_corpus in corpora.values() for document in of_corpus]
+    split = replace(split, documents=documents or split.documents[:: scoring.every], corpora=corpora)
     return evaluate(name, make, split, protocol, scoring.context, config.candidates)
 
 

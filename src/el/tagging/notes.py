@@ -6,7 +6,7 @@ the ontology. The notes teach what a mention in a note looks like. They make no 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from el.corpus.views import mentions_full
 from el.ontology.ontology import Ontology, kind_of_type
 from el.tagging.labels import TYPES
 
-_SENTENCES = Path(__file__).with_name("note_sentences.txt")
+SENTENCES = Path(__file__).with_name("note_sentences.txt")
 _SLOT = re.compile(r"\{(\w+)\}")
 # How often each source fills a slot: known forms, their long forms, mentions of documents, names of the
 # ontology. With a larger share, the tagger sees more of that source.
@@ -59,11 +59,11 @@ class NoteMaker:
         InputError: a sentence has a slot that is not known.
     """
 
-    def __init__(self, ontology: Ontology, documents: Iterable[Document], seed: int) -> None:
+    def __init__(self, ontology: Ontology, documents: Sequence[Document], seed: int) -> None:
         self._random = np.random.default_rng(seed)
         self._ontology = ontology
         self._documents = documents
-        self._sentences = read_sentences(_SENTENCES)
+        self._sentences = read_sentences(SENTENCES)
 
     def notes(self, count: int) -> Iterator[Document]:
         """Yields notes. Their mentions have a kind as their type, and no ids."""
@@ -111,15 +111,15 @@ class NoteMaker:
         # Dictionaries keep the order, so that the draws repeat.
         sources: list[dict[str, dict[str, None]]] = [{slot: {} for slot in slots} for _ in _SHARES]
         forms, long_forms, mentions, names = sources
-        for form, sense in frequent_senses():
-            forms[sense.kind][form] = None
-            if _is_short(sense.long_form):
-                long_forms[sense.kind][sense.long_form] = None
+        for form, long_form, kind in frequent_senses():
+            forms[kind][form] = None
+            if _is_short(long_form):
+                long_forms[kind][long_form] = None
         for document in self._documents:
             for mention in mentions_full(document):
-                kind = kind_of_type(mention.type)
-                if kind is not None and _is_short(mention.text):
-                    mentions[kind][mention.text] = None
+                type = kind_of_type(mention.type)
+                if type is not None and _is_short(mention.text):
+                    mentions[type][mention.text] = None
         ontology = self._ontology
         for row, numbers in enumerate(ontology.concepts["tree_numbers"].to_pylist()):
             kind, name = ontology.kinds[row], ontology.name_texts[int(ontology.first_name[row])]

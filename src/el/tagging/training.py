@@ -123,7 +123,9 @@ def collate(
         "shapes": torch.from_numpy(batch.shapes),
         "words": torch.from_numpy(np.where(batch.words < 0, count, batch.words)),
         "labels": torch.tensor(labels, dtype=torch.int64),
-        "unknown": torch.tensor([[kind not in row.kinds for kind in KIND_OF_LABEL] for row in rows]),
+        "unknown": torch.tensor(
+            [[k is not None and k not in row.kinds for k in KIND_OF_LABEL] for row in rows]
+        ),
     }
 
 

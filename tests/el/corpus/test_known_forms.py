@@ -49,9 +49,9 @@ def test_shares_sum_to_one() -> None:
 
 
 def test_frequent_senses_are_the_first_of_each_form() -> None:
-    senses = {form: (sense.long_form, sense.kind) for form, sense in frequent_senses()}
-    assert senses["HTN"] == ("hypertension", "disease")
-    assert senses["PE"] == ("pulmonary embolism", "disease")
+    senses = {form: sense for form, *sense in frequent_senses()}
+    assert senses["HTN"] == ["hypertension", "disease"]
+    assert senses["PE"] == ["pulmonary embolism", "disease"]
 
 
 def test_forms_are_found_as_whole_words_only() -> None:

@@ -65,3 +65,9 @@ def test_the_checksum_changes_with_every_file_and_name(tmp_path: Path) -> None:
 def test_a_split_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"dev\.jsonl: no such file\. Convert the corpus first"):
         split_files(tmp_path, "dev")
+    # A corpus that lacks a split is not left out.
+    write(tmp_path / "bc5cdr", "a")
+    write(tmp_path / "ncbi_disease", "n")
+    (tmp_path / "ncbi_disease" / "dev.jsonl").unlink()
+    with pytest.raises(InputError, match=r"ncbi_disease/dev\.jsonl: no such file"):
+        split_files(tmp_path, "dev")

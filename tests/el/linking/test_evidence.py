@@ -389,6 +389,8 @@ def test_a_given_mention_has_a_sense_of_its_type() -> None:
     assert given.assumed().expanded == "headache"
     assert replace(given, type="chemical").assumed().expanded == "hydroxyapatite"
     assert not replace(given, type="gene").is_assumed
+    # A chemical is no reading of a disease.
+    assert not replace(given, senses=senses[:2]).is_assumed
 
 
 def test_a_name_of_the_ontology_is_not_read_as_something_else(

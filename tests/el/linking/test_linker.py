@@ -396,7 +396,7 @@ class TestFolder:
             Linker.load(tmp_path / "nowhere")
 
     @pytest.mark.parametrize(
-        ("key", "message"), [("format", "reads 'el-linker-8'"), ("ontology", "ontology"), ("model", "model")]
+        ("key", "message"), [("format", "reads 'el-linker-9'"), ("ontology", "ontology"), ("model", "model")]
     )
     def test_parts_of_another_linker_are_refused(self, copy: Path, key: str, message: str) -> None:
         manifest = read_json(copy / "manifest.json")

@@ -1,10 +1,8 @@
 """What the stage `evaluate` keeps between two protocols."""
 
 from collections.abc import Sequence
-from typing import Any, cast
 
 from el.linking.query import Query
-from el.linking.rankers import ModelRanker
 from el.linking.ranking import Ranking
 from el.pipeline.evaluate import Remembering
 
@@ -26,7 +24,7 @@ def query(text: str, number: int = 0) -> Query:
 
 def test_equal_inputs_are_ranked_once_for_each_number_of_answers() -> None:
     counting = Counting()
-    ranker = Remembering(cast(ModelRanker, cast(Any, counting)))
+    ranker = Remembering(counting)
     asked = [query("fever"), query("ache"), query("fever", 1)]
     assert [one.concept_ids for one in ranker.rank(asked, 2)] == [("fever/2",), ("ache/2",), ("fever/2",)]
     assert ranker.rank([query("ache"), query("rash")], 2)[1].concept_ids == ("rash/2",)
