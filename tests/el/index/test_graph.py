@@ -153,6 +153,31 @@ def test_a_graph_grows(tmp_path: Path, bits: int, factor: int) -> None:
     assert np.mean([np.isin(one, other).mean() for one, other in zip(found, exact, strict=True)]) > 0.97
 
 
+def test_one_large_dimension_does_not_hide_the_others(tmp_path: Path) -> None:
+    # Links are chosen by whole numbers of one byte, with one factor for all dimensions.
+    vectors, queries = unit_vectors(2000, 32), unit_vectors(50, 32, 2)
+    vectors[:, 0], queries[:, 0] = 2.0, 0.0
+    graph = built(vectors, tmp_path / "graph")
+    exact = np.argsort(-(queries.astype(np.float32) @ vectors.astype(np.float32).T), axis=1)[:, :10]
+    rows = graph.search(queries.astype(np.float32), 10)[1]
+    assert np.mean([np.isin(one, other).mean() for one, other in zip(rows, exact, strict=True)]) > 0.95
+
+
+@pytest.mark.parametrize("bits", [16, 6])
+def test_a_graph_that_grows_by_nothing_stays(tmp_path: Path, bits: int) -> None:
+    old = built(unit_vectors(300, 16), tmp_path / "old")
+    path = tmp_path / "old"
+    if bits == 6:
+        path = tmp_path / "compact"
+        compact_graph(tmp_path / "old", path, lambda _: None)
+        old = NameGraph.open(path)
+    extend_graph(path, np.empty((0, 16), dtype=np.float16), tmp_path / "new", lambda _: None)
+    new = NameGraph.open(tmp_path / "new")
+    queries = unit_vectors(20, 16, 2).astype(np.float32)
+    assert np.array_equal(new.vectors[:], old.vectors[:])
+    assert np.array_equal(new.search(queries, 5)[1], old.search(queries, 5)[1])
+
+
 def test_vectors_that_fit_leave_those_of_a_compact_graph_as_they_are(tmp_path: Path) -> None:
     vectors = unit_vectors(500, 8)
     built(vectors, tmp_path / "graph")
