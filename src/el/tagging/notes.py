@@ -1,6 +1,7 @@
 """Makes up clinical notes with marked mentions, so that a tagger that learns from abstracts also reads notes.
 
-The sentences are in `note_sentences.txt`, which was written for this project. Their slots are filled with
+The sentences are in `note_sentences.txt`. They were written for this project, with the dev half of
+`benchmarks/clinical_notes` in view. A third of them holds no mention. Their slots are filled with
 known forms ("HTN", "Lasix"), with their long forms, with mentions of annotated documents, and with names of
 the ontology. The notes teach what a mention in a note looks like. They make no sense otherwise.
 """
