@@ -426,10 +426,12 @@ class FittingSet:
     Attributes:
         queries: mentions with their gold ids, and mentions for which no candidate is right.
         synonyms: learned synonyms of other documents than those of the queries.
+        is_again: whether another set has the same mentions, with other synonyms.
     """
 
     queries: Sequence[Query]
     synonyms: LearnedSynonyms
+    is_again: bool = False
 
 
 def fitting_sets(queries: Sequence[Sequence[Query]], synonyms: Sequence[LearnedSynonyms]) -> list[FittingSet]:
@@ -455,7 +457,7 @@ def fitting_sets(queries: Sequence[Sequence[Query]], synonyms: Sequence[LearnedS
                 )
                 for query in of_corpus
             ]
-            sets.append(FittingSet(renamed, known))
+            sets.append(FittingSet(renamed, known, is_again=True))
     return sets
 
 
@@ -463,6 +465,8 @@ def collected(
     ranker: ModelRanker, spellings: Spellings | None, sets: Sequence[FittingSet], *, learned: bool
 ) -> tuple[list[Query], list[Evidence]]:
     """Returns the mentions of all sets, and the evidence for each.
+
+    Without learned synonyms, sets of the same mentions are equal, and only one of them is used.
 
     Args:
         ranker: retrieves and scores names.
@@ -473,6 +477,8 @@ def collected(
     queries: list[Query] = []
     evidence: list[Evidence] = []
     for one in sets:
+        if one.is_again and not learned:
+            continue
         collector = EvidenceCollector(ranker, spellings, one.synonyms if learned else None)
         queries += one.queries
         evidence += collector.collect(one.queries)

@@ -16,6 +16,7 @@ from el.linking.fitting import (
     FittingSet,
     HeldOut,
     best_found_threshold,
+    collected,
     coverage_curve,
     fit_all,
     fit_calibrations,
@@ -295,3 +296,13 @@ def test_each_corpus_is_read_with_the_synonyms_of_each(ontology: Ontology) -> No
     first, second = sets[0].queries[0], sets[1].queries[0]
     assert first.document_id != second.document_id
     assert second.source_id == first.document_id
+
+
+def test_without_learned_synonyms_each_corpus_is_read_once(ranker: ModelRanker, ontology: Ontology) -> None:
+    queries, spellings = [[query("one")], [query("two")]], Spellings.of_ontology(ontology)
+    sets = fitting_sets(queries, [LearnedSynonyms({}), LearnedSynonyms({})])
+    texts = {
+        learned: [one.text for one in collected(ranker, spellings, sets, learned=learned)[0]]
+        for learned in (True, False)
+    }
+    assert texts == {True: ["one", "one", "two", "two"], False: ["one", "two"]}
