@@ -23,10 +23,6 @@ import numpy.typing as npt
 from el.base.errors import InputError, first_line
 from el.base.files import atomic_file
 
-# How graphs are built. Graphs that were built in another way are not compared with them: change this word
-# with the building.
-BUILT = "one byte, effort 160"
-
 # The threads of OpenMP do not survive a fork, and a search would wait for them forever.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
@@ -37,8 +33,11 @@ _LINKS = 16
 # Names that are compared with a new name when it is added. FAISS's default is 40. With more, a search misses
 # fewer names, and building takes longer, in proportion.
 _BUILD_EFFORT = 160
+# How graphs are built. Graphs that were built in another way are not compared with them: change this text
+# with the building.
+BUILT = f"one byte, effort {_BUILD_EFFORT}"
 # The largest value of a dimension while a graph is built. Vectors are then rounded to whole numbers of one
-# byte, because reading them takes most of the time: two thirds of it are saved, and as many names are found.
+# byte, because reading them takes most of the time. As many names are found.
 _LARGEST = 127
 _ONE_BYTE: Any = faiss.ScalarQuantizer.QT_8bit_direct_signed
 # The least absolute value that vectors are scaled by. It avoids a division by 0.
